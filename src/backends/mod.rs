@@ -1,0 +1,69 @@
+//! The caches and databases, each in a file or folder of its own and behind a feature of its
+//! own.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::config::{self, nearest, wrong, OptionSpec, Settings};
+use crate::core::{Backend, EngineOptions, Error};
+
+#[cfg(feature = "memory")]
+mod memory;
+#[cfg(feature = "redis")]
+//mod redis;
+#[cfg(feature = "sqlite")]
+//mod sqlite;
+#[cfg(feature = "tls")]
+mod tls;
+
+/// A backend's entry in the list of all.
+pub struct Entry {
+    /// What the option `type` says.
+    pub name: &'static str,
+    /// The options besides those that all connectors have.
+    pub options: &'static [OptionSpec],
+    open: fn(&Settings) -> Result<Arc<dyn Backend>, Error>,
+}
+
+/// Every backend that is compiled in.
+pub const ENTRIES: &[Entry] = &[
+    #[cfg(feature = "memory")]
+    Entry { name: "memory", options: memory::OPTIONS, open: memory::open },
+    #[cfg(feature = "sqlite")]
+    Entry { name: "sqlite", options: sqlite::OPTIONS, open: sqlite::open },
+    #[cfg(feature = "redis")]
+    Entry { name: "redis", options: redis::OPTIONS, open: redis::open },
+];
+
+/// Every backend there is, so that one that is left out of a build can be named as such.
+const KNOWN: &[&str] = &["memory", "sqlite", "redis"];
+
+/// Makes a backend and the engine's options from a configuration (JSON text).
+///
+/// # Errors
+/// Code `Configuration`, with a message that names the option and the remedy.
+pub fn open(configuration: &[u8]) -> Result<(Arc<dyn Backend>, EngineOptions), Error> {
+    let values = config::parse(configuration)?;
+    let compiled = || ENTRIES.iter().map(|entry| entry.name);
+    let list = || compiled().collect::<Vec<_>>().join(", ");
+    let name = match values.get("type") {
+        Some(Value::String(name)) => name.clone(),
+        Some(_) => return Err(wrong(format!("the option \"type\" is not text; give one of {}", list()))),
+        None => return Err(wrong(format!("the option \"type\" is missing; give one of {}", list()))),
+    };
+    let Some(entry) = ENTRIES.iter().find(|entry| entry.name == name) else {
+        if KNOWN.contains(&name.as_str()) {
+            return Err(wrong(format!(
+                "the type \"{name}\" is not compiled into this library; build it with the cargo feature \"{name}\" (it has: {})",
+                list()
+            )));
+        }
+        let hint =
+            nearest(&name, compiled()).map(|word| format!(" (did you mean \"{word}\"?)")).unwrap_or_default();
+        let shown: String = name.chars().take(40).collect();
+        return Err(wrong(format!("the option \"type\" is \"{shown}\"; give one of {}{hint}", list())));
+    };
+    let settings = Settings::check(values, entry.name, entry.options)?;
+    Ok(((entry.open)(&settings)?, settings.engine()))
+}

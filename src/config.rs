@@ -1,0 +1,390 @@
+//! The configuration: one JSON object, the same in every language.
+//!
+//! Every option is declared once, as an [`OptionSpec`]; reading, checking, the messages and the
+//! table in the README follow from that.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::core::{EngineOptions, Error, ErrorCode, LogLevel};
+
+/// One option: what it is called, what it may be and what it means.
+#[derive(Clone, Copy, Debug)]
+pub struct OptionSpec {
+    /// The name in the JSON object.
+    pub name: &'static str,
+    /// What values are possible.
+    pub kind: OptionKind,
+    /// The default in words, for the documentation.
+    pub default: &'static str,
+    /// Meaning and unit in one sentence, for the documentation.
+    pub meaning: &'static str,
+}
+
+/// What an option's value may be.
+#[derive(Clone, Copy, Debug)]
+pub enum OptionKind {
+    /// Text; a number is taken as its text, since a password may look like one.
+    Text,
+    /// A whole number from the first to the last; digits in a string are taken as a number.
+    Integer(i64, i64),
+    /// `true` or `false`.
+    Flag,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// An object with these options.
+    Object(&'static [OptionSpec]),
+    /// `true`, `false`, or an object with these options.
+    FlagOrObject(&'static [OptionSpec]),
+}
+
+const DAY: i64 = 86_400_000;
+
+/// The options of every connector.
+pub const COMMON: &[OptionSpec] = &[
+    OptionSpec {
+        name: "type",
+        kind: OptionKind::Text,
+        default: "–",
+        meaning: "Which cache or database: `memory`, `sqlite`, `redis`.",
+    },
+    OptionSpec {
+        name: "timeout",
+        kind: OptionKind::Integer(1, DAY),
+        default: "10000",
+        meaning:
+            "Deadline of an operation in milliseconds, from its submission, with queue and connect time.",
+    },
+    OptionSpec {
+        name: "connectTimeout",
+        kind: OptionKind::Integer(1, DAY),
+        default: "5000",
+        meaning: "How long one attempt to connect may take, in milliseconds.",
+    },
+    OptionSpec {
+        name: "closeTimeout",
+        kind: OptionKind::Integer(0, DAY),
+        default: "10000",
+        meaning: "How long `close` lets accepted operations finish, in milliseconds.",
+    },
+    OptionSpec {
+        name: "reconnectDelay",
+        kind: OptionKind::Integer(1, DAY),
+        default: "50",
+        meaning: "First pause between attempts to connect, in milliseconds; it doubles each time.",
+    },
+    OptionSpec {
+        name: "reconnectMaxDelay",
+        kind: OptionKind::Integer(1, DAY),
+        default: "2000",
+        meaning: "Longest pause between attempts to connect, in milliseconds.",
+    },
+    OptionSpec {
+        name: "maxInFlight",
+        kind: OptionKind::Integer(1, 1 << 32),
+        default: "1000000",
+        meaning: "How many operations may wait for their answer; one more is refused with `BUSY`.",
+    },
+    OptionSpec {
+        name: "logLevel",
+        kind: OptionKind::Choice(&["debug", "info", "warn", "error"]),
+        default: "info",
+        meaning: "Log lines below this level are dropped.",
+    },
+    OptionSpec {
+        name: "reactorThread",
+        kind: OptionKind::Flag,
+        default: "by backend",
+        meaning:
+            "Whether a thread of the connector's own does the I/O even where the host's event loop could.",
+    },
+    OptionSpec {
+        name: "api",
+        kind: OptionKind::Choice(&["classic", "modern"]),
+        default: "by construction",
+        meaning: "Node.js alone: which deepstream interface the connector has.",
+    },
+];
+
+/// A checked configuration: every option that is given is known and of the right kind.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    values: Map<String, Value>,
+}
+
+/// A configuration error with this message.
+pub fn wrong(message: impl Into<std::sync::Arc<str>>) -> Error {
+    Error::new(ErrorCode::Configuration, message)
+}
+
+/// Reads the text of a configuration as a JSON object. Options that are `null` count as absent,
+/// as deepstream hands over unset environment variables.
+///
+/// # Errors
+/// It is not UTF-8, not JSON, or not an object.
+pub fn parse(text: &[u8]) -> Result<Map<String, Value>, Error> {
+    let text = std::str::from_utf8(text).map_err(|error| {
+        wrong(format!(
+            "the configuration is not UTF-8 (byte {}); give JSON text in UTF-8",
+            error.valid_up_to()
+        ))
+    })?;
+    let value: Value = serde_json::from_str(text).map_err(|error| {
+        wrong(format!(
+            "the configuration is not JSON (line {}, column {}); give an object such as {{\"type\": \"memory\"}}",
+            error.line(),
+            error.column()
+        ))
+    })?;
+    match value {
+        Value::Object(values) => Ok(values.into_iter().filter(|(_, value)| !value.is_null()).collect()),
+        other => Err(wrong(format!(
+            "the configuration is {}; give an object such as {{\"type\": \"memory\"}}",
+            in_words(&other)
+        ))),
+    }
+}
+
+/// The word of `known` that is most like `given`, if any is like it at all.
+pub fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let given = given.to_lowercase();
+    known
+        .map(|word| (strsim::damerau_levenshtein(&given, &word.to_lowercase()), word))
+        .filter(|(distance, word)| *distance <= 1 + word.len() / 3)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, word)| word)
+}
+
+impl Settings {
+    /// Checks values against the options of one backend and those that all have.
+    ///
+    /// # Errors
+    /// An unknown option, or a value of the wrong kind or out of range; the message names the
+    /// option, what was given, and what is possible.
+    pub fn check(values: Map<String, Value>, backend: &str, own: &[OptionSpec]) -> Result<Settings, Error> {
+        let specs: Vec<OptionSpec> = COMMON.iter().chain(own).copied().collect();
+        check_object(values, "", &format!("the {backend} backend"), &specs).map(|values| Settings { values })
+    }
+
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.values.get(name)
+    }
+
+    /// A text option.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(Value::as_str)
+    }
+
+    /// A whole number.
+    pub fn integer(&self, name: &str) -> Option<i64> {
+        self.get(name).and_then(Value::as_i64)
+    }
+
+    /// A count, which by its declaration is not negative.
+    pub fn count(&self, name: &str) -> Option<usize> {
+        self.integer(name).and_then(|value| usize::try_from(value).ok())
+    }
+
+    /// A duration that is given in milliseconds.
+    pub fn milliseconds(&self, name: &str) -> Option<Duration> {
+        self.integer(name).and_then(|value| u64::try_from(value).ok()).map(Duration::from_millis)
+    }
+
+    /// `true` or `false`.
+    pub fn flag(&self, name: &str) -> Option<bool> {
+        self.get(name).and_then(Value::as_bool)
+    }
+
+    /// The options inside an option.
+    pub fn object(&self, name: &str) -> Option<Settings> {
+        self.get(name).and_then(Value::as_object).map(|values| Settings { values: values.clone() })
+    }
+
+    /// What the common options say to the engine.
+    pub fn engine(&self) -> EngineOptions {
+        let default = EngineOptions::default();
+        EngineOptions {
+            timeout: self.milliseconds("timeout").unwrap_or(default.timeout),
+            connect_timeout: self.milliseconds("connectTimeout").unwrap_or(default.connect_timeout),
+            close_timeout: self.milliseconds("closeTimeout").unwrap_or(default.close_timeout),
+            reconnect_delay: self.milliseconds("reconnectDelay").unwrap_or(default.reconnect_delay),
+            reconnect_max_delay: self
+                .milliseconds("reconnectMaxDelay")
+                .unwrap_or(default.reconnect_max_delay),
+            max_in_flight: self.count("maxInFlight").unwrap_or(default.max_in_flight),
+            log_level: match self.text("logLevel") {
+                Some("debug") => LogLevel::Debug,
+                Some("warn") => LogLevel::Warn,
+                Some("error") => LogLevel::Error,
+                _ => LogLevel::Info,
+            },
+            reactor_thread: self.flag("reactorThread"),
+        }
+    }
+}
+
+fn check_object(
+    values: Map<String, Value>,
+    path: &str,
+    owner: &str,
+    specs: &[OptionSpec],
+) -> Result<Map<String, Value>, Error> {
+    let mut checked = Map::new();
+    for (name, value) in values {
+        if value.is_null() {
+            continue;
+        }
+        let Some(spec) = specs.iter().find(|spec| spec.name == name) else {
+            let names = specs.iter().map(|spec| spec.name);
+            let hint = nearest(&name, names.clone())
+                .map(|word| format!("did you mean \"{path}{word}\"?"))
+                .unwrap_or_else(|| format!("it has: {}", names.collect::<Vec<_>>().join(", ")));
+            return Err(wrong(format!("{owner} has no option \"{path}{name}\"; {hint}")));
+        };
+        let value = check_value(value, &format!("{path}{name}"), owner, spec.kind)?;
+        checked.insert(name, value);
+    }
+    Ok(checked)
+}
+
+fn check_value(value: Value, name: &str, owner: &str, kind: OptionKind) -> Result<Value, Error> {
+    let refuse = |value: &Value, expected: String| {
+        Err(wrong(format!("the option \"{name}\" is {}; give {expected}", in_words(value))))
+    };
+    match (kind, value) {
+        (OptionKind::Text, value @ Value::String(_)) => Ok(value),
+        (OptionKind::Text, Value::Number(number)) => Ok(Value::String(number.to_string())),
+        (OptionKind::Text, value) => refuse(&value, "text".into()),
+        (OptionKind::Integer(low, high), value) => {
+            let number = match &value {
+                Value::Number(number) => number.as_i64().or_else(|| whole(number.as_f64()?)),
+                Value::String(text) => text.trim().parse().ok(),
+                _ => None,
+            };
+            match number {
+                Some(number) if (low..=high).contains(&number) => Ok(Value::from(number)),
+                Some(number) => Err(wrong(format!(
+                    "the option \"{name}\" is {number}; give a whole number from {low} to {high}"
+                ))),
+                None => refuse(&value, format!("a whole number from {low} to {high}")),
+            }
+        }
+        (OptionKind::Flag, value @ Value::Bool(_)) => Ok(value),
+        (OptionKind::Flag, value) => refuse(&value, "true or false".into()),
+        (OptionKind::Choice(words), Value::String(text)) => {
+            if words.contains(&text.as_str()) {
+                return Ok(Value::String(text));
+            }
+            let hint =
+                nearest(&text, words.iter().copied()).map(|word| format!(" (did you mean \"{word}\"?)"));
+            Err(wrong(format!(
+                "the option \"{name}\" is \"{}\"; give one of {}{}",
+                shortened(&text),
+                words.join(", "),
+                hint.unwrap_or_default()
+            )))
+        }
+        (OptionKind::Choice(words), value) => refuse(&value, format!("one of {}", words.join(", "))),
+        (OptionKind::FlagOrObject(_), value @ Value::Bool(_)) => Ok(value),
+        (OptionKind::Object(specs) | OptionKind::FlagOrObject(specs), Value::Object(values)) => {
+            check_object(values, &format!("{name}."), owner, specs).map(Value::Object)
+        }
+        (OptionKind::Object(_), value) => refuse(&value, "an object".into()),
+        (OptionKind::FlagOrObject(_), value) => refuse(&value, "true, false or an object".into()),
+    }
+}
+
+fn whole(number: f64) -> Option<i64> {
+    // Within these bounds every whole f64 is exact.
+    (number.fract() == 0.0 && number.abs() < 9.0e15).then_some(number as i64)
+}
+
+/// A value's kind, and the value where it is a harmless scalar: text may be a password.
+fn in_words(value: &Value) -> String {
+    match value {
+        Value::Null => "null".into(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::String(_) => "text".into(),
+        Value::Array(_) => "a list".into(),
+        Value::Object(_) => "an object".into(),
+    }
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: &[OptionSpec] = &[
+        OptionSpec { name: "port", kind: OptionKind::Integer(1, 65535), default: "1", meaning: "" },
+        OptionSpec { name: "password", kind: OptionKind::Text, default: "", meaning: "" },
+        OptionSpec {
+            name: "tls",
+            kind: OptionKind::FlagOrObject(&[OptionSpec {
+                name: "caFile",
+                kind: OptionKind::Text,
+                default: "",
+                meaning: "",
+            }]),
+            default: "false",
+            meaning: "",
+        },
+    ];
+
+    fn check(text: &str) -> Result<Settings, Error> {
+        Settings::check(parse(text.as_bytes())?, "test", OWN)
+    }
+
+    fn message(text: &str) -> String {
+        let error = check(text).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Configuration);
+        error.message().to_owned()
+    }
+
+    #[test]
+    fn an_unknown_option_names_the_nearest() {
+        assert_eq!(
+            message(r#"{"prot": 1}"#),
+            "the test backend has no option \"prot\"; did you mean \"port\"?"
+        );
+        assert_eq!(
+            message(r#"{"tls": {"cafile": "x"}}"#),
+            "the test backend has no option \"tls.cafile\"; did you mean \"tls.caFile\"?"
+        );
+        assert!(message(r#"{"zzzzzzzz": 1}"#).contains("it has: type, timeout"));
+    }
+
+    #[test]
+    fn wrong_kinds_and_ranges_are_named() {
+        assert_eq!(
+            message(r#"{"port": true}"#),
+            "the option \"port\" is true; give a whole number from 1 to 65535"
+        );
+        assert_eq!(
+            message(r#"{"port": 70000}"#),
+            "the option \"port\" is 70000; give a whole number from 1 to 65535"
+        );
+        assert!(message(r#"{"logLevel": "wran"}"#).contains("did you mean \"warn\""));
+        assert!(message("[]").contains("is a list"));
+        assert!(message("{").contains("not JSON"));
+        assert!(parse(b"\xff{}").unwrap_err().message().contains("not UTF-8"));
+    }
+
+    #[test]
+    fn a_value_that_may_be_a_secret_is_not_repeated() {
+        assert!(!message(r#"{"port": "hunter2"}"#).contains("hunter2"));
+    }
+
+    #[test]
+    fn what_a_yaml_with_environment_variables_gives_is_understood() {
+        let settings = check(r#"{"port": "6379", "password": 12345, "tls": null}"#).unwrap();
+        assert_eq!(settings.integer("port"), Some(6379));
+        assert_eq!(settings.text("password"), Some("12345"));
+        assert_eq!(settings.flag("tls"), None);
+    }
+}

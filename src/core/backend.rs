@@ -1,0 +1,77 @@
+//! The narrow waist: what a cache or database must be able to do.
+//!
+//! A backend knows one client library and nothing of queues, order, deadlines or retries: the
+//! engine never gives it a key twice in one batch, nor a key that is in another unfinished
+//! batch of the same connection.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+
+use super::error::Error;
+use super::record::{Key, Record};
+
+/// The answer to a batch: one result for each key in the batch's order, or one error for the
+/// whole batch. An error with [`Remedy::Reconnect`](super::Remedy::Reconnect) in either place
+/// ends the connection, and the engine sends what was unanswered again on the next one.
+pub type BatchResult<T> = Result<Vec<Result<T, Error>>, Error>;
+
+/// Makes connections to one cache or database.
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// What the engine needs to know before there is a connection.
+    fn describe(&self) -> Description;
+
+    /// Connects, authenticates, and sees that the server does answer. The engine sets the
+    /// deadline and drops the future when it has passed. An error with code
+    /// `Authentication` or `Configuration` means that waiting will not help.
+    async fn connect(&self) -> Result<Link, Error>;
+}
+
+/// A backend in words and numbers.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// What is connected to, for messages: `Redis at 127.0.0.1:6379`. Never with a password.
+    pub target: String,
+    /// The most records in a batch; at least 1.
+    pub max_batch_records: usize,
+    /// The most bytes of keys and data in a batch; a single larger record still goes alone.
+    pub max_batch_bytes: usize,
+    /// How many batches of reads may be under way at once; at least 1.
+    pub read_batches: usize,
+    /// How many batches of writes may be under way at once; at least 1.
+    pub write_batches: usize,
+    /// Whether the backend's futures do all their work when polled, without spawning tasks, so
+    /// that the host's own thread may drive them. Otherwise a thread of ours does.
+    pub host_driven: bool,
+}
+
+/// A connection that stands.
+pub struct Link {
+    /// Where batches go.
+    pub connection: Arc<dyn Connection>,
+    /// The connection's background work. It ends when the connection is lost, with the reason.
+    pub lifeline: BoxFuture<'static, Error>,
+}
+
+/// Batched operations on one connection. Dropping the future of an operation gives up its
+/// answer; the operation itself may still be carried out.
+#[async_trait]
+pub trait Connection: Send + Sync {
+    /// Reads records; `None` where there is none.
+    async fn get_many(&self, keys: &[Key]) -> BatchResult<Option<Record>>;
+
+    /// Reads versions alone; `None` where there is no record.
+    async fn head_many(&self, keys: &[Key]) -> BatchResult<Option<i64>>;
+
+    /// Stores records, replacing what was there. Acknowledged means: as durable as the
+    /// backend's configuration says.
+    async fn set_many(&self, entries: &[(Key, Record)]) -> BatchResult<()>;
+
+    /// Removes records. Removing what is not there is no error.
+    async fn delete_many(&self, keys: &[Key]) -> BatchResult<()>;
+
+    /// Ends the connection in an orderly way. Nothing else is called after it.
+    async fn close(&self) {}
+}

@@ -1,0 +1,62 @@
+//! Growing, jittered pauses between attempts to connect.
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+/// Doubles from the first pause to the longest. Each pause is shortened by a random part of up
+/// to half, so that many clients of one server do not come back in step.
+pub(super) struct Backoff {
+    first: Duration,
+    longest: Duration,
+    next: Duration,
+    random: RandomState,
+    drawn: u64,
+}
+
+impl Backoff {
+    pub fn new(first: Duration, longest: Duration) -> Backoff {
+        let longest = longest.max(first);
+        Backoff { first, longest, next: first, random: RandomState::new(), drawn: 0 }
+    }
+
+    /// The next pause.
+    pub fn next(&mut self) -> Duration {
+        let pause = self.next;
+        self.next = (pause * 2).min(self.longest);
+        self.jitter(pause)
+    }
+
+    /// The longest pause, for what waiting does not mend.
+    pub fn longest(&mut self) -> Duration {
+        self.jitter(self.longest)
+    }
+
+    /// Begins with the first pause again.
+    pub fn reset(&mut self) {
+        self.next = self.first;
+    }
+
+    fn jitter(&mut self, pause: Duration) -> Duration {
+        self.drawn += 1;
+        let random = self.random.hash_one(self.drawn) % 1024;
+        pause - pause.mul_f64(random as f64 / 2048.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_the_longest_and_start_again() {
+        let (first, longest) = (Duration::from_millis(50), Duration::from_millis(400));
+        let mut backoff = Backoff::new(first, longest);
+        for expected in [50, 100, 200, 400, 400] {
+            let pause = backoff.next();
+            let expected = Duration::from_millis(expected);
+            assert!(pause <= expected && pause >= expected / 2, "{pause:?} for {expected:?}");
+        }
+        backoff.reset();
+        assert!(backoff.next() <= first);
+    }
+}

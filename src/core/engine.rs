@@ -1,0 +1,494 @@
+//! The engine: takes requests in, keeps their order, makes batches, survives outages, and
+//! answers each request exactly once.
+//!
+//! It is one state machine that [`Engine::poll`] moves on. It does not care which thread calls
+//! that: a reactor thread of its own or the host's event loop (see `reactor.rs` and
+//! `host_driver.rs`). It makes no batch wait for a timer: while a batch is under way the next
+//! one gathers, and goes when there is room.
+
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+
+use super::backend::{Backend, BatchResult, Connection, Description};
+use super::bulk::{Address, Bulks};
+use super::error::{Error, ErrorCode, Remedy};
+use super::link::{LinkEvent, Supervisor};
+use super::options::EngineOptions;
+use super::request::{Body, Delivery, Kind, LogLevel, Operation, Reply, Request};
+use super::sequencer::{Batch, LaneId, Placed, Sequencer, Turn, Waiter};
+use super::submission::{Ending, Shared, Submitter};
+
+/// How long an operation rests before it is tried again on the same connection.
+const TRY_AGAIN_PAUSE: Duration = Duration::from_millis(20);
+
+/// How often deadlines are looked at, at the most.
+const DEADLINE_GRAIN: Duration = Duration::from_millis(5);
+
+/// How long an orderly goodbye to the server may take.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// What the driver has to do next.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Poll again at this time even if nothing wakes the engine.
+    pub wake_at: Option<Instant>,
+    /// The connector has ended: do not poll again.
+    pub finished: bool,
+}
+
+/// See the module. `T` is the host's ticket.
+pub struct Engine<T> {
+    shared: Arc<Shared<T>>,
+    options: EngineOptions,
+    limits: Description,
+    supervisor: Supervisor,
+    sequencer: Sequencer<Address<T>>,
+    bulks: Bulks<T>,
+    batches: FuturesUnordered<BoxFuture<'static, Answer>>,
+    /// Batches under way, by whether they read: `[writes, reads]`.
+    under_way: [usize; 2],
+    /// The kind that may take the next free place first, so that none starves.
+    next_kind: usize,
+    inbox: VecDeque<Request<T>>,
+    /// No deadline passes before this time.
+    earliest_deadline: Option<Instant>,
+    /// No paused operation resumes before this time.
+    earliest_resume: Option<Instant>,
+    goodbye: Option<(BoxFuture<'static, ()>, Instant)>,
+    finished: bool,
+}
+
+/// A batch that came back.
+struct Answer {
+    lanes: Vec<LaneId>,
+    is_read: bool,
+    result: BatchResult<Reply>,
+}
+
+impl<T: Send + 'static> Engine<T> {
+    /// An engine that begins to connect when it is first polled, and the handle to submit to it.
+    pub fn new(backend: Arc<dyn Backend>, options: EngineOptions) -> (Engine<T>, Submitter<T>) {
+        let shared = Arc::new(Shared::new(&options));
+        let engine = Engine {
+            shared: Arc::clone(&shared),
+            limits: backend.describe(),
+            supervisor: Supervisor::new(backend, &options),
+            options,
+            sequencer: Sequencer::new(),
+            bulks: Bulks::new(),
+            batches: FuturesUnordered::new(),
+            under_way: [0, 0],
+            next_kind: 0,
+            inbox: VecDeque::new(),
+            earliest_deadline: None,
+            earliest_resume: None,
+            goodbye: None,
+            finished: false,
+        };
+        (engine, Submitter::new(shared))
+    }
+
+    /// Does all that can be done now. `cx`'s waker is woken when there is more to do. A tokio
+    /// runtime with I/O and time must be entered. What the host has to hear is appended to
+    /// `out`.
+    ///
+    /// A panic in here is a bug, and yet every accepted request is answered: it fails with
+    /// `Panic`, and the engine ends.
+    pub fn poll(&mut self, cx: &mut Context<'_>, out: &mut Vec<Delivery<T>>) -> Progress {
+        self.shared.waker.register(cx.waker());
+        if std::panic::catch_unwind(AssertUnwindSafe(|| self.advance(cx, out))).is_err() {
+            self.end(panicked(), out);
+        }
+        if self.finished {
+            return Progress { wake_at: None, finished: true };
+        }
+        Progress { wake_at: self.wake_at(), finished: false }
+    }
+
+    fn advance(&mut self, cx: &mut Context<'_>, out: &mut Vec<Delivery<T>>) {
+        if self.finished {
+            return;
+        }
+        let ending = self.shared.take_requests(&mut self.inbox);
+        while let Some(request) = self.inbox.pop_front() {
+            self.accept(request, out);
+        }
+        if ending == Ending::Cancelled {
+            return self.end(closed("the connector was closed before the operation finished"), out);
+        }
+        loop {
+            self.tend_link(cx, out);
+            let sent = self.send_batches();
+            let answered = self.collect_answers(cx, out);
+            if !sent && !answered {
+                break;
+            }
+        }
+        self.look_at_the_clock(out);
+        if let Ending::Draining(until) = ending {
+            self.drain(cx, until, out);
+        }
+    }
+
+    /// Gives a request's operations their places.
+    fn accept(&mut self, request: Request<T>, out: &mut Vec<Delivery<T>>) {
+        let Request { ticket, submitted, deadline, body } = request;
+        self.earliest_deadline = Some(self.earliest_deadline.map_or(deadline, |other| other.min(deadline)));
+        match body {
+            Body::One(key, operation) => {
+                self.place(key, operation, Waiter { address: Address::One(ticket), submitted, deadline });
+            }
+            Body::Many(entries) => {
+                let Some(bulk) = self.bulks.open(ticket, entries.len(), out) else { return };
+                for (position, (key, operation)) in entries.into_iter().enumerate() {
+                    let address = Address::Part { bulk, position };
+                    self.place(key, operation, Waiter { address, submitted, deadline });
+                }
+            }
+        }
+    }
+
+    fn place(&mut self, key: super::Key, operation: Operation, waiter: Waiter<Address<T>>) {
+        if self.sequencer.push(key, operation, waiter) == Placed::Coalesced {
+            self.shared.statistics().coalesced();
+        }
+    }
+
+    /// Moves the connection on, and tells the host what became of it.
+    fn tend_link(&mut self, cx: &mut Context<'_>, out: &mut Vec<Delivery<T>>) {
+        while let Some(event) = self.supervisor.poll(cx, Instant::now()) {
+            match event {
+                LinkEvent::Up => {
+                    self.shared.ready.store(true, Ordering::Release);
+                    self.shared.statistics().connected();
+                    self.log(LogLevel::Info, format!("connected to {}", self.limits.target), out);
+                    out.push(Delivery::Ready);
+                }
+                LinkEvent::Lost(error) => self.lost(&error, out),
+                LinkEvent::Refused { error, news } => {
+                    if news {
+                        self.log(LogLevel::Error, error.message().to_owned(), out);
+                        out.push(Delivery::Failure { error: error.clone(), fatal: true });
+                    }
+                }
+                LinkEvent::Absent { error, news } => {
+                    let level = if news { LogLevel::Warn } else { LogLevel::Debug };
+                    let line = format!("waiting for {}: {}", self.limits.target, error.message());
+                    self.log(level, line, out);
+                }
+            }
+        }
+        if let Some(error) = self.supervisor.refusal().cloned() {
+            let mut refused = Vec::new();
+            self.sequencer.drain_queued(|turn| refused.push(turn));
+            for turn in refused {
+                self.answer(turn, &Err(error.clone()), out);
+            }
+        }
+    }
+
+    /// The connection broke: its batches are sent again on the next one, in their places.
+    fn lost(&mut self, error: &Error, out: &mut Vec<Delivery<T>>) {
+        self.shared.ready.store(false, Ordering::Release);
+        self.batches = FuturesUnordered::new();
+        self.under_way = [0, 0];
+        let requeued = self.sequencer.requeue_in_flight(error);
+        // Statistics in a block of its own: the lock is not held while we log.
+        {
+            let mut statistics = self.shared.statistics();
+            statistics.lost();
+            statistics.retried(requeued);
+        }
+        let line = format!(
+            "lost {}: {}; {requeued} operations will be sent again",
+            self.limits.target,
+            error.message()
+        );
+        self.log(LogLevel::Warn, line, out);
+        out.push(Delivery::Failure { error: error.clone(), fatal: false });
+    }
+
+    /// Sends batches while there is room and something to send. Returns whether any went.
+    fn send_batches(&mut self) -> bool {
+        let Some(connection) = self.supervisor.connection() else { return false };
+        let mut sent = false;
+        loop {
+            let next = (0..Kind::ALL.len())
+                .map(|offset| Kind::ALL[(self.next_kind + offset) % Kind::ALL.len()])
+                .find(|&kind| {
+                    self.sequencer.has_queued(kind)
+                        && self.under_way[usize::from(kind.is_read())] < self.room(kind)
+                });
+            let Some(kind) = next else { return sent };
+            sent = true;
+            self.next_kind = kind as usize + 1;
+            let batch =
+                self.sequencer.take_batch(kind, self.limits.max_batch_records, self.limits.max_batch_bytes);
+            self.under_way[usize::from(kind.is_read())] += 1;
+            self.shared.statistics().batch_sent(batch.lanes.len());
+            let patience = Instant::now() + self.options.timeout;
+            self.supervisor
+                .expect_answer_by(batch.deadline.map_or(patience, |deadline| deadline.max(patience)));
+            self.batches.push(Box::pin(run(Arc::clone(&connection), kind, batch)));
+        }
+    }
+
+    fn room(&self, kind: Kind) -> usize {
+        if kind.is_read() {
+            self.limits.read_batches
+        } else {
+            self.limits.write_batches
+        }
+    }
+
+    /// Hands out what came back. Returns whether anything did, so that there may be room again.
+    fn collect_answers(&mut self, cx: &mut Context<'_>, out: &mut Vec<Delivery<T>>) -> bool {
+        let mut any = false;
+        while let Poll::Ready(Some(answer)) = self.batches.poll_next_unpin(cx) {
+            any = true;
+            self.under_way[usize::from(answer.is_read)] -= 1;
+            self.settle(answer, out);
+        }
+        if any && self.batches.is_empty() {
+            self.supervisor.expect_nothing();
+        }
+        any
+    }
+
+    fn settle(&mut self, answer: Answer, out: &mut Vec<Delivery<T>>) {
+        let Answer { lanes, result, .. } = answer;
+        let mut broken = None;
+        match result {
+            Ok(results) if results.len() == lanes.len() => {
+                self.supervisor.proved_good();
+                for (lane, result) in lanes.into_iter().zip(results) {
+                    self.settle_one(lane, result, &mut broken, out);
+                }
+            }
+            Ok(results) => {
+                let error = Error::new(
+                    ErrorCode::Panic,
+                    format!(
+                        "the backend gave {} results for {} keys; this is a bug",
+                        results.len(),
+                        lanes.len()
+                    ),
+                );
+                for lane in lanes {
+                    self.settle_one(lane, Err(error.clone()), &mut broken, out);
+                }
+            }
+            Err(error) => {
+                for lane in lanes {
+                    self.settle_one(lane, Err(error.clone()), &mut broken, out);
+                }
+            }
+        }
+        if let Some(error) = broken {
+            self.supervisor.lose(error);
+        }
+    }
+
+    fn settle_one(
+        &mut self,
+        lane: LaneId,
+        result: Result<Reply, Error>,
+        broken: &mut Option<Error>,
+        out: &mut Vec<Delivery<T>>,
+    ) {
+        match result {
+            Err(error) if error.remedy() == Remedy::TryAgain => {
+                let until = Instant::now() + TRY_AGAIN_PAUSE;
+                self.earliest_resume = Some(self.earliest_resume.map_or(until, |other| other.min(until)));
+                self.sequencer.pause(lane, until, error);
+                self.shared.statistics().retried(1);
+            }
+            // The lane stays in flight; losing the connection queues it again.
+            Err(error) if error.remedy() == Remedy::Reconnect => *broken = Some(error),
+            result => {
+                let turn = self.sequencer.finish(lane);
+                self.answer(turn, &result, out);
+            }
+        }
+    }
+
+    /// Answers everyone who waits for a turn.
+    fn answer(&mut self, turn: Turn<Address<T>>, result: &Result<Reply, Error>, out: &mut Vec<Delivery<T>>) {
+        let kind = turn.operation.kind();
+        let now = Instant::now();
+        let mut waiters = turn.waiters.into_iter();
+        let mut last = waiters.next();
+        while let Some(waiter) = last {
+            last = waiters.next();
+            self.answer_one(waiter, kind, result.clone(), now, out);
+        }
+    }
+
+    fn answer_one(
+        &mut self,
+        waiter: Waiter<Address<T>>,
+        kind: Kind,
+        result: Result<Reply, Error>,
+        now: Instant,
+        out: &mut Vec<Delivery<T>>,
+    ) {
+        self.shared.statistics().answered(kind, now.duration_since(waiter.submitted), result.is_err());
+        self.shared.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.bulks.deliver(waiter.address, result, out);
+    }
+
+    /// Deadlines, pauses, and a connection that does not answer.
+    fn look_at_the_clock(&mut self, out: &mut Vec<Delivery<T>>) {
+        let now = Instant::now();
+        if self.earliest_resume.is_some_and(|at| at <= now) {
+            self.earliest_resume = self.sequencer.resume_paused(now);
+            self.shared.waker.wake();
+        }
+        if self.earliest_deadline.is_some_and(|at| at <= now) {
+            let mut expired = Vec::new();
+            let target = &self.limits.target;
+            self.earliest_deadline = self
+                .sequencer
+                .expire(now, |waiter, turn| {
+                    expired.push((waiter, turn.operation.kind(), too_late(target, turn)))
+                })
+                .map(|at| at.max(now + DEADLINE_GRAIN));
+            for (waiter, kind, error) in expired {
+                self.answer_one(waiter, kind, Err(error), now, out);
+            }
+        }
+        if self.supervisor.is_overdue(now) {
+            self.supervisor.lose(Error::connection("the server does not answer"));
+            self.shared.waker.wake();
+        }
+    }
+
+    /// Ends when all accepted work is done, or when the time for it is over.
+    fn drain(&mut self, cx: &mut Context<'_>, until: Instant, out: &mut Vec<Delivery<T>>) {
+        let now = Instant::now();
+        if !self.sequencer.is_empty() {
+            if now < until {
+                return;
+            }
+            return self.end(
+                closed("the connector was closed, and closeTimeout passed before the operation finished"),
+                out,
+            );
+        }
+        let (goodbye, patience) = self.goodbye.get_or_insert_with(|| {
+            let farewell: BoxFuture<'static, ()> = match self.supervisor.connection() {
+                Some(connection) => Box::pin(async move { connection.close().await }),
+                None => Box::pin(async {}),
+            };
+            (farewell, now + GOODBYE)
+        });
+        if now >= *patience || goodbye.poll_unpin(cx).is_ready() {
+            self.end(closed("the connector was closed"), out);
+        }
+    }
+
+    /// Answers everything that is left with `error` and ends.
+    fn end(&mut self, error: Error, out: &mut Vec<Delivery<T>>) {
+        if self.finished {
+            return;
+        }
+        self.finished = true;
+        self.shared.shut();
+        self.shared.ready.store(false, Ordering::Release);
+        self.batches = FuturesUnordered::new();
+        self.goodbye = None;
+        self.supervisor.end();
+        // Twice: what a panic left half-way, then what came since.
+        for _ in 0..2 {
+            while let Some(request) = self.inbox.pop_front() {
+                self.accept(request, out);
+            }
+            self.shared.take_requests(&mut self.inbox);
+        }
+        let mut turns = Vec::new();
+        self.sequencer.drain(|turn| turns.push(turn));
+        for turn in turns {
+            self.answer(turn, &Err(error.clone()), out);
+        }
+        self.bulks.fail_rest(&error, out);
+        out.push(Delivery::Closed);
+    }
+
+    /// Whether the host's own thread may drive it; see [`Description::host_driven`].
+    pub fn may_be_host_driven(&self) -> bool {
+        self.limits.host_driven && self.options.reactor_thread != Some(true)
+    }
+
+    /// Whether a client library may have timers running that somebody has to look at.
+    pub(super) fn waits_for_library(&self) -> bool {
+        !self.batches.is_empty() || self.supervisor.is_connecting()
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        let goodbye = self.goodbye.as_ref().map(|(_, until)| *until);
+        [self.earliest_deadline, self.earliest_resume, self.supervisor.wake_at(), goodbye]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn log(&self, level: LogLevel, line: String, out: &mut Vec<Delivery<T>>) {
+        if level >= self.options.log_level {
+            out.push(Delivery::Log(level, line));
+        }
+    }
+}
+
+/// Carries out a batch. A panic of the backend fails the batch, not the engine.
+async fn run(connection: Arc<dyn Connection>, kind: Kind, batch: Batch) -> Answer {
+    let Batch { lanes, keys, entries, .. } = batch;
+    let work = AssertUnwindSafe(async {
+        match kind {
+            Kind::Get => replies(connection.get_many(&keys).await, Reply::Record),
+            Kind::Head => replies(connection.head_many(&keys).await, Reply::Version),
+            Kind::Set => replies(connection.set_many(&entries).await, |()| Reply::Done),
+            Kind::Delete => replies(connection.delete_many(&keys).await, |()| Reply::Done),
+        }
+    });
+    let result = work.catch_unwind().await.unwrap_or_else(|_| Err(panicked()));
+    Answer { lanes, is_read: kind.is_read(), result }
+}
+
+fn replies<R>(result: BatchResult<R>, wrap: impl Fn(R) -> Reply) -> BatchResult<Reply> {
+    result.map(|results| results.into_iter().map(|one| one.map(&wrap)).collect())
+}
+
+fn panicked() -> Error {
+    Error::new(ErrorCode::Panic, "a panic was caught inside the connector; this is a bug, please report it")
+}
+
+fn closed(message: &str) -> Error {
+    Error::new(ErrorCode::Closed, message)
+}
+
+fn too_late<A>(target: &str, turn: &Turn<A>) -> Error {
+    let fate = match (&turn.operation, turn.sent) {
+        (Operation::Get | Operation::Head, _) => "",
+        (_, true) => "; it was sent and may have been applied",
+        (_, false) => "; it was not sent",
+    };
+    let cause = turn.cause.as_ref().map(|error| format!(" ({})", error.message())).unwrap_or_default();
+    Error::new(
+        ErrorCode::Timeout,
+        format!("no answer from {target} within the operation's timeout{fate}{cause}"),
+    )
+}
+
+impl<T> Drop for Engine<T> {
+    fn drop(&mut self) {
+        // Whoever still holds a submitter must not wait for an engine that is gone.
+        self.shared.shut();
+    }
+}

@@ -1,0 +1,144 @@
+//! What can go wrong, as a fixed set of numbered codes and a sentence for a person.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// The kind of a failure. The numbers are part of the C interface: they never change, and a
+/// host must tolerate numbers that it does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(i32)]
+pub enum ErrorCode {
+    /// An argument is unusable: an empty or overlong key, bytes that are not UTF-8, data that
+    /// is not JSON, a null pointer.
+    InvalidArgument = 1,
+    /// The configuration is wrong; the message names the option and the remedy.
+    Configuration = 2,
+    /// `maxInFlight` operations are already waiting.
+    Busy = 3,
+    /// The connector was closed or freed before the operation finished.
+    Closed = 4,
+    /// The operation's deadline passed; the message says whether it may have been applied.
+    Timeout = 5,
+    /// The server cannot be reached, or answered what it must not.
+    Unavailable = 6,
+    /// The server refused the credentials.
+    Authentication = 7,
+    /// The server, or the storage below it, refused the operation.
+    Backend = 8,
+    /// The record or key is larger than the backend can hold.
+    TooLarge = 9,
+    /// What is stored under the key is not a record.
+    Corrupt = 10,
+    /// A bug in this library: a panic was caught.
+    Panic = 11,
+    /// The calling process is a fork of the one that made the connector.
+    Forked = 12,
+    /// The backend, or this system, cannot do what was asked.
+    Unsupported = 13,
+}
+
+impl ErrorCode {
+    /// Every code, in the order of its number.
+    pub const ALL: [ErrorCode; 13] = [
+        ErrorCode::InvalidArgument,
+        ErrorCode::Configuration,
+        ErrorCode::Busy,
+        ErrorCode::Closed,
+        ErrorCode::Timeout,
+        ErrorCode::Unavailable,
+        ErrorCode::Authentication,
+        ErrorCode::Backend,
+        ErrorCode::TooLarge,
+        ErrorCode::Corrupt,
+        ErrorCode::Panic,
+        ErrorCode::Forked,
+        ErrorCode::Unsupported,
+    ];
+
+    /// The upper-case name, as in `CONNECTOR_ERR_<name>` and as `error.code` in JavaScript.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ErrorCode::InvalidArgument => "INVALID_ARGUMENT",
+            ErrorCode::Configuration => "CONFIGURATION",
+            ErrorCode::Busy => "BUSY",
+            ErrorCode::Closed => "CLOSED",
+            ErrorCode::Timeout => "TIMEOUT",
+            ErrorCode::Unavailable => "UNAVAILABLE",
+            ErrorCode::Authentication => "AUTHENTICATION",
+            ErrorCode::Backend => "BACKEND",
+            ErrorCode::TooLarge => "TOO_LARGE",
+            ErrorCode::Corrupt => "CORRUPT",
+            ErrorCode::Panic => "PANIC",
+            ErrorCode::Forked => "FORKED",
+            ErrorCode::Unsupported => "UNSUPPORTED",
+        }
+    }
+}
+
+/// What the engine does about a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// Nothing helps: the caller gets the error.
+    Report,
+    /// The same connection may succeed a moment later: the engine tries the operation again in
+    /// its place, until its deadline.
+    TryAgain,
+    /// The connection is of no more use: the engine makes a new one and sends what was
+    /// unanswered again.
+    Reconnect,
+}
+
+/// A failure: a code, what to do about it, and one sentence that never holds a password, a
+/// token or a record's data.
+#[derive(Clone, Debug)]
+pub struct Error {
+    code: ErrorCode,
+    remedy: Remedy,
+    message: Arc<str>,
+}
+
+impl Error {
+    /// A failure that is reported to the caller as it is.
+    pub fn new(code: ErrorCode, message: impl Into<Arc<str>>) -> Error {
+        Error { code, remedy: Remedy::Report, message: message.into() }
+    }
+
+    /// A failure that passes by itself, such as a server that is still loading.
+    pub fn transient(code: ErrorCode, message: impl Into<Arc<str>>) -> Error {
+        Error { code, remedy: Remedy::TryAgain, message: message.into() }
+    }
+
+    /// A failure that ends the connection.
+    pub fn connection(message: impl Into<Arc<str>>) -> Error {
+        Error { code: ErrorCode::Unavailable, remedy: Remedy::Reconnect, message: message.into() }
+    }
+
+    /// The kind of the failure.
+    pub fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// What the engine does about it.
+    pub fn remedy(&self) -> Remedy {
+        self.remedy
+    }
+
+    /// One sentence for a person.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether the same call may succeed later without a change by the caller.
+    pub fn is_retryable(&self) -> bool {
+        self.remedy != Remedy::Report
+            || matches!(self.code, ErrorCode::Busy | ErrorCode::Timeout | ErrorCode::Unavailable)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.name(), self.message)
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,196 @@
+//! Drives an engine on the host's own thread, so that a request crosses no thread at all.
+//!
+//! The host watches one file descriptor with whatever event loop it has and calls
+//! [`HostDriver::turn`] when it is readable. The descriptor is the epoll instance of the
+//! engine's own tokio runtime; an epoll instance is itself readable when it has events. Tokio
+//! does not hand it out, so it is found in `/proc/self/fdinfo`: it is the one that watches our
+//! own wake-up descriptor. Two descriptors are watched besides the engine's sockets: an
+//! eventfd by which other threads wake the engine, and a timerfd for its deadlines.
+
+use std::fs;
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use rustix::event::{eventfd, EventfdFlags};
+use rustix::time::{
+    timerfd_create, timerfd_settime, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec,
+};
+use tokio::io::unix::AsyncFd;
+use tokio::io::Interest;
+use tokio::runtime::Runtime;
+
+use super::engine::Engine;
+use super::quiet_waker::QuietWaker;
+use super::request::Delivery;
+
+/// How often a client library's own timers are looked at while the engine has work.
+const LIBRARY_TIMER_TICK: Duration = Duration::from_millis(100);
+
+type Notify = Box<dyn Fn() + Send + Sync>;
+
+/// An engine and all that is needed to drive it from an event loop. It may move between
+/// threads, but only one may turn it at a time.
+pub struct HostDriver<T> {
+    // Fields are dropped in this order: the engine's sockets before their runtime.
+    engine: Engine<T>,
+    _wake_fd: AsyncFd<Arc<OwnedFd>>,
+    timer: AsyncFd<OwnedFd>,
+    runtime: Option<Runtime>,
+    waker: Arc<QuietWaker<Notify>>,
+    poll_fd: RawFd,
+    armed: Option<Instant>,
+    finished: bool,
+}
+
+impl<T: Send + 'static> HostDriver<T> {
+    /// Makes the runtime and finds its descriptor.
+    ///
+    /// # Errors
+    /// No file descriptors are left, or `/proc` is not there; use a [`Reactor`](super::Reactor)
+    /// then. The engine is given back.
+    pub fn new(engine: Engine<T>) -> Result<HostDriver<T>, (io::Error, Engine<T>)> {
+        match Parts::new() {
+            Ok(Parts { runtime, wake_fd, timer, poll_fd }) => {
+                let notified = Arc::clone(wake_fd.get_ref());
+                let notify: Notify = Box::new(move || {
+                    // It fails only when the counter is full, and then it is readable already.
+                    let _ = rustix::io::write(&*notified, &1u64.to_ne_bytes());
+                });
+                Ok(HostDriver {
+                    engine,
+                    _wake_fd: wake_fd,
+                    timer,
+                    runtime: Some(runtime),
+                    waker: QuietWaker::new(notify),
+                    poll_fd,
+                    armed: None,
+                    finished: false,
+                })
+            }
+            Err(error) => Err((error, engine)),
+        }
+    }
+
+    /// Readable when [`turn`](Self::turn) has something to do. It belongs to the driver: watch
+    /// it, do not read or close it.
+    pub fn poll_fd(&self) -> RawFd {
+        self.poll_fd
+    }
+
+    /// Takes in what the system has for the engine, then does everything that can be done.
+    /// Never blocks. What the host has to hear is appended to `out`. Returns whether the
+    /// connector has ended.
+    pub fn turn(&mut self, out: &mut Vec<Delivery<T>>) -> bool {
+        if let (Some(runtime), false) = (&self.runtime, self.finished) {
+            // A future that wakes itself makes tokio look at its sockets and timers once,
+            // without waiting, and leaves no wake-up behind.
+            let mut looked = false;
+            runtime.block_on(poll_fn(|cx| {
+                if std::mem::replace(&mut looked, true) {
+                    return Poll::Ready(());
+                }
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }));
+        }
+        self.flush(out)
+    }
+
+    /// Does what can be done without asking the system for news: for the end of a turn of the
+    /// host's loop, after requests were submitted. Otherwise like [`turn`](Self::turn).
+    pub fn flush(&mut self, out: &mut Vec<Delivery<T>>) -> bool {
+        let (Some(runtime), false) = (&self.runtime, self.finished) else { return true };
+        let entered = runtime.enter();
+        let engine = &mut self.engine;
+        let progress = self.waker.poll(|cx| engine.poll(cx, out));
+        drop(entered);
+        self.finished = progress.finished;
+        self.arm(progress.wake_at);
+        self.finished
+    }
+
+    /// Sets the timer, seldom: it may go off too early, never too late.
+    fn arm(&mut self, wake_at: Option<Instant>) {
+        let Some(wake_at) = wake_at else { return };
+        let now = Instant::now();
+        let wake_at =
+            if self.engine.waits_for_library() { wake_at.min(now + LIBRARY_TIMER_TICK) } else { wake_at };
+        if self.armed.is_some_and(|armed| armed > now && armed <= wake_at) {
+            return;
+        }
+        let pause = wake_at.saturating_duration_since(now).max(Duration::from_micros(1));
+        let value = Itimerspec {
+            it_interval: Timespec { tv_sec: 0, tv_nsec: 0 },
+            it_value: Timespec {
+                tv_sec: i64::try_from(pause.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: i64::from(pause.subsec_nanos()),
+            },
+        };
+        // The arguments are in range by construction, so this cannot fail.
+        let _ = timerfd_settime(self.timer.get_ref(), TimerfdTimerFlags::empty(), &value);
+        self.armed = Some(now + pause);
+    }
+}
+
+impl<T> Drop for HostDriver<T> {
+    fn drop(&mut self) {
+        // Blocking work that hangs, a name look-up say, must not hold the host up.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+struct Parts {
+    runtime: Runtime,
+    wake_fd: AsyncFd<Arc<OwnedFd>>,
+    timer: AsyncFd<OwnedFd>,
+    poll_fd: RawFd,
+}
+
+impl Parts {
+    fn new() -> io::Result<Parts> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+        let timer =
+            timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
+        let entered = runtime.enter();
+        let wake_fd = watch(wake)?;
+        let timer = watch(timer)?;
+        drop(entered);
+        let poll_fd = epoll_that_watches(wake_fd.get_ref().as_raw_fd())?;
+        Ok(Parts { runtime, wake_fd, timer, poll_fd })
+    }
+}
+
+/// Has the runtime watch a descriptor. The successor of this call is unsafe because it trusts
+/// the descriptor to stay open; one that is owned does.
+#[allow(deprecated)]
+fn watch<F: AsRawFd>(owned: F) -> io::Result<AsyncFd<F>> {
+    AsyncFd::with_interest(owned, Interest::READABLE)
+}
+
+/// The epoll instance of this process that watches `fd`, by the `tfd:` lines of
+/// `/proc/self/fdinfo/*` (see `proc_pid_fdinfo(5)`).
+fn epoll_that_watches(fd: RawFd) -> io::Result<RawFd> {
+    for entry in fs::read_dir("/proc/self/fdinfo")? {
+        let entry = entry?;
+        // A descriptor may be closed by another thread between the listing and the reading.
+        let Ok(info) = fs::read_to_string(entry.path()) else { continue };
+        let watches = info
+            .lines()
+            .filter_map(|line| line.strip_prefix("tfd:"))
+            .filter_map(|rest| rest.split_whitespace().next())
+            .any(|watched| watched.parse() == Ok(fd));
+        if watches {
+            if let Some(number) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
+                return Ok(number);
+            }
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::NotFound, "the runtime's epoll instance is not in /proc/self/fdinfo"))
+}

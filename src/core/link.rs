@@ -1,0 +1,199 @@
+//! The connection's life: connecting, standing, lost, and the pauses between attempts.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures_util::future::{BoxFuture, FutureExt};
+
+use super::backend::{Backend, Connection, Link};
+use super::backoff::Backoff;
+use super::error::{Error, ErrorCode};
+use super::options::EngineOptions;
+
+/// What happened to the connection.
+pub(super) enum LinkEvent {
+    /// It stands.
+    Up,
+    /// It stood and broke.
+    Lost(Error),
+    /// An attempt failed, and more will follow. `news` is true for the first of an outage.
+    Absent { error: Error, news: bool },
+    /// The server refused us. `news` is true for the first time in a row.
+    Refused { error: Error, news: bool },
+}
+
+enum State {
+    Waiting {
+        until: Instant,
+    },
+    Connecting {
+        attempt: BoxFuture<'static, Result<Link, Error>>,
+        give_up: Instant,
+    },
+    Up {
+        connection: Arc<dyn Connection>,
+        lifeline: BoxFuture<'static, Error>,
+    },
+    /// The reason is to be told at the next poll.
+    Broken(Error),
+    Ended,
+}
+
+/// Keeps one connection to the backend, making a new one whenever it breaks.
+pub(super) struct Supervisor {
+    backend: Arc<dyn Backend>,
+    connect_timeout: Duration,
+    backoff: Backoff,
+    state: State,
+    refusal: Option<Error>,
+    outage_told: bool,
+    answer_due: Option<Instant>,
+}
+
+impl Supervisor {
+    pub fn new(backend: Arc<dyn Backend>, options: &EngineOptions) -> Supervisor {
+        Supervisor {
+            backend,
+            connect_timeout: options.connect_timeout,
+            backoff: Backoff::new(options.reconnect_delay, options.reconnect_max_delay),
+            state: State::Waiting { until: Instant::now() },
+            refusal: None,
+            outage_told: false,
+            answer_due: None,
+        }
+    }
+
+    /// Moves the connection on until nothing more happens; returns what did, one at a time.
+    pub fn poll(&mut self, cx: &mut Context<'_>, now: Instant) -> Option<LinkEvent> {
+        loop {
+            match &mut self.state {
+                State::Waiting { until } if now < *until => return None,
+                State::Waiting { .. } => {
+                    let backend = Arc::clone(&self.backend);
+                    self.state = State::Connecting {
+                        attempt: Box::pin(async move { backend.connect().await }),
+                        give_up: now + self.connect_timeout,
+                    };
+                }
+                State::Connecting { attempt, give_up } => match poll_caught(attempt, cx) {
+                    Poll::Ready(Ok(Ok(link))) => {
+                        self.state = State::Up { connection: link.connection, lifeline: link.lifeline };
+                        self.refusal = None;
+                        self.outage_told = false;
+                        return Some(LinkEvent::Up);
+                    }
+                    Poll::Ready(Ok(Err(error))) => return Some(self.attempt_failed(error, now)),
+                    Poll::Ready(Err(error)) => return Some(self.attempt_failed(error, now)),
+                    Poll::Pending if now >= *give_up => {
+                        let error = Error::connection(format!(
+                            "no connection within connectTimeout ({} ms)",
+                            self.connect_timeout.as_millis()
+                        ));
+                        return Some(self.attempt_failed(error, now));
+                    }
+                    Poll::Pending => return None,
+                },
+                State::Up { lifeline, .. } => match poll_caught(lifeline, cx) {
+                    Poll::Ready(Ok(error) | Err(error)) => self.state = State::Broken(error),
+                    Poll::Pending => return None,
+                },
+                State::Broken(error) => {
+                    let error = error.clone();
+                    self.answer_due = None;
+                    self.outage_told = true;
+                    self.state = State::Waiting { until: now + self.backoff.next() };
+                    return Some(LinkEvent::Lost(error));
+                }
+                State::Ended => return None,
+            }
+        }
+    }
+
+    fn attempt_failed(&mut self, error: Error, now: Instant) -> LinkEvent {
+        if matches!(error.code(), ErrorCode::Authentication | ErrorCode::Configuration) {
+            let news = self.refusal.is_none();
+            self.refusal = Some(error.clone());
+            self.state = State::Waiting { until: now + self.backoff.longest() };
+            return LinkEvent::Refused { error, news };
+        }
+        self.refusal = None;
+        self.state = State::Waiting { until: now + self.backoff.next() };
+        let news = !self.outage_told;
+        self.outage_told = true;
+        LinkEvent::Absent { error, news }
+    }
+
+    /// The connection, if it stands.
+    pub fn connection(&self) -> Option<Arc<dyn Connection>> {
+        match &self.state {
+            State::Up { connection, .. } => Some(Arc::clone(connection)),
+            _ => None,
+        }
+    }
+
+    /// Whether an attempt to connect is under way.
+    pub fn is_connecting(&self) -> bool {
+        matches!(self.state, State::Connecting { .. })
+    }
+
+    /// Why the server refuses us, while it does: operations need not wait then.
+    pub fn refusal(&self) -> Option<&Error> {
+        self.refusal.as_ref()
+    }
+
+    /// Gives a standing connection up; the next poll tells.
+    pub fn lose(&mut self, error: Error) {
+        if matches!(self.state, State::Up { .. }) {
+            self.state = State::Broken(error);
+        }
+    }
+
+    /// A batch was answered: the next outage begins with a short pause again.
+    pub fn proved_good(&mut self) {
+        self.backoff.reset();
+    }
+
+    /// A batch is under way whose last waiter gives up then.
+    pub fn expect_answer_by(&mut self, deadline: Instant) {
+        self.answer_due = Some(self.answer_due.map_or(deadline, |due| due.max(deadline)));
+    }
+
+    /// No batch is under way.
+    pub fn expect_nothing(&mut self) {
+        self.answer_due = None;
+    }
+
+    /// Whether nobody waits any more for what the server still has to answer.
+    pub fn is_overdue(&self, now: Instant) -> bool {
+        self.answer_due.is_some_and(|due| due <= now)
+    }
+
+    /// When to poll again at the latest.
+    pub fn wake_at(&self) -> Option<Instant> {
+        let own = match &self.state {
+            State::Waiting { until } => Some(*until),
+            State::Connecting { give_up, .. } => Some(*give_up),
+            _ => None,
+        };
+        own.into_iter().chain(self.answer_due).min()
+    }
+
+    /// Drops the connection for good.
+    pub fn end(&mut self) {
+        self.state = State::Ended;
+        self.answer_due = None;
+    }
+}
+
+/// Polls backend code; a panic in it is an error like a lost connection.
+fn poll_caught<R>(future: &mut BoxFuture<'static, R>, cx: &mut Context<'_>) -> Poll<Result<R, Error>> {
+    match std::panic::catch_unwind(AssertUnwindSafe(|| future.poll_unpin(cx))) {
+        Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
+        Ok(Poll::Pending) => Poll::Pending,
+        Err(_) => Poll::Ready(Err(Error::connection(
+            "a panic was caught in the connection; this is a bug, please report it",
+        ))),
+    }
+}

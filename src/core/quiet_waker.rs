@@ -1,0 +1,49 @@
+//! A waker that makes no system call for what happens while the engine is being polled anyway.
+
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
+
+/// Remembers wake-ups, and passes them on only while nobody polls.
+pub(super) struct QuietWaker<N> {
+    woken: AtomicBool,
+    polling: AtomicBool,
+    notify: N,
+}
+
+impl<N: Fn() + Send + Sync + 'static> QuietWaker<N> {
+    /// `notify` makes the engine's driver call [`poll`](Self::poll) soon; any thread may call it.
+    pub fn new(notify: N) -> Arc<QuietWaker<N>> {
+        Arc::new(QuietWaker { woken: AtomicBool::new(false), polling: AtomicBool::new(false), notify })
+    }
+
+    /// Calls `step` once, and again until nothing woke it meanwhile.
+    pub fn poll<R>(self: &Arc<Self>, mut step: impl FnMut(&mut Context<'_>) -> R) -> R {
+        let waker = Waker::from(Arc::clone(self));
+        let mut cx = Context::from_waker(&waker);
+        loop {
+            self.polling.store(true, SeqCst);
+            self.woken.store(false, SeqCst);
+            let result = step(&mut cx);
+            self.polling.store(false, SeqCst);
+            // A wake-up from another thread either sees `polling` false and notifies, or is
+            // seen here.
+            if !self.woken.load(SeqCst) {
+                return result;
+            }
+        }
+    }
+}
+
+impl<N: Fn() + Send + Sync + 'static> Wake for QuietWaker<N> {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let already = self.woken.swap(true, SeqCst);
+        if !already && !self.polling.load(SeqCst) {
+            (self.notify)();
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Drives an engine on a thread of its own.
+
+use std::future::{poll_fn, Future};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::thread::JoinHandle;
+
+use futures_util::task::AtomicWaker;
+use tokio::time::{sleep_until, Instant, Sleep};
+
+use super::engine::Engine;
+use super::quiet_waker::QuietWaker;
+use super::request::Delivery;
+
+/// A running reactor thread. It ends after it has delivered [`Delivery::Closed`].
+pub struct Reactor {
+    thread: JoinHandle<()>,
+}
+
+impl Reactor {
+    /// Starts the thread. `deliver` is called on it with everything there is to tell; it must
+    /// empty the list, and what it does delays all I/O of this connector.
+    ///
+    /// # Errors
+    /// The system gives no thread or no file descriptors.
+    pub fn start<T: Send + 'static>(
+        engine: Engine<T>,
+        deliver: impl FnMut(&mut Vec<Delivery<T>>) + Send + 'static,
+    ) -> io::Result<Reactor> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = std::thread::Builder::new().name("ds-reactor".into()).spawn(move || {
+            runtime.block_on(run(engine, deliver));
+            // Blocking work that hangs, a name look-up say, must not hold the end up.
+            runtime.shutdown_background();
+        })?;
+        Ok(Reactor { thread })
+    }
+
+    /// Waits until the thread has ended.
+    pub fn join(self) {
+        // The thread's own panic was reported by the panic hook already.
+        drop(self.thread.join());
+    }
+}
+
+async fn run<T: Send + 'static>(mut engine: Engine<T>, mut deliver: impl FnMut(&mut Vec<Delivery<T>>)) {
+    let outer = Arc::new(AtomicWaker::new());
+    let notified = Arc::clone(&outer);
+    let waker = QuietWaker::new(move || notified.wake());
+    let mut alarm: Pin<Box<Sleep>> = Box::pin(sleep_until(Instant::now()));
+    let mut out = Vec::new();
+    poll_fn(|cx| {
+        outer.register(cx.waker());
+        loop {
+            let progress = waker.poll(|cx| engine.poll(cx, &mut out));
+            if !out.is_empty() {
+                deliver(&mut out);
+            }
+            if progress.finished {
+                return Poll::Ready(());
+            }
+            let Some(at) = progress.wake_at.map(Instant::from_std) else { return Poll::Pending };
+            if alarm.deadline() != at {
+                alarm.as_mut().reset(at);
+            }
+            if alarm.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    })
+    .await;
+}

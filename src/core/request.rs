@@ -1,0 +1,147 @@
+//! What goes into the engine and what comes out.
+
+use std::time::Instant;
+
+use super::error::Error;
+use super::record::{Key, Record};
+
+/// What to do with one key.
+#[derive(Clone, Debug)]
+pub enum Operation {
+    /// Read the record.
+    Get,
+    /// Read the version alone.
+    Head,
+    /// Store a record.
+    Set(Record),
+    /// Remove the record.
+    Delete,
+}
+
+/// The kind of an operation: the engine makes batches of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Reads of records.
+    Get,
+    /// Reads of versions.
+    Head,
+    /// Writes.
+    Set,
+    /// Removals.
+    Delete,
+}
+
+impl Kind {
+    /// Every kind; `kind as usize` is its place here.
+    pub const ALL: [Kind; 4] = [Kind::Get, Kind::Head, Kind::Set, Kind::Delete];
+
+    /// The lower-case name, as in the statistics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Get => "get",
+            Kind::Head => "head",
+            Kind::Set => "set",
+            Kind::Delete => "delete",
+        }
+    }
+
+    /// Whether it changes nothing.
+    pub fn is_read(self) -> bool {
+        matches!(self, Kind::Get | Kind::Head)
+    }
+}
+
+impl Operation {
+    /// The operation's kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Operation::Get => Kind::Get,
+            Operation::Head => Kind::Head,
+            Operation::Set(_) => Kind::Set,
+            Operation::Delete => Kind::Delete,
+        }
+    }
+}
+
+/// The answer to one operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// To a `get`; `None` is a miss.
+    Record(Option<Record>),
+    /// To a `head`; `None` is a miss.
+    Version(Option<i64>),
+    /// To a `set` or `delete`.
+    Done,
+}
+
+/// The answer to a request.
+#[derive(Debug)]
+pub enum Outcome {
+    /// To a request for one key.
+    One(Result<Reply, Error>),
+    /// To a request for many keys, in the order in which they were given.
+    Many(Vec<Result<Reply, Error>>),
+}
+
+/// What the engine tells its host. `T` is the host's ticket: whatever it needs to find the
+/// callback again.
+#[derive(Debug)]
+pub enum Delivery<T> {
+    /// A request is finished. Exactly one for each accepted request.
+    Completion(T, Outcome),
+    /// The connection stands, for the first time or again.
+    Ready,
+    /// Something that belongs to no operation. One for each outage.
+    Failure {
+        /// What happened.
+        error: Error,
+        /// Waiting will not help: the server refused us, or the configuration cannot work.
+        fatal: bool,
+    },
+    /// A line for the host's log.
+    Log(LogLevel, String),
+    /// The connector has ended: the last delivery of all.
+    Closed,
+}
+
+/// How important a line of the log is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(i32)]
+pub enum LogLevel {
+    /// For whoever hunts a fault.
+    Debug = 0,
+    /// The normal course of things.
+    Info = 1,
+    /// Worth a look.
+    Warn = 2,
+    /// Something failed.
+    Error = 3,
+}
+
+impl LogLevel {
+    /// The lower-case name.
+    pub fn name(self) -> &'static str {
+        match self {
+            LogLevel::Debug => "debug",
+            LogLevel::Info => "info",
+            LogLevel::Warn => "warn",
+            LogLevel::Error => "error",
+        }
+    }
+}
+
+/// A request on its way from the host's thread to the engine.
+#[derive(Debug)]
+pub(super) struct Request<T> {
+    pub ticket: T,
+    pub submitted: Instant,
+    pub deadline: Instant,
+    pub body: Body,
+}
+
+/// One key or many.
+#[derive(Debug)]
+pub(super) enum Body {
+    One(Key, Operation),
+    Many(Vec<(Key, Operation)>),
+}

@@ -1,0 +1,240 @@
+//! The way in: a bounded queue that any thread may fill and the engine empties.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::task::AtomicWaker;
+
+use super::error::{Error, ErrorCode};
+use super::options::EngineOptions;
+use super::record::{check_key, Key};
+use super::request::{Body, Operation, Request};
+use super::stats::Statistics;
+
+/// What the engine and its submitters share.
+pub(super) struct Shared<T> {
+    inbox: Mutex<Inbox<T>>,
+    /// Operations accepted and not yet answered; one per key of a bulk request.
+    pub in_flight: AtomicUsize,
+    /// The connection stands.
+    pub ready: AtomicBool,
+    /// Wakes whoever drives the engine.
+    pub waker: AtomicWaker,
+    pub statistics: Mutex<Statistics>,
+    max_in_flight: usize,
+    timeout: Duration,
+}
+
+struct Inbox<T> {
+    requests: VecDeque<Request<T>>,
+    ending: Ending,
+}
+
+/// How the connector shall end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It goes on.
+    Open,
+    /// Nothing new; what was accepted may finish until then.
+    Draining(Instant),
+    /// Everything unanswered fails at once.
+    Cancelled,
+}
+
+impl<T> Shared<T> {
+    pub fn new(options: &EngineOptions) -> Shared<T> {
+        Shared {
+            inbox: Mutex::new(Inbox { requests: VecDeque::new(), ending: Ending::Open }),
+            in_flight: AtomicUsize::new(0),
+            ready: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+            statistics: Mutex::new(Statistics::new()),
+            max_in_flight: options.max_in_flight,
+            timeout: options.timeout,
+        }
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Inbox<T>> {
+        // Nothing in here panics half-way, so a poisoned queue is still a whole one.
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn statistics(&self) -> MutexGuard<'_, Statistics> {
+        self.statistics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Swaps the waiting requests into `into`, which must be empty, and tells how to go on.
+    pub fn take_requests(&self, into: &mut VecDeque<Request<T>>) -> Ending {
+        let mut inbox = self.inbox();
+        std::mem::swap(&mut inbox.requests, into);
+        inbox.ending
+    }
+
+    /// Refuses new requests from now on; for an engine that has ended by itself.
+    pub fn shut(&self) {
+        self.inbox().ending = Ending::Cancelled;
+    }
+}
+
+/// Whether the engine has to be woken after a submission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Wake {
+    /// The engine has seen everything before this request: wake it.
+    Needed,
+    /// An earlier request's wake-up is still on its way.
+    Pending,
+}
+
+/// Hands requests to the engine. Clones submit to the same engine; any thread may use one.
+pub struct Submitter<T> {
+    shared: Arc<Shared<T>>,
+}
+
+impl<T> Clone for Submitter<T> {
+    fn clone(&self) -> Self {
+        Submitter { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<T> Submitter<T> {
+    pub(super) fn new(shared: Arc<Shared<T>>) -> Submitter<T> {
+        Submitter { shared }
+    }
+
+    /// Submits an operation on one key and wakes the engine. `timeout` replaces the
+    /// connector's own; the clock starts now.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a bad key, `Busy` at the limit, `Closed` after `close`: the request
+    /// was not accepted, its ticket is dropped and there will be no completion.
+    pub fn submit(
+        &self,
+        key: Key,
+        operation: Operation,
+        ticket: T,
+        timeout: Option<Duration>,
+    ) -> Result<(), Error> {
+        let wake = self.submit_quietly(key, operation, ticket, timeout)?;
+        self.wake_if(wake);
+        Ok(())
+    }
+
+    /// Like [`submit`](Self::submit), for a host that drives the engine itself and will turn it
+    /// soon: the engine is not woken.
+    pub fn submit_quietly(
+        &self,
+        key: Key,
+        operation: Operation,
+        ticket: T,
+        timeout: Option<Duration>,
+    ) -> Result<Wake, Error> {
+        check_key(&key)?;
+        self.push(1, Body::One(key, operation), ticket, timeout)
+    }
+
+    /// Submits operations on many keys that are answered together, and wakes the engine. An
+    /// empty list is answered with an empty list.
+    ///
+    /// # Errors
+    /// As for [`submit`](Self::submit); then no operation of the list is carried out.
+    pub fn submit_many(
+        &self,
+        entries: Vec<(Key, Operation)>,
+        ticket: T,
+        timeout: Option<Duration>,
+    ) -> Result<(), Error> {
+        let wake = self.submit_many_quietly(entries, ticket, timeout)?;
+        self.wake_if(wake);
+        Ok(())
+    }
+
+    /// Like [`submit_many`](Self::submit_many), without waking the engine.
+    pub fn submit_many_quietly(
+        &self,
+        entries: Vec<(Key, Operation)>,
+        ticket: T,
+        timeout: Option<Duration>,
+    ) -> Result<Wake, Error> {
+        for (key, _) in &entries {
+            check_key(key)?;
+        }
+        self.push(entries.len(), Body::Many(entries), ticket, timeout)
+    }
+
+    fn push(
+        &self,
+        operations: usize,
+        body: Body,
+        ticket: T,
+        timeout: Option<Duration>,
+    ) -> Result<Wake, Error> {
+        let shared = &*self.shared;
+        let submitted = Instant::now();
+        let deadline = submitted + timeout.unwrap_or(shared.timeout);
+        let mut inbox = shared.inbox();
+        if inbox.ending != Ending::Open {
+            return Err(Error::new(ErrorCode::Closed, "the connector is closed; nothing new is accepted"));
+        }
+        let waiting = shared.in_flight.load(Ordering::Relaxed);
+        if waiting + operations > shared.max_in_flight {
+            return Err(Error::new(
+                ErrorCode::Busy,
+                format!(
+                    "{waiting} operations are waiting already and maxInFlight is {}; wait for some of them",
+                    shared.max_in_flight
+                ),
+            ));
+        }
+        shared.in_flight.fetch_add(operations, Ordering::Relaxed);
+        let wake = if inbox.requests.is_empty() { Wake::Needed } else { Wake::Pending };
+        inbox.requests.push_back(Request { ticket, submitted, deadline, body });
+        Ok(wake)
+    }
+
+    fn wake_if(&self, wake: Wake) {
+        if wake == Wake::Needed {
+            self.wake();
+        }
+    }
+
+    /// Wakes the engine, after quiet submissions.
+    pub fn wake(&self) {
+        self.shared.waker.wake();
+    }
+
+    /// Stops intake. What was accepted may finish until `grace` has passed and fails then with
+    /// `Closed`; after that the engine ends with `Delivery::Closed`.
+    pub fn close(&self, grace: Duration) {
+        let mut inbox = self.shared.inbox();
+        if inbox.ending == Ending::Open {
+            inbox.ending = Ending::Draining(Instant::now() + grace);
+        }
+        drop(inbox);
+        self.shared.waker.wake();
+    }
+
+    /// Stops intake and fails everything unanswered with `Closed`, at once.
+    pub fn cancel(&self) {
+        self.shared.inbox().ending = Ending::Cancelled;
+        self.shared.waker.wake();
+    }
+
+    /// Whether the connection stands at this moment.
+    pub fn is_ready(&self) -> bool {
+        self.shared.ready.load(Ordering::Acquire)
+    }
+
+    /// How many operations were accepted and not yet answered.
+    pub fn in_flight(&self) -> usize {
+        self.shared.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// The statistics as one JSON object; see [`Statistics`].
+    pub fn statistics_json(&self) -> String {
+        let in_flight = self.in_flight();
+        self.shared.statistics().to_json(in_flight, self.is_ready())
+    }
+}

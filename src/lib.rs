@@ -1,0 +1,14 @@
+//! Connects any host to any cache or database through one small, error-first interface.
+//!
+//! Rust hosts use [`Connector`]; C, C++ and Python hosts the functions of
+//! `include/deepstream_connector.h`; Node.js hosts the addon in `bindings/node`. A connector is
+//! made from one JSON object, which is the same for all of them; see the README for its options.
+
+pub mod backends;
+#[cfg(feature = "capi")]
+pub mod capi;
+pub mod config;
+mod connector;
+pub mod core;
+
+pub use connector::{Connector, Events};

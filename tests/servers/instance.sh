@@ -1,0 +1,180 @@
+# The life of one server process, the same for every recipe. Sourced by ctl.
+#
+# An instance is a folder: `pid` (first line the process id, second line its start time), `port`, `log`, `settings`
+# (what `restart` starts again) and `data/`, which is the server's own.
+# shellcheck shell=bash
+# shellcheck disable=SC2154  # the recipe and ctl set the variables used here
+
+fail() {
+  printf 'ctl: %s\n' "$*" >&2
+  exit 1
+}
+
+usage_error() {
+  printf 'ctl: %s\n' "$*" >&2
+  exit 2
+}
+
+# wait_until SECONDS COMMAND...
+wait_until() {
+  local deadline=$((SECONDS + $1 + 1))
+  shift
+  until "$@"; do
+    ((SECONDS < deadline)) || return 1
+    sleep 0.02
+  done
+}
+
+# Sets `state` and `start_time` of process $1. The start time tells a process from a later one with the same id.
+look_at_process() {
+  local line fields
+  { read -r line <"/proc/$1/stat"; } 2>/dev/null || return 1
+  read -ra fields <<<"${line##*) }"
+  state=${fields[0]} start_time=${fields[19]}
+}
+
+# Sets `pid`. A zombie counts as gone: it holds no port and no file.
+is_running() {
+  local recorded
+  [[ -f $dir/pid ]] || return 1
+  { read -r pid && read -r recorded; } <"$dir/pid" || return 1
+  look_at_process "$pid" && [[ $start_time == "$recorded" && $state != [ZX] ]]
+}
+
+is_gone() { ! is_running; }
+is_stopped_by_signal() { is_running && [[ $state == T ]]; }
+
+# ready, or dead: both end the waiting.
+is_settled() { is_gone || ready >/dev/null 2>&1; }
+
+save_settings() {
+  printf '%s\n' "$port" >"$dir/port"
+  {
+    printf 'recipe=%q\nport=%q\nowner=%q\noptions=(' "$recipe" "$port" "$owner"
+    ((${#options[@]} == 0)) || printf '%q ' "${options[@]}"
+    printf ')\n'
+  } >"$dir/settings"
+}
+
+load_settings() {
+  local wanted=$recipe
+  [[ -f $dir/settings ]] || fail "no $recipe was ever started in $dir"
+  # shellcheck source=/dev/null
+  . "$dir/settings"
+  [[ $recipe == "$wanted" ]] || fail "$dir belongs to $recipe, not to $wanted"
+}
+
+port_answers() { (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# Takes port $1 for this instance by a lock that the server inherits and that dies with it: two instances never meet on
+# a port, and a killed one leaves nothing behind. Sets `port_lock`.
+take_port() {
+  local seconds=${2:-2}
+  mkdir -p "$runtime/ports"
+  exec {port_lock}>"$runtime/ports/$1"
+  if flock -w "$seconds" "$port_lock" && ! port_answers "$1"; then return 0; fi
+  exec {port_lock}>&-
+  return 1
+}
+
+# Ports from 32768 on belong to outgoing connections, which might hold one by chance.
+choose_port() {
+  local attempt
+  if [[ -n $port && $port != auto ]]; then
+    if ! [[ $port =~ ^[0-9]{4,5}$ ]] || ((port < 1024 || port > 32767)); then
+      usage_error "--port $port: give 1024 to 32767, or auto"
+    fi
+    take_port "$port" || fail "port $port is taken by another program"
+    return
+  fi
+  for attempt in {1..50}; do
+    port=$((10000 + RANDOM % 22000))
+    if take_port "$port" 0; then return; fi
+  done
+  fail "found no free port in $attempt attempts"
+}
+
+start() {
+  is_running && fail "$title already runs in $dir as process $pid"
+  is_available || { how_to_get >&2 && exit 3; }
+  mkdir -p "$dir/data"
+  choose_port
+  apply_options
+  prepare
+  command=()
+  build_command
+  save_settings
+
+  (cd "$dir" && exec setsid "${command[@]}") </dev/null >>"$dir/log" 2>&1 &
+  pid=$!
+  look_at_process "$pid" || fail "$title ended at once: $(tail -n 5 "$dir/log")"
+  printf '%s\n' "$pid" "$start_time" >"$dir/pid"
+
+  if ! wait_until "${ready_seconds:-10}" is_settled; then
+    do_kill
+    fail "$title was not ready after ${ready_seconds:-10} s: $(tail -n 5 "$dir/log")"
+  fi
+  is_running || fail "$title ended while starting: $(tail -n 5 "$dir/log")"
+  [[ -z $owner ]] || end_with_owner
+  printf '127.0.0.1:%s\n' "$port"
+}
+
+# For hosts that cannot promise to call `stop`: the instance ends when process $owner does.
+end_with_owner() {
+  local server=$pid owner_started
+  look_at_process "$owner" || { do_kill && fail "--owner $owner: there is no such process"; }
+  owner_started=$start_time
+  (
+    exec {port_lock}>&-
+    while is_running && [[ $pid == "$server" ]]; do
+      if ! look_at_process "$owner" || [[ $start_time != "$owner_started" || $state == [ZX] ]]; then
+        stop
+        break
+      fi
+      sleep 0.25
+    done
+  ) </dev/null >/dev/null 2>&1 &
+}
+
+stop() {
+  if is_running; then
+    kill -CONT -- "-$pid"
+    kill -s "${stop_signal:-TERM}" "$pid"
+    if ! wait_until "${stop_seconds:-15}" is_gone; then
+      printf 'ctl: %s in %s did not stop within %s s and was killed\n' "$title" "$dir" "${stop_seconds:-15}" >&2
+      do_kill
+    fi
+  fi
+  rm -f "$dir/pid"
+}
+
+do_stop() { stop; }
+
+do_kill() {
+  is_running || return 0
+  kill -KILL -- "-$pid"
+  wait_until 5 is_gone || fail "process $pid of $title outlives SIGKILL"
+}
+
+do_freeze() {
+  is_running || fail "$title does not run in $dir"
+  kill -STOP -- "-$pid"
+  wait_until 5 is_stopped_by_signal || fail "process $pid of $title does not stop"
+}
+
+do_thaw() {
+  is_running || fail "$title does not run in $dir"
+  kill -CONT -- "-$pid"
+}
+
+do_status() {
+  is_running || { printf 'stopped\n' && exit 1; }
+  printf 'running pid=%s port=%s dir=%s\n' "$pid" "$(<"$dir/port")" "$dir"
+}
+
+do_wipe() {
+  [[ -e $dir ]] || return 0
+  [[ -f $dir/settings ]] || fail "$dir is no folder of a server started here, so it stays"
+  do_kill
+  rm -rf "$dir"
+}
