@@ -11,8 +11,8 @@ use crate::core::{Backend, EngineOptions, Error};
 #[cfg(feature = "memory")]
 mod memory;
 #[cfg(feature = "redis")]
-//mod redis;
-#[cfg(feature = "sqlite")]
+mod redis;
+//#[cfg(feature = "sqlite")]
 //mod sqlite;
 #[cfg(feature = "tls")]
 mod tls;

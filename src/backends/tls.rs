@@ -1,1 +1,243 @@
-//! TLS.
+//! TLS for every backend that talks over a socket: rustls with ring, one set of options.
+
+use std::fs;
+use std::io;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use tokio_rustls::rustls::client::WebPkiServerVerifier;
+use tokio_rustls::rustls::crypto::{ring, CryptoProvider};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::{self, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tokio_rustls::TlsConnector;
+
+use crate::config::{wrong, OptionKind, OptionSpec, Settings};
+use crate::core::{Error, ErrorCode};
+
+/// The options inside a backend's option `tls`.
+pub(super) const OPTIONS: &[OptionSpec] = &[
+    OptionSpec {
+        name: "ca",
+        kind: OptionKind::Text,
+        default: "the system's",
+        meaning: "Certificate authorities to trust: PEM text, or the path of a PEM file.",
+    },
+    OptionSpec {
+        name: "cert",
+        kind: OptionKind::Text,
+        default: "none",
+        meaning: "The client's certificate chain: PEM text, or the path of a PEM file.",
+    },
+    OptionSpec {
+        name: "key",
+        kind: OptionKind::Text,
+        default: "none",
+        meaning: "The client's private key: PEM text, or the path of a PEM file.",
+    },
+    OptionSpec {
+        name: "serverName",
+        kind: OptionKind::Text,
+        default: "the host",
+        meaning: "The name that the server's certificate must hold.",
+    },
+    OptionSpec {
+        name: "servername",
+        kind: OptionKind::Text,
+        default: "the host",
+        meaning: "The same, as Node.js spells it.",
+    },
+    OptionSpec {
+        name: "rejectUnauthorized",
+        kind: OptionKind::Flag,
+        default: "true",
+        meaning: "`false` accepts any certificate, and with it anybody who can intercept the connection.",
+    },
+];
+
+/// How to make TLS connections to one host.
+#[derive(Clone)]
+pub(super) struct Tls {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+}
+
+impl Tls {
+    /// Reads the option `tls` of a backend that connects to `host`: `None` where it is absent or
+    /// `false`, unless the address itself demands TLS.
+    pub fn from_settings(settings: &Settings, host: &str, demanded: bool) -> Result<Option<Tls>, Error> {
+        let options = settings.object("tls");
+        if options.is_none() && settings.flag("tls") == Some(false) && demanded {
+            return Err(wrong("the option \"tls\" is false, but the URL demands TLS; leave one of them out"));
+        }
+        if options.is_none() && settings.flag("tls") != Some(true) && !demanded {
+            return Ok(None);
+        }
+        let text = |name: &str| options.as_ref().and_then(|options| options.text(name));
+        let config = client_config(
+            text("ca"),
+            text("cert"),
+            text("key"),
+            options.as_ref().and_then(|o| o.flag("rejectUnauthorized")),
+        )?;
+        let name = text("serverName").or_else(|| text("servername")).unwrap_or(host);
+        let name = ServerName::try_from(name.to_owned()).map_err(|_| {
+            wrong(format!(
+                "\"{name}\" is no host name; give the name in the server's certificate as \"tls.serverName\""
+            ))
+        })?;
+        Ok(Some(Tls { connector: TlsConnector::from(Arc::new(config)), name }))
+    }
+
+    /// Shakes hands over a connected stream.
+    ///
+    /// # Errors
+    /// `Configuration` where the certificate is not to be trusted; else the connection failed.
+    pub async fn connect<S>(&self, stream: S) -> Result<TlsStream<S>, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        self.connector.connect(self.name.clone(), stream).await.map_err(|error| in_words(&error))
+    }
+}
+
+fn client_config(
+    ca: Option<&str>,
+    cert: Option<&str>,
+    key: Option<&str>,
+    verify: Option<bool>,
+) -> Result<ClientConfig, Error> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| wrong(format!("TLS is not possible: {error}")))?;
+    let builder = if verify == Some(false) {
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate { provider }))
+    } else {
+        let roots = Arc::new(roots(ca)?);
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider)
+            .build()
+            .map_err(|error| wrong(format!("the option \"tls.ca\" holds no usable certificate: {error}")))?;
+        builder.with_webpki_verifier(verifier)
+    };
+    match (cert, key) {
+        (None, None) => Ok(builder.with_no_client_auth()),
+        (Some(cert), Some(key)) => {
+            let chain = certificates("tls.cert", cert)?;
+            let key = PrivateKeyDer::from_pem_slice(&pem("tls.key", key)?)
+                .map_err(|_| wrong("the option \"tls.key\" holds no private key in PEM form"))?;
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|_| wrong("the options \"tls.cert\" and \"tls.key\" do not belong together"))
+        }
+        (Some(_), None) => Err(wrong("the option \"tls.cert\" needs \"tls.key\" beside it")),
+        (None, Some(_)) => Err(wrong("the option \"tls.key\" needs \"tls.cert\" beside it")),
+    }
+}
+
+fn roots(ca: Option<&str>) -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    match ca {
+        Some(ca) => {
+            for certificate in certificates("tls.ca", ca)? {
+                roots.add(certificate).map_err(|error| {
+                    wrong(format!("the option \"tls.ca\" holds an unusable certificate: {error}"))
+                })?;
+            }
+        }
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if roots.is_empty() {
+                return Err(wrong(
+                    "this system has no certificate authorities; give some with the option \"tls.ca\"",
+                ));
+            }
+        }
+    }
+    Ok(roots)
+}
+
+fn certificates(option: &str, value: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let list: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem(option, value)?).collect();
+    match list {
+        Ok(list) if !list.is_empty() => Ok(list),
+        _ => Err(wrong(format!("the option \"{option}\" holds no certificate in PEM form"))),
+    }
+}
+
+/// PEM text itself, or the contents of the file that is named.
+fn pem(option: &str, value: &str) -> Result<Vec<u8>, Error> {
+    if value.contains("-----BEGIN") {
+        return Ok(value.as_bytes().to_vec());
+    }
+    fs::read(value).map_err(|error| {
+        wrong(format!(
+            "the file of the option \"{option}\" cannot be read ({}); give PEM text or a path",
+            error.kind()
+        ))
+    })
+}
+
+/// Says what went wrong in a handshake.
+fn in_words(error: &io::Error) -> Error {
+    let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match cause {
+        Some(rustls::Error::InvalidCertificate(reason)) => Error::new(
+            ErrorCode::Configuration,
+            format!("the server's certificate is not to be trusted ({reason}); see the options \"tls.ca\" and \"tls.serverName\""),
+        ),
+        Some(rustls::Error::AlertReceived(alert)) => Error::connection(format!(
+            "the server refused the TLS handshake ({alert:?}); it may want a client certificate (\"tls.cert\" and \"tls.key\")"
+        )),
+        Some(rustls::Error::InvalidMessage(_)) => {
+            Error::connection("the server does not speak TLS on this port; see the option \"tls\"")
+        }
+        Some(other) => Error::connection(format!("the TLS handshake failed: {other}")),
+        None => Error::connection(format!("the connection broke in the TLS handshake: {}", error.kind())),
+    }
+}
+
+/// Trusts everybody, for `rejectUnauthorized: false`; signatures are still checked.
+#[derive(Debug)]
+struct AnyCertificate {
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,222 @@
+//! Where the server is, how to reach it, and who we are there.
+
+use std::io;
+use std::time::Duration;
+
+use redis::RedisConnectionInfo;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
+use tokio_rustls::client::TlsStream;
+use url::{Host, Url};
+
+use crate::backends::tls::Tls;
+use crate::config::{wrong, Settings};
+use crate::core::Error;
+
+/// Half-open connections are noticed after about half a minute of silence.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_RETRIES: u32 = 3;
+
+const DEFAULT_PORT: u16 = 6379;
+
+/// A server and a login there.
+pub(super) struct Address {
+    place: Place,
+    tls: Option<Tls>,
+    username: Option<String>,
+    password: Option<String>,
+    db: i64,
+}
+
+enum Place {
+    Tcp { host: String, port: u16 },
+    Unix { path: String },
+}
+
+/// A connected stream.
+pub(super) enum Stream {
+    Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+/// What a URL says.
+#[derive(Default)]
+struct Parts {
+    host: Option<String>,
+    port: Option<u16>,
+    path: Option<String>,
+    username: Option<String>,
+    password: Option<String>,
+    db: Option<i64>,
+    tls: bool,
+}
+
+impl Address {
+    /// Reads the options; those beside `url` win over its parts.
+    pub fn from_settings(settings: &Settings) -> Result<Address, Error> {
+        let parts = settings.text("url").map(read_url).transpose()?.unwrap_or_default();
+        let own = |name: &str| settings.text(name).map(str::to_owned);
+        let host = own("host").or(parts.host);
+        let tls = Tls::from_settings(settings, host.as_deref().unwrap_or("127.0.0.1"), parts.tls)?;
+        let place = match own("path").or(parts.path) {
+            Some(_) if tls.is_some() => {
+                return Err(wrong("a Unix socket (\"path\") has no TLS; leave the option \"tls\" out"));
+            }
+            Some(path) => Place::Unix { path },
+            None => Place::Tcp {
+                host: host.unwrap_or_else(|| "127.0.0.1".into()),
+                port: settings
+                    .integer("port")
+                    .and_then(|port| u16::try_from(port).ok())
+                    .or(parts.port)
+                    .unwrap_or(DEFAULT_PORT),
+            },
+        };
+        let username = own("username").or(parts.username);
+        let password = own("password").or(parts.password);
+        if username.is_some() && password.is_none() {
+            return Err(wrong("the option \"username\" needs \"password\" beside it"));
+        }
+        Ok(Address { place, tls, username, password, db: settings.integer("db").or(parts.db).unwrap_or(0) })
+    }
+
+    /// Host and port, or the socket's path.
+    pub fn in_words(&self) -> String {
+        match &self.place {
+            Place::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
+            Place::Tcp { host, port } => format!("{host}:{port}"),
+            Place::Unix { path } => path.clone(),
+        }
+    }
+
+    /// Who we are, for the `redis` crate.
+    pub fn login(&self) -> RedisConnectionInfo {
+        let mut login = RedisConnectionInfo::default()
+            .set_db(self.db)
+            .set_lib_name("deepstream-connector", env!("CARGO_PKG_VERSION"));
+        if let Some(username) = &self.username {
+            login = login.set_username(username);
+        }
+        if let Some(password) = &self.password {
+            login = login.set_password(password);
+        }
+        login
+    }
+
+    /// Connects, and shakes hands where TLS is asked for.
+    pub async fn dial(&self) -> Result<Stream, Error> {
+        match &self.place {
+            Place::Tcp { host, port } => {
+                let stream =
+                    TcpStream::connect((host.as_str(), *port)).await.map_err(|error| unreachable(&error))?;
+                stream.set_nodelay(true).map_err(|error| unreachable(&error))?;
+                let keepalive = TcpKeepalive::new()
+                    .with_time(KEEPALIVE_IDLE)
+                    .with_interval(KEEPALIVE_INTERVAL)
+                    .with_retries(KEEPALIVE_RETRIES);
+                SockRef::from(&stream).set_tcp_keepalive(&keepalive).map_err(|error| unreachable(&error))?;
+                match &self.tls {
+                    Some(tls) => Ok(Stream::Tls(Box::new(tls.connect(stream).await?))),
+                    None => Ok(Stream::Tcp(stream)),
+                }
+            }
+            #[cfg(unix)]
+            Place::Unix { path } => {
+                UnixStream::connect(path).await.map(Stream::Unix).map_err(|error| unreachable(&error))
+            }
+            #[cfg(not(unix))]
+            Place::Unix { .. } => Err(wrong("this system has no Unix sockets; give \"host\" and \"port\"")),
+        }
+    }
+}
+
+fn unreachable(error: &io::Error) -> Error {
+    Error::connection(format!("cannot connect: {error}"))
+}
+
+/// Reads `redis://`, `rediss://`, `valkey://`, `valkeys://` and `unix://` URLs, as in
+/// <https://www.iana.org/assignments/uri-schemes/prov/redis>. No part of it is repeated in a
+/// message, since one of them is the password.
+fn read_url(text: &str) -> Result<Parts, Error> {
+    const SHAPE: &str = "give redis://user:password@host:port/db, rediss://… for TLS, or unix:///path?db=0";
+    let url = Url::parse(text)
+        .map_err(|error| wrong(format!("the option \"url\" is no URL ({error}); {SHAPE}")))?;
+    let mut parts = Parts::default();
+    let decode = |text: &str| {
+        percent_encoding::percent_decode_str(text)
+            .decode_utf8()
+            .map(|text| text.into_owned())
+            .map_err(|_| wrong("the option \"url\" has a user or password that is not UTF-8 when decoded"))
+    };
+    if !url.username().is_empty() {
+        parts.username = Some(decode(url.username())?);
+    }
+    parts.password = url.password().map(decode).transpose()?;
+    let mut db = None;
+    match url.scheme() {
+        "redis" | "valkey" | "rediss" | "valkeys" => {
+            parts.tls = url.scheme().ends_with("ss") || url.scheme() == "valkeys";
+            parts.host = url.host().map(|host| match host {
+                Host::Ipv6(address) => address.to_string(),
+                other => other.to_string(),
+            });
+            parts.port = url.port();
+            let path = url.path().trim_matches('/');
+            if !path.is_empty() {
+                db = Some(path.to_owned());
+            }
+        }
+        "unix" | "redis+unix" => parts.path = Some(decode(url.path())?),
+        _ => return Err(wrong(format!("the option \"url\" has an unknown scheme; {SHAPE}"))),
+    }
+    for (name, value) in url.query_pairs() {
+        match &*name {
+            "db" => db = Some(value.into_owned()),
+            "user" | "username" => parts.username = Some(value.into_owned()),
+            "pass" | "password" => parts.password = Some(value.into_owned()),
+            _ => {
+                return Err(wrong("the option \"url\" has a query that is none of db, username, password"));
+            }
+        }
+    }
+    parts.db = db
+        .map(|text| {
+            text.parse().map_err(|_| wrong("the option \"url\" has a database that is no whole number"))
+        })
+        .transpose()?;
+    Ok(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_of_a_url_is_honoured() {
+        let parts = read_url("rediss://us%40er:p%2Fw@example.org:7000/3").unwrap();
+        assert_eq!(parts.host.as_deref(), Some("example.org"));
+        assert_eq!(parts.port, Some(7000));
+        assert_eq!(parts.username.as_deref(), Some("us@er"));
+        assert_eq!(parts.password.as_deref(), Some("p/w"));
+        assert_eq!(parts.db, Some(3));
+        assert!(parts.tls);
+        let parts = read_url("redis://:secret@[::1]").unwrap();
+        assert_eq!((parts.host.as_deref(), parts.username), (Some("::1"), None));
+        assert!(!parts.tls);
+        let parts = read_url("unix:///run/redis.sock?db=2").unwrap();
+        assert_eq!((parts.path.as_deref(), parts.db), (Some("/run/redis.sock"), Some(2)));
+    }
+
+    #[test]
+    fn a_bad_url_is_refused_without_its_password() {
+        for bad in ["http://u:hunter2@h/", "redis://u:hunter2@h/x", "redis://u:hunter2@h/?q=1", "hunter2"] {
+            let error = read_url(bad).err().unwrap();
+            assert!(!error.message().contains("hunter2"), "{error}");
+        }
+    }
+}
