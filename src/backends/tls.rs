@@ -11,11 +11,13 @@ use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::crypto::{ring, CryptoProvider};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{self, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tokio_rustls::rustls::{
+    self, AlertDescription, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
 use tokio_rustls::TlsConnector;
 
 use crate::config::{wrong, OptionKind, OptionSpec, Settings};
-use crate::core::{Error, ErrorCode};
+use crate::core::Error;
 
 /// The options inside a backend's option `tls`.
 pub(super) const OPTIONS: &[OptionSpec] = &[
@@ -99,7 +101,11 @@ impl Tls {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        self.connector.connect(self.name.clone(), stream).await.map_err(|error| in_words(&error))
+        self.connector.connect(self.name.clone(), stream).await.map_err(|error| {
+            failure(&error).unwrap_or_else(|| {
+                Error::connection(format!("the connection broke in the TLS handshake: {}", error.kind()))
+            })
+        })
     }
 }
 
@@ -180,23 +186,25 @@ fn pem(option: &str, value: &str) -> Result<Vec<u8>, Error> {
     })
 }
 
-/// Says what went wrong in a handshake.
-fn in_words(error: &io::Error) -> Error {
-    let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match cause {
-        Some(rustls::Error::InvalidCertificate(reason)) => Error::new(
-            ErrorCode::Configuration,
-            format!("the server's certificate is not to be trusted ({reason}); see the options \"tls.ca\" and \"tls.serverName\""),
-        ),
-        Some(rustls::Error::AlertReceived(alert)) => Error::connection(format!(
-            "the server refused the TLS handshake ({alert:?}); it may want a client certificate (\"tls.cert\" and \"tls.key\")"
+/// Says what went wrong in TLS, where it was TLS that failed. With TLS 1.3 a server may refuse a
+/// client after the handshake, so that the first use of the connection fails.
+pub(super) fn failure(error: &io::Error) -> Option<Error> {
+    let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())?;
+    Some(match cause {
+        rustls::Error::InvalidCertificate(reason) => wrong(format!(
+            "the server's certificate is not to be trusted ({reason}); see the options \"tls.ca\" and \"tls.serverName\""
         )),
-        Some(rustls::Error::InvalidMessage(_)) => {
+        rustls::Error::AlertReceived(
+            AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA,
+        ) => wrong("the server wants a client certificate that it trusts; see the options \"tls.cert\" and \"tls.key\""),
+        rustls::Error::InvalidMessage(_) => {
             Error::connection("the server does not speak TLS on this port; see the option \"tls\"")
         }
-        Some(other) => Error::connection(format!("the TLS handshake failed: {other}")),
-        None => Error::connection(format!("the connection broke in the TLS handshake: {}", error.kind())),
-    }
+        other => Error::connection(format!("TLS failed: {other}")),
+    })
 }
 
 /// Trusts everybody, for `rejectUnauthorized: false`; signatures are still checked.

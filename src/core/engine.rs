@@ -353,11 +353,11 @@ impl<T: Send + 'static> Engine<T> {
         }
         if self.earliest_deadline.is_some_and(|at| at <= now) {
             let mut expired = Vec::new();
-            let target = &self.limits.target;
+            let (target, trouble) = (&self.limits.target, self.supervisor.trouble());
             self.earliest_deadline = self
                 .sequencer
                 .expire(now, |waiter, turn| {
-                    expired.push((waiter, turn.operation.kind(), too_late(target, turn)))
+                    expired.push((waiter, turn.operation.kind(), too_late(target, trouble, turn)))
                 })
                 .map(|at| at.max(now + DEADLINE_GRAIN));
             for (waiter, kind, error) in expired {
@@ -473,13 +473,14 @@ fn closed(message: &str) -> Error {
     Error::new(ErrorCode::Closed, message)
 }
 
-fn too_late<A>(target: &str, turn: &Turn<A>) -> Error {
+fn too_late<A>(target: &str, trouble: Option<&Error>, turn: &Turn<A>) -> Error {
     let fate = match (&turn.operation, turn.sent) {
         (Operation::Get | Operation::Head, _) => "",
         (_, true) => "; it was sent and may have been applied",
         (_, false) => "; it was not sent",
     };
-    let cause = turn.cause.as_ref().map(|error| format!(" ({})", error.message())).unwrap_or_default();
+    let cause =
+        trouble.or(turn.cause.as_ref()).map(|error| format!(" ({})", error.message())).unwrap_or_default();
     Error::new(
         ErrorCode::Timeout,
         format!("no answer from {target} within the operation's timeout{fate}{cause}"),

@@ -49,6 +49,8 @@ pub(super) struct Supervisor {
     state: State,
     refusal: Option<Error>,
     outage_told: bool,
+    /// Why there is no connection, as far as is known.
+    trouble: Option<Error>,
     answer_due: Option<Instant>,
 }
 
@@ -61,6 +63,7 @@ impl Supervisor {
             state: State::Waiting { until: Instant::now() },
             refusal: None,
             outage_told: false,
+            trouble: None,
             answer_due: None,
         }
     }
@@ -81,6 +84,7 @@ impl Supervisor {
                     Poll::Ready(Ok(Ok(link))) => {
                         self.state = State::Up { connection: link.connection, lifeline: link.lifeline };
                         self.refusal = None;
+                        self.trouble = None;
                         self.outage_told = false;
                         return Some(LinkEvent::Up);
                     }
@@ -101,6 +105,7 @@ impl Supervisor {
                 },
                 State::Broken(error) => {
                     let error = error.clone();
+                    self.trouble = Some(error.clone());
                     self.answer_due = None;
                     self.outage_told = true;
                     self.state = State::Waiting { until: now + self.backoff.next() };
@@ -119,6 +124,7 @@ impl Supervisor {
             return LinkEvent::Refused { error, news };
         }
         self.refusal = None;
+        self.trouble = Some(error.clone());
         self.state = State::Waiting { until: now + self.backoff.next() };
         let news = !self.outage_told;
         self.outage_told = true;
@@ -141,6 +147,11 @@ impl Supervisor {
     /// Why the server refuses us, while it does: operations need not wait then.
     pub fn refusal(&self) -> Option<&Error> {
         self.refusal.as_ref()
+    }
+
+    /// Why there is no connection at the moment; `None` while it stands or was never tried.
+    pub fn trouble(&self) -> Option<&Error> {
+        self.trouble.as_ref()
     }
 
     /// Gives a standing connection up; the next poll tells.

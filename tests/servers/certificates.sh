@@ -1,6 +1,4 @@
 # Makes the certificates of the TLS tests, good and bad ones, with nothing but openssl. Sourced by ctl.
-# shellcheck shell=bash
-# shellcheck disable=SC2154  # ctl sets the variables used here
 
 default_certificates() { printf '%s\n' "$cache/certificates"; }
 
@@ -22,7 +20,7 @@ make_certificates() {
     certificates_valid "$target" && exit
     work=$(mktemp -d "$target/.work.XXXXXX")
     trap 'rm -rf "$work"' EXIT
-    cd "$work"
+    cd "$work" || exit
     write_authority_settings
     this_host=DNS:localhost,IP:127.0.0.1,IP:::1
     make_authority ca
@@ -84,4 +82,4 @@ CONF
 }
 
 # openssl talks even when all is well.
-quietly() { "$@" >talk 2>&1 || fail "$*: $(tail -n 3 talk)"; }
+quietly() { "$@" >said.txt 2>&1 || fail "$*: $(tail -n 3 said.txt)"; }

@@ -2,8 +2,6 @@
 #
 # An instance is a folder: `pid` (first line the process id, second line its start time), `port`, `log`, `settings`
 # (what `restart` starts again) and `data/`, which is the server's own.
-# shellcheck shell=bash
-# shellcheck disable=SC2154  # the recipe and ctl set the variables used here
 
 fail() {
   printf 'ctl: %s\n' "$*" >&2
@@ -97,9 +95,9 @@ choose_port() {
 start() {
   is_running && fail "$title already runs in $dir as process $pid"
   is_available || { how_to_get >&2 && exit 3; }
-  mkdir -p "$dir/data"
-  choose_port
   apply_options
+  choose_port
+  mkdir -p "$dir/data"
   prepare
   command=()
   build_command
@@ -107,6 +105,7 @@ start() {
 
   (cd "$dir" && exec setsid "${command[@]}") </dev/null >>"$dir/log" 2>&1 &
   pid=$!
+  disown
   look_at_process "$pid" || fail "$title ended at once: $(tail -n 5 "$dir/log")"
   printf '%s\n' "$pid" "$start_time" >"$dir/pid"
 

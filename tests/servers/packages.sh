@@ -1,6 +1,4 @@
 # Gets servers from Debian, onto the system or into the cache folder. Sourced by ctl.
-# shellcheck shell=bash
-# shellcheck disable=SC2154  # the recipe and ctl set the variables used here
 
 programs_present() {
   local program
@@ -48,6 +46,7 @@ unpack_packages() {
   local suite=$1 root=$cache/$2 work mirror keyring=/usr/share/keyrings/debian-archive-keyring.gpg
   shift 2
   [[ ! -x $root/run ]] || return 0
+  # shellcheck disable=SC2016  # apt-get fills this in
   mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' 2>/dev/null | head -n 1) || true
   [[ -n $mirror && -f $keyring ]] || fail "this system has no Debian mirror, so $title must be installed by hand: ${programs[*]}"
 

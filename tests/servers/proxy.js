@@ -14,7 +14,7 @@
  *   garbage      every request is answered with bytes that are no protocol, and a new connection is greeted with them
  *   blackhole    connections are accepted, requests vanish, nothing is ever answered
  *   refuse       new connections are refused; existing ones go on
- *   reset        existing connections are reset (RST) now; nothing else changes
+ *   reset        existing connections are reset (RST) now, as they always are when the target refuses or resets its side
  *   limit N      each connection is closed after N more bytes of answers
  *   pass         back to normal; connections that lost bytes to garbage or blackhole are reset
  *   stats        ok open=N accepted=N up=BYTES down=BYTES
@@ -112,15 +112,16 @@ class Link {
     this.client = client
     this.server = net.connect({ ...proxy.target, allowHalfOpen: true, noDelay: true })
     this.remaining = proxy.limit
+    this.cut = false
     this.lossy = false
     this.held = []
     this.heldBytes = 0
     this.timer = null
 
     client.on('data', (bytes) => this.request(bytes))
-    client.on('end', () => this.lossy || this.server.end())
+    client.on('end', () => this.lossy ? client.destroy() : this.server.end())
     this.server.on('data', (bytes) => this.answer(bytes))
-    this.server.on('end', () => this.lossy || this.hold(null))
+    this.server.on('end', () => this.answer(null))
     this.server.on('drain', () => client.resume())
     client.on('drain', () => this.resumeServer())
     for (const socket of [client, this.server]) {
@@ -142,14 +143,16 @@ class Link {
     }
   }
 
+  /* An answer of the target, or the end of its answers (null). */
   answer (bytes) {
-    if (this.proxy.mode === 'garbage' || this.proxy.mode === 'blackhole') {
-      this.lossy = true
-    } else if (this.proxy.latency > 0 || this.held.length > 0) {
-      this.hold(bytes)
-    } else {
-      this.deliver(bytes)
-    }
+    if (this.proxy.latency > 0 || this.held.length > 0) this.hold(bytes)
+    else this.pass(bytes)
+  }
+
+  pass (bytes) {
+    if (this.proxy.mode === 'garbage' || this.proxy.mode === 'blackhole') this.lossy = true
+    else if (bytes) this.deliver(bytes)
+    else this.client.end()
   }
 
   lie () {
@@ -157,7 +160,7 @@ class Link {
     this.deliver(GARBAGE)
   }
 
-  /* Keeps an answer, or the end of answers (null), for its time. Nothing overtakes what is held already. */
+  /* Keeps an answer for its time. Nothing overtakes what is held already. */
   hold (bytes) {
     const due = performance.now() + this.proxy.latency
     const last = this.held.at(-1)
@@ -172,8 +175,7 @@ class Link {
     while (this.held.length > 0 && this.held[0].due <= performance.now()) {
       const { bytes } = this.held.shift()
       this.heldBytes -= bytes ? bytes.length : 0
-      if (bytes) this.deliver(bytes)
-      else this.client.end()
+      this.pass(bytes)
     }
     this.resumeServer()
     if (this.held.length > 0) {
@@ -183,12 +185,13 @@ class Link {
   }
 
   deliver (bytes) {
-    if (this.client.destroyed || this.remaining <= 0) return
+    if (this.client.destroyed || this.cut) return
     const part = bytes.length > this.remaining ? bytes.subarray(0, this.remaining) : bytes
     this.remaining -= part.length
     this.proxy.down += part.length
     if (!this.client.write(part)) this.server.pause()
-    if (this.remaining <= 0) {
+    if (this.remaining === 0) {
+      this.cut = true
       this.client.end(() => this.client.destroy())
       this.server.destroy()
     }

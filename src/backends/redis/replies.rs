@@ -1,7 +1,11 @@
 //! What an error of the `redis` crate means for the engine.
 
+use std::io;
+use std::sync::Arc;
+
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
+use crate::backends::tls;
 use crate::core::{Error, ErrorCode};
 
 /// An answer that has not the form its command promises: the two sides have lost each other.
@@ -70,9 +74,23 @@ fn said(error: &RedisError) -> String {
 }
 
 fn broken(error: &RedisError) -> Error {
+    let cause = io_cause(error);
+    if let Some(failure) = cause.and_then(tls::failure) {
+        return failure;
+    }
     match error.kind() {
         ErrorKind::Parse => Error::connection("the server does not speak the Redis protocol"),
-        ErrorKind::Io => Error::connection(format!("the connection broke: {}", error.category())),
+        ErrorKind::Io => {
+            let words = cause.map_or_else(|| error.category().to_owned(), |cause| cause.kind().to_string());
+            Error::connection(format!("the connection broke: {words}"))
+        }
         _ => Error::connection(format!("the connection failed: {}", error.category())),
     }
+}
+
+/// The system's error inside an error of the crate, which keeps it behind an `Arc`.
+fn io_cause(error: &RedisError) -> Option<&io::Error> {
+    type Shared = Arc<dyn std::error::Error + Send + Sync>;
+    let source = std::error::Error::source(error)?;
+    source.downcast_ref::<Shared>().and_then(|shared| shared.downcast_ref()).or_else(|| source.downcast_ref())
 }

@@ -2,8 +2,6 @@
 #
 #   ctl proxy start --dir D --port P -- --target HOST:PORT
 #   ctl proxy set --dir D latency 50        any command of proxy.js
-# shellcheck shell=bash
-# shellcheck disable=SC2034,SC2154  # variables shared with ctl
 
 title='The proxy'
 programs=(node)

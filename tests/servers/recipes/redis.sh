@@ -7,8 +7,6 @@
 #   tls[=DIR]                TLS only, with the certificates of `ctl certs [DIR]`
 #   tls-client-auth[=DIR]    the same, and clients must have a certificate
 #   tls-certificate=NAME     which of these certificates the server shows, such as expired
-# shellcheck shell=bash
-# shellcheck disable=SC2034,SC2154  # variables shared with ctl
 
 title=Redis
 programs=(redis-server redis-cli)

@@ -1,6 +1,4 @@
 # Valkey: what recipes/redis.sh says holds here too. Sourced by ctl.
-# shellcheck shell=bash
-# shellcheck disable=SC2034,SC2154  # variables shared with ctl
 
 # shellcheck source=redis.sh
 . "$here/recipes/redis.sh"

@@ -1,0 +1,227 @@
+//! What is special to Redis: layouts, logins, TLS, expiry, and what the server may answer.
+
+mod support;
+
+use deepstream_connector::core::{ErrorCode, Operation, Record, Reply};
+use support::{certificates, Client, Server, Told};
+
+fn open(server: &Server, options: &str) -> Client {
+    Client::open(&format!(r#"{{"type": "redis", "port": {}{options}}}"#, server.port)).unwrap()
+}
+
+/// Whatever a connector says about itself until its first operation is answered.
+fn first_error(client: &Client) -> deepstream_connector::core::Error {
+    client.get("anything").unwrap_err()
+}
+
+#[test]
+fn layout_v2_is_that_of_the_official_connector() {
+    let Some(server) = Server::start("redis", &[]) else { return };
+    let client = open(&server, "");
+    client.set("user/1", 7, r#"{"name":"Ada"}"#).unwrap();
+    assert_eq!(server.client(&["GET", "user/1_v"]), "7");
+    assert_eq!(server.client(&["GET", "user/1_d"]), r#"{"name":"Ada"}"#);
+    server.client(&["MSET", "theirs_v", "3", "theirs_d", "[1,2]"]);
+    assert_eq!(client.get("theirs").unwrap(), Some((3, "[1,2]".into())));
+    assert_eq!(client.head("theirs").unwrap(), Some(3));
+    client.delete("theirs").unwrap();
+    assert_eq!(server.client(&["DBSIZE"]), "2");
+}
+
+#[test]
+fn layout_v1_is_that_of_the_classic_connector() {
+    let Some(server) = Server::start("redis", &[]) else { return };
+    let client = open(&server, r#", "layout": "V1", "keyPrefix": "app:""#);
+    client.set("user/1", 7, r#"{"name":"Ada"}"#).unwrap();
+    assert_eq!(server.client(&["GET", "app:user/1"]), r#"{"_v":7,"_d":{"name":"Ada"}}"#);
+    server.client(&["SET", "app:theirs", r#"{ "_d": [1, 2], "extra": 1, "_v": 3 }"#]);
+    assert_eq!(client.get("theirs").unwrap(), Some((3, "[1, 2]".into())));
+    assert_eq!(client.head("theirs").unwrap(), Some(3));
+    server.client(&["SET", "app:broken", "nonsense"]);
+    assert_eq!(client.get("broken").unwrap_err().code(), ErrorCode::Corrupt);
+}
+
+#[test]
+fn what_is_no_record_is_corrupt_and_harms_nobody_else() {
+    let Some(server) = Server::start("redis", &[]) else { return };
+    let client = open(&server, "");
+    client.set("good", 1, "{}").unwrap();
+    server.client(&["MSET", "bad_v", "seven", "bad_d", "{}"]);
+    let results = client.many(vec![("bad".into(), Operation::Get), ("good".into(), Operation::Get)]);
+    assert_eq!(results[0].as_ref().unwrap_err().code(), ErrorCode::Corrupt);
+    assert!(matches!(&results[1], Ok(Reply::Record(Some(record))) if record.version == 1));
+}
+
+#[test]
+fn version_and_data_expire_together() {
+    let Some(server) = Server::start("redis", &[]) else { return };
+    for layout in ["V1", "V2"] {
+        let client =
+            open(&server, &format!(r#", "ttl": 100, "layout": "{layout}", "keyPrefix": "{layout}:""#));
+        client.set("a", 1, "{}").unwrap();
+        assert_eq!(client.get("a").unwrap(), Some((1, "{}".into())));
+    }
+    let keys = ["V1:a", "V2:a_v", "V2:a_d"];
+    for key in keys {
+        let ttl: i64 = server.client(&["TTL", key]).parse().unwrap();
+        assert!((98..=100).contains(&ttl), "{key} lives {ttl} s");
+    }
+    assert_eq!(server.client(&["EXPIRETIME", "V2:a_v"]), server.client(&["EXPIRETIME", "V2:a_d"]));
+    open(&server, r#", "keyPrefix": "V2:""#).set("a", 2, "{}").unwrap();
+    assert_eq!(server.client(&["TTL", "V2:a_v"]), "-1", "a set without ttl lives for ever");
+}
+
+#[test]
+fn one_forbidden_key_does_not_fail_its_neighbours() {
+    let Some(server) = Server::start("redis", &["acl"]) else { return };
+    server.client(&["ACL", "SETUSER", "half", "on", ">secret", "+@all", "~open*"]);
+    let client = open(&server, r#", "username": "half", "password": "secret""#);
+    let record = || Operation::Set(Record { version: 1, data: "{}".into() });
+    let results = client.many(vec![
+        ("open1".into(), record()),
+        ("closed".into(), record()),
+        ("open2".into(), record()),
+    ]);
+    assert!(results[0].is_ok() && results[2].is_ok(), "{results:?}");
+    let error = results[1].as_ref().unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Backend);
+    assert!(error.message().contains("NOPERM"), "{error}");
+    let results = client.many(vec![("open1".into(), Operation::Get), ("closed".into(), Operation::Get)]);
+    assert!(results[0].is_ok() && results[1].is_err(), "{results:?}");
+    let expiring = open(&server, r#", "username": "half", "password": "secret", "ttl": 100"#);
+    let results = expiring.many(vec![("open1".into(), record()), ("closed".into(), record())]);
+    assert!(results[0].is_ok() && results[1].is_err(), "{results:?}");
+}
+
+#[test]
+fn a_wrong_password_is_a_clear_error_without_the_password() {
+    let Some(server) = Server::start("redis", &["password=right"]) else { return };
+    for options in [r#", "password": "hunter2""#, "", r#", "username": "nobody", "password": "hunter2""#] {
+        let client = open(&server, options);
+        let error = first_error(&client);
+        assert_eq!(error.code(), ErrorCode::Authentication, "{error}");
+        assert!(error.message().contains("\"password\"") && !error.message().contains("hunter2"), "{error}");
+        assert!(matches!(client.event(), Told::Error { fatal: true, .. }));
+    }
+    let client =
+        Client::open(&format!(r#"{{"type": "redis", "url": "redis://:right@127.0.0.1:{}/5"}}"#, server.port));
+    client.unwrap().set("a", 1, "{}").unwrap();
+    assert_eq!(server.client(&["-n", "5", "DBSIZE"]), "2");
+}
+
+#[test]
+fn a_database_that_is_not_there_is_named() {
+    let Some(server) = Server::start("redis", &[]) else { return };
+    let error = first_error(&open(&server, r#", "db": 99"#));
+    assert_eq!(error.code(), ErrorCode::Configuration);
+    assert!(error.message().contains("\"db\""), "{error}");
+}
+
+#[test]
+fn tls_wants_the_right_authority_and_the_right_name() {
+    let Some(server) = Server::start("redis", &["tls"]) else { return };
+    let folder = certificates();
+    let path = |name: &str| folder.join(name).display().to_string();
+    let client = open(&server, &format!(r#", "tls": {{"ca": "{}"}}"#, path("ca.crt")));
+    client.set("a", 1, "{}").unwrap();
+    assert_eq!(client.get("a").unwrap(), Some((1, "{}".into())));
+
+    let pem = std::fs::read_to_string(path("ca.crt")).unwrap();
+    let by_url = format!(
+        r#"{{"type": "redis", "url": "rediss://localhost:{}", "tls": {{"ca": {}}}}}"#,
+        server.port,
+        serde_json::to_string(&pem).unwrap()
+    );
+    assert_eq!(Client::open(&by_url).unwrap().head("a").unwrap(), Some(1));
+
+    for (options, word) in [
+        (format!(r#", "tls": {{"ca": "{}"}}"#, path("other-ca.crt")), "tls.ca"),
+        (
+            format!(r#", "tls": {{"ca": "{}", "serverName": "example.org"}}"#, path("ca.crt")),
+            "tls.serverName",
+        ),
+    ] {
+        let client = open(&server, &options);
+        let error = first_error(&client);
+        assert_eq!(error.code(), ErrorCode::Configuration, "{error}");
+        assert!(error.message().contains(word), "{error}");
+    }
+    let anyone = open(&server, r#", "tls": {"rejectUnauthorized": false}"#);
+    assert_eq!(anyone.head("a").unwrap(), Some(1));
+    // Without TLS there is no fallback and no answer.
+    let plain = open(&server, r#", "timeout": 500"#);
+    assert_eq!(first_error(&plain).code(), ErrorCode::Timeout);
+}
+
+#[test]
+fn a_client_certificate_is_shown_where_it_is_asked_for() {
+    let Some(server) = Server::start("redis", &["tls-client-auth"]) else { return };
+    let folder = certificates();
+    let path = |name: &str| folder.join(name).display().to_string();
+    let (ca, cert, key) = (path("ca.crt"), path("client.crt"), path("client.key"));
+    let with = open(&server, &format!(r#", "tls": {{"ca": "{ca}", "cert": "{cert}", "key": "{key}"}}"#));
+    with.set("a", 1, "{}").unwrap();
+    let without = open(&server, &format!(r#", "timeout": 700, "tls": {{"ca": "{ca}"}}"#));
+    let error = first_error(&without);
+    assert_eq!(error.code(), ErrorCode::Configuration, "{error}");
+    assert!(error.message().contains("client certificate"), "{error}");
+    let half = Client::open(&format!(r#"{{"type": "redis", "tls": {{"cert": "{cert}"}}}}"#)).err().unwrap();
+    assert!(half.message().contains("\"tls.key\""), "{half}");
+}
+
+#[test]
+fn a_full_server_says_so() {
+    let Some(server) = Server::start("redis", &[]) else { return };
+    let client = open(&server, "");
+    client.set("a", 1, "{}").unwrap();
+    server.client(&["CONFIG", "SET", "maxmemory", "1"]);
+    let error = client.set("b", 1, "{}").unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Backend);
+    assert!(error.message().contains("OOM"), "{error}");
+    assert_eq!(client.get("a").unwrap(), Some((1, "{}".into())));
+}
+
+#[test]
+fn a_server_that_loads_is_waited_for() {
+    let Some(server) = Server::start("redis", &[]) else { return };
+    let client = open(&server, "");
+    client.set("a", 1, "{}").unwrap();
+    server.client(&["DEBUG", "POPULATE", "500", "filler", "10"]);
+    server.client(&["CONFIG", "SET", "key-load-delay", "1000"]);
+    std::thread::scope(|scope| {
+        let reload = scope.spawn(|| server.client(&["DEBUG", "RELOAD"]));
+        // Sent while it loads; Redis answers LOADING to what it reads in the meantime.
+        for version in 2..20 {
+            client.set("a", version, "{}").unwrap();
+            assert_eq!(client.head("a").unwrap(), Some(version));
+        }
+        reload.join().unwrap();
+    });
+}
+
+#[test]
+fn a_former_primary_is_left() {
+    let Some(server) = Server::start("redis", &[]) else { return };
+    let client = open(&server, "");
+    client.set("a", 1, "{}").unwrap();
+    assert!(matches!(client.event(), Told::Ready));
+    server.client(&["REPLICAOF", "127.0.0.1", "1"]);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let record = Record { version: 2, data: "{}".into() };
+    client.connector.set("a", record, move |result| sender.send(result).unwrap()).unwrap();
+    let Told::Error { error, fatal: false } = client.event() else { panic!("no outage was told") };
+    assert!(error.message().contains("replica"), "{error}");
+    server.client(&["REPLICAOF", "NO", "ONE"]);
+    receiver.recv_timeout(support::PATIENCE).expect("a callback is missing").unwrap();
+    assert_eq!(client.head("a").unwrap(), Some(2));
+}
+
+#[test]
+fn valkey_works_too() {
+    let Some(server) = Server::start("valkey", &[]) else { return };
+    let client = open(&server, "");
+    client.set("a", 1, "[null]").unwrap();
+    assert_eq!(client.get("a").unwrap(), Some((1, "[null]".into())));
+    client.delete("a").unwrap();
+    assert_eq!(client.get("a").unwrap(), None);
+}

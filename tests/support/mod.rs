@@ -1,0 +1,162 @@
+//! What integration tests share: servers from `tests/servers/ctl`, and a connector whose
+//! callbacks can be waited for.
+
+#![allow(dead_code)] // Each test binary uses its own part.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::mpsc::{channel, Receiver, Sender};
+use std::time::Duration;
+
+use deepstream_connector::core::{Error, Key, LogLevel, Operation, Record, Reply};
+use deepstream_connector::{Connector, Events};
+
+/// Longer than any test should take, so that a lost callback fails instead of hanging.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server of one of the recipes in `tests/servers`, ended when dropped.
+pub struct Server {
+    recipe: &'static str,
+    folder: tempfile::TempDir,
+    /// The address it listens on is `127.0.0.1` with this port.
+    pub port: u16,
+}
+
+impl Server {
+    /// Starts a server, or says visibly that it is missing: `None` then, and a failure in CI.
+    pub fn start(recipe: &'static str, variants: &[&str]) -> Option<Server> {
+        if !ctl(recipe, None, &["available"]).0 {
+            let (_, words) = ctl(recipe, None, &["available"]);
+            assert!(std::env::var_os("CI").is_none(), "a server is missing in CI: {words}");
+            eprintln!("SKIPPED: {words}");
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let owner = std::process::id().to_string();
+        let mut arguments = vec!["start", "--owner", &owner];
+        arguments.extend(variants);
+        let (ok, address) = ctl(recipe, Some(folder.path()), &arguments);
+        assert!(ok, "{recipe} does not start: {address}");
+        let port = address.trim().rsplit(':').next().unwrap().parse().unwrap();
+        Some(Server { recipe, folder, port })
+    }
+
+    /// Runs one of `ctl`'s commands on it and returns what it printed.
+    pub fn ctl(&self, arguments: &[&str]) -> String {
+        let (ok, output) = ctl(self.recipe, Some(self.folder.path()), arguments);
+        assert!(ok, "{} {arguments:?}: {output}", self.recipe);
+        output.trim_end_matches('\n').to_owned()
+    }
+
+    /// Runs the server's own client.
+    pub fn client(&self, arguments: &[&str]) -> String {
+        self.ctl(&[&["client"], arguments].concat())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        ctl(self.recipe, Some(self.folder.path()), &["wipe"]);
+    }
+}
+
+/// The folder of certificates that TLS servers show, made where there is none.
+pub fn certificates() -> PathBuf {
+    let output = Command::new(ctl_path()).arg("certs").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
+}
+
+fn ctl_path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/ctl")
+}
+
+fn ctl(recipe: &str, folder: Option<&Path>, arguments: &[&str]) -> (bool, String) {
+    let mut command = Command::new(ctl_path());
+    command.arg(recipe).arg(arguments[0]);
+    if let Some(folder) = folder {
+        command.arg("--dir").arg(folder.join("server"));
+    }
+    let output = command.args(&arguments[1..]).output().unwrap();
+    let text = if output.status.success() { output.stdout } else { [output.stdout, output.stderr].concat() };
+    (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+}
+
+/// What a connector told besides answers.
+#[derive(Debug)]
+pub enum Told {
+    Ready,
+    Error { error: Error, fatal: bool },
+    Log(LogLevel, String),
+}
+
+struct Listener(Sender<Told>);
+
+impl Events for Listener {
+    fn ready(&mut self) {
+        let _ = self.0.send(Told::Ready);
+    }
+
+    fn error(&mut self, error: Error, fatal: bool) {
+        let _ = self.0.send(Told::Error { error, fatal });
+    }
+
+    fn log(&mut self, level: LogLevel, line: &str) {
+        let _ = self.0.send(Told::Log(level, line.to_owned()));
+    }
+}
+
+/// A connector with blocking methods, one operation at a time.
+pub struct Client {
+    pub connector: Connector,
+    pub told: Receiver<Told>,
+}
+
+impl Client {
+    pub fn open(configuration: &str) -> Result<Client, Error> {
+        let (sender, told) = channel();
+        Ok(Client { connector: Connector::open(configuration, Listener(sender))?, told })
+    }
+
+    pub fn set(&self, key: &str, version: i64, data: &str) -> Result<(), Error> {
+        let record = Record { version, data: data.to_owned().into() };
+        wait(|done| self.connector.set(key, record, done))
+    }
+
+    pub fn get(&self, key: &str) -> Result<Option<(i64, String)>, Error> {
+        let record: Option<Record> = wait(|done| self.connector.get(key, done))?;
+        Ok(record.map(|record| (record.version, String::from_utf8(record.data.to_vec()).unwrap())))
+    }
+
+    pub fn head(&self, key: &str) -> Result<Option<i64>, Error> {
+        wait(|done| self.connector.head(key, done))
+    }
+
+    pub fn delete(&self, key: &str) -> Result<(), Error> {
+        wait(|done| self.connector.delete(key, done))
+    }
+
+    pub fn many(&self, operations: Vec<(Key, Operation)>) -> Vec<Result<Reply, Error>> {
+        let (sender, receiver) = channel();
+        self.connector.many(operations, move |results| sender.send(results).unwrap()).unwrap();
+        receiver.recv_timeout(PATIENCE).expect("a callback is missing")
+    }
+
+    /// The next event that is not a line of the log.
+    pub fn event(&self) -> Told {
+        loop {
+            match self.told.recv_timeout(PATIENCE).expect("an event is missing") {
+                Told::Log(..) => {}
+                other => return other,
+            }
+        }
+    }
+}
+
+type Done<R> = Box<dyn FnOnce(Result<R, Error>) + Send>;
+
+fn wait<R: Send + 'static>(submit: impl FnOnce(Done<R>) -> Result<(), Error>) -> Result<R, Error> {
+    let (sender, receiver) = channel();
+    submit(Box::new(move |result| sender.send(result).unwrap()))?;
+    receiver.recv_timeout(PATIENCE).expect("a callback is missing")
+}
