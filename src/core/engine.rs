@@ -57,6 +57,8 @@ pub struct Engine<T> {
     /// The kind that may take the next free place first, so that none starves.
     next_kind: usize,
     inbox: VecDeque<Request<T>>,
+    /// Answers that the statistics have not seen yet: kind, latency, whether it failed.
+    tally: Vec<(Kind, Duration, bool)>,
     /// No deadline passes before this time.
     earliest_deadline: Option<Instant>,
     /// No paused operation resumes before this time.
@@ -87,6 +89,7 @@ impl<T: Send + 'static> Engine<T> {
             under_way: [0, 0],
             next_kind: 0,
             inbox: VecDeque::new(),
+            tally: Vec::new(),
             earliest_deadline: None,
             earliest_resume: None,
             goodbye: None,
@@ -106,6 +109,7 @@ impl<T: Send + 'static> Engine<T> {
         if std::panic::catch_unwind(AssertUnwindSafe(|| self.advance(cx, out))).is_err() {
             self.end(panicked(), out);
         }
+        self.keep_statistics();
         if self.finished {
             return Progress { wake_at: None, finished: true };
         }
@@ -189,7 +193,7 @@ impl<T: Send + 'static> Engine<T> {
             let mut refused = Vec::new();
             self.sequencer.drain_queued(|turn| refused.push(turn));
             for turn in refused {
-                self.answer(turn, &Err(error.clone()), out);
+                self.answer(turn, Err(error.clone()), out);
             }
         }
     }
@@ -314,21 +318,22 @@ impl<T: Send + 'static> Engine<T> {
             Err(error) if error.remedy() == Remedy::Reconnect => *broken = Some(error),
             result => {
                 let turn = self.sequencer.finish(lane);
-                self.answer(turn, &result, out);
+                self.answer(turn, result, out);
             }
         }
     }
 
     /// Answers everyone who waits for a turn.
-    fn answer(&mut self, turn: Turn<Address<T>>, result: &Result<Reply, Error>, out: &mut Vec<Delivery<T>>) {
+    fn answer(&mut self, turn: Turn<Address<T>>, result: Result<Reply, Error>, out: &mut Vec<Delivery<T>>) {
         let kind = turn.operation.kind();
         let now = Instant::now();
         let mut waiters = turn.waiters.into_iter();
-        let mut last = waiters.next();
-        while let Some(waiter) = last {
-            last = waiters.next();
-            self.answer_one(waiter, kind, result.clone(), now, out);
+        let Some(mut waiter) = waiters.next() else { return };
+        // The last one gets the result itself, the others copies of it.
+        for next in waiters {
+            self.answer_one(std::mem::replace(&mut waiter, next), kind, result.clone(), now, out);
         }
+        self.answer_one(waiter, kind, result, now, out);
     }
 
     fn answer_one(
@@ -339,9 +344,19 @@ impl<T: Send + 'static> Engine<T> {
         now: Instant,
         out: &mut Vec<Delivery<T>>,
     ) {
-        self.shared.statistics().answered(kind, now.duration_since(waiter.submitted), result.is_err());
+        self.tally.push((kind, now.saturating_duration_since(waiter.submitted), result.is_err()));
         self.shared.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.bulks.deliver(waiter.address, result, out);
+    }
+
+    /// Writes down what was answered since the last time.
+    fn keep_statistics(&mut self) {
+        if !self.tally.is_empty() {
+            let mut statistics = self.shared.statistics();
+            for (kind, latency, failed) in self.tally.drain(..) {
+                statistics.answered(kind, latency, failed);
+            }
+        }
     }
 
     /// Deadlines, pauses, and a connection that does not answer.
@@ -415,7 +430,7 @@ impl<T: Send + 'static> Engine<T> {
         let mut turns = Vec::new();
         self.sequencer.drain(|turn| turns.push(turn));
         for turn in turns {
-            self.answer(turn, &Err(error.clone()), out);
+            self.answer(turn, Err(error.clone()), out);
         }
         self.bulks.fail_rest(&error, out);
         out.push(Delivery::Closed);
