@@ -315,7 +315,12 @@ impl<T: Send + 'static> Engine<T> {
                 self.shared.statistics().retried(1);
             }
             // The lane stays in flight; losing the connection queues it again.
-            Err(error) if error.remedy() == Remedy::Reconnect => *broken = Some(error),
+            // So it does where the server wants us to log in again.
+            Err(error)
+                if error.remedy() == Remedy::Reconnect || error.code() == ErrorCode::Authentication =>
+            {
+                *broken = Some(error);
+            }
             result => {
                 let turn = self.sequencer.finish(lane);
                 self.answer(turn, result, out);

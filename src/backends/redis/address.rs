@@ -3,7 +3,6 @@
 use std::io;
 use std::time::Duration;
 
-use redis::RedisConnectionInfo;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 #[cfg(unix)]
@@ -11,6 +10,8 @@ use tokio::net::UnixStream;
 use tokio_rustls::client::TlsStream;
 use url::{Host, Url};
 
+use super::replies;
+use super::wire::Wire;
 use crate::backends::tls::Tls;
 use crate::config::{wrong, Settings};
 use crate::core::Error;
@@ -94,18 +95,26 @@ impl Address {
         }
     }
 
-    /// Who we are, for the `redis` crate.
-    pub fn login(&self) -> RedisConnectionInfo {
-        let mut login = RedisConnectionInfo::default()
-            .set_db(self.db)
-            .set_lib_name("deepstream-connector", env!("CARGO_PKG_VERSION"));
-        if let Some(username) = &self.username {
-            login = login.set_username(username);
-        }
+    /// Logs in and selects the database, and sees that the server does answer.
+    pub async fn log_in(&self, wire: &Wire) -> Result<(), Error> {
         if let Some(password) = &self.password {
-            login = login.set_password(password);
+            let mut command = redis::cmd("AUTH");
+            command.arg(self.username.as_deref()).arg(password);
+            wire.ask(command.get_packed_command(), 0).await.map_err(replies::login_error)?;
         }
-        login
+        if self.db != 0 {
+            let command = redis::cmd("SELECT").arg(self.db).get_packed_command();
+            wire.ask(command, 0).await.map_err(replies::select_error)?;
+        }
+        for (name, value) in [("LIB-NAME", "deepstream-connector"), ("LIB-VER", env!("CARGO_PKG_VERSION"))] {
+            let command = redis::cmd("CLIENT").arg("SETINFO").arg(name).arg(value).get_packed_command();
+            // Servers before 7.2 do not know it; a lost connection shows at the next question.
+            let _ = wire.ask(command, 0).await;
+        }
+        match wire.ask(redis::cmd("PING").get_packed_command(), 0).await {
+            Ok(_) => Ok(()),
+            Err(error) => replies::greeting_error(error),
+        }
     }
 
     /// Connects, and shakes hands where TLS is asked for.

@@ -1,7 +1,7 @@
 //! The two layouts in which deepstream's Redis connectors keep a record.
 
 use bytes::Bytes;
-use redis::{Cmd, Pipeline, Value};
+use redis::Pipeline;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -49,6 +49,38 @@ impl Names {
     }
 }
 
+/// An encoded command, written in one pass into one buffer.
+struct Command {
+    bytes: Vec<u8>,
+    digits: itoa::Buffer,
+}
+
+/// What an argument takes besides its bytes: `$length` and two line ends.
+const ARGUMENT_OVERHEAD: usize = 12;
+
+impl Command {
+    /// A command with so many arguments of so many bytes together; the count must be right.
+    fn new(name: &str, arguments: usize, bytes: usize) -> Command {
+        let capacity = bytes + (arguments + 2) * ARGUMENT_OVERHEAD;
+        let mut command = Command { bytes: Vec::with_capacity(capacity), digits: itoa::Buffer::new() };
+        command.header(b'*', arguments + 1);
+        command.argument(name.as_bytes());
+        command
+    }
+
+    fn header(&mut self, kind: u8, number: usize) {
+        self.bytes.push(kind);
+        self.bytes.extend_from_slice(self.digits.format(number).as_bytes());
+        self.bytes.extend_from_slice(b"\r\n");
+    }
+
+    fn argument(&mut self, argument: &[u8]) {
+        self.header(b'$', argument.len());
+        self.bytes.extend_from_slice(argument);
+        self.bytes.extend_from_slice(b"\r\n");
+    }
+}
+
 impl Layout {
     pub fn new(v1: bool, prefix: &str) -> Layout {
         Layout { form: if v1 { Form::V1 } else { Form::V2 }, prefix: prefix.to_owned() }
@@ -58,32 +90,25 @@ impl Layout {
         Names { buffer: self.prefix.as_bytes().to_vec(), prefix_length: self.prefix.len() }
     }
 
-    /// A command with room for so many keys of a batch.
-    fn command(&self, name: &str, keys: impl Iterator<Item = usize> + Clone) -> Cmd {
-        let (count, bytes) = keys.fold((0, 0), |(count, bytes), length| (count + 1, bytes + length));
-        let mut command = Cmd::with_capacity(1 + 4 * count, 8 + bytes + count * (2 * self.prefix.len() + 32));
-        command.arg(name);
-        command
-    }
-
     /// Reads records, or only what holds their versions.
-    pub fn read(&self, keys: &[Key], head: bool) -> Cmd {
-        let mut command = self.command("MGET", keys.iter().map(|key| 2 * key.len()));
+    pub fn read(&self, keys: &[Key], head: bool) -> Vec<u8> {
+        let per_key = self.values_per_read(head);
+        let bytes: usize = keys.iter().map(|key| key.len()).sum();
+        let mut command =
+            Command::new("MGET", per_key * keys.len(), per_key * (bytes + self.prefix.len() * keys.len()));
         let mut names = self.names();
         for key in keys {
             match self.form {
-                Form::V1 => {
-                    command.arg(names.of(key, b""));
-                }
+                Form::V1 => command.argument(names.of(key, b"")),
                 Form::V2 => {
-                    command.arg(names.of(key, VERSION));
+                    command.argument(names.of(key, VERSION));
                     if !head {
-                        command.arg(names.of(key, DATA));
+                        command.argument(names.of(key, DATA));
                     }
                 }
             }
         }
-        command
+        command.bytes
     }
 
     /// How many values [`read`](Self::read) brings for each key.
@@ -95,22 +120,35 @@ impl Layout {
     }
 
     /// Stores records.
-    pub fn write(&self, entries: &[(Key, Record)]) -> Cmd {
-        let mut command =
-            self.command("MSET", entries.iter().map(|(key, record)| 2 * key.len() + record.data.len()));
+    pub fn write(&self, entries: &[(Key, Record)]) -> Vec<u8> {
+        let arguments = self.arguments_per_write() * entries.len();
+        let bytes: usize =
+            entries.iter().map(|(key, record)| 2 * (key.len() + self.prefix.len()) + record.data.len()).sum();
+        let mut command = Command::new("MSET", arguments, bytes);
         let mut names = self.names();
+        let mut digits = itoa::Buffer::new();
         for (key, record) in entries {
             match self.form {
                 Form::V1 => {
-                    command.arg(names.of(key, b"")).arg(envelope(record));
+                    command.argument(names.of(key, b""));
+                    command.argument(&envelope(record));
                 }
                 Form::V2 => {
-                    command.arg(names.of(key, VERSION)).arg(record.version);
-                    command.arg(names.of(key, DATA)).arg(&record.data[..]);
+                    command.argument(names.of(key, VERSION));
+                    command.argument(digits.format(record.version).as_bytes());
+                    command.argument(names.of(key, DATA));
+                    command.argument(&record.data);
                 }
             }
         }
-        command
+        command.bytes
+    }
+
+    fn arguments_per_write(&self) -> usize {
+        match self.form {
+            Form::V1 => 2,
+            Form::V2 => 4,
+        }
     }
 
     /// Stores records that are gone after so many seconds, all in one transaction.
@@ -133,34 +171,36 @@ impl Layout {
     }
 
     /// Removes records.
-    pub fn remove(&self, keys: &[Key]) -> Cmd {
-        let mut command = self.command("DEL", keys.iter().map(|key| 2 * key.len()));
+    pub fn remove(&self, keys: &[Key]) -> Vec<u8> {
+        let per_key = self.values_per_read(false);
+        let bytes: usize = keys.iter().map(|key| key.len()).sum();
+        let mut command =
+            Command::new("DEL", per_key * keys.len(), per_key * (bytes + self.prefix.len() * keys.len()));
         let mut names = self.names();
         for key in keys {
             match self.form {
-                Form::V1 => {
-                    command.arg(names.of(key, b""));
-                }
+                Form::V1 => command.argument(names.of(key, b"")),
                 Form::V2 => {
-                    command.arg(names.of(key, VERSION));
-                    command.arg(names.of(key, DATA));
+                    command.argument(names.of(key, VERSION));
+                    command.argument(names.of(key, DATA));
                 }
             }
         }
-        command
+        command.bytes
     }
 
     /// The records in the values that a read of whole records brought.
-    pub fn records(&self, values: Vec<Value>) -> Vec<Result<Option<Record>, Error>> {
+    pub fn records(&self, values: Vec<Option<Bytes>>) -> Vec<Result<Option<Record>, Error>> {
         match self.form {
-            Form::V1 => {
-                values.into_iter().map(|value| Ok(unwrap(value)?.map(|(_, record)| record))).collect()
-            }
+            Form::V1 => values.into_iter().map(unwrap).collect(),
             Form::V2 => {
                 let mut records = Vec::with_capacity(values.len() / 2);
                 let mut values = values.into_iter();
-                while let (Some(version), Some(data)) = (values.next(), values.next()) {
-                    records.push(record(version, data));
+                while let (Some(version_text), Some(data)) = (values.next(), values.next()) {
+                    // Another client's version and data need not expire together: both or none.
+                    records.push(
+                        version(version_text).map(|version| Some(Record { version: version?, data: data? })),
+                    );
                 }
                 records
             }
@@ -168,12 +208,12 @@ impl Layout {
     }
 
     /// The versions in the values that a read of heads brought.
-    pub fn versions(&self, values: Vec<Value>) -> Vec<Result<Option<i64>, Error>> {
+    pub fn versions(&self, values: Vec<Option<Bytes>>) -> Vec<Result<Option<i64>, Error>> {
         values
             .into_iter()
             .map(|value| match self.form {
-                Form::V1 => Ok(unwrap(value)?.map(|(version, _)| version)),
-                Form::V2 => version(&value),
+                Form::V1 => Ok(unwrap(value)?.map(|record| record.version)),
+                Form::V2 => version(value),
             })
             .collect()
     }
@@ -186,42 +226,54 @@ fn envelope(record: &Record) -> Vec<u8> {
     text
 }
 
-fn unwrap(value: Value) -> Result<Option<(i64, Record)>, Error> {
-    match value {
-        Value::Nil => Ok(None),
-        Value::BulkString(text) => {
-            let envelope: Envelope<'_> = serde_json::from_slice(&text).map_err(|_| {
-                corrupt("the value is not {\"_v\": version, \"_d\": data}; is the layout V2?")
-            })?;
-            let data = Bytes::copy_from_slice(envelope.data.get().as_bytes());
-            Ok(Some((envelope.version, Record { version: envelope.version, data })))
-        }
-        _ => Err(corrupt("the value is not a string")),
-    }
+fn unwrap(value: Option<Bytes>) -> Result<Option<Record>, Error> {
+    let Some(text) = value else { return Ok(None) };
+    let envelope: Envelope<'_> = serde_json::from_slice(&text)
+        .map_err(|_| corrupt("the value is not {\"_v\": version, \"_d\": data}; is the layout V2?"))?;
+    Ok(Some(Record { version: envelope.version, data: text.slice_ref(envelope.data.get().as_bytes()) }))
 }
 
-fn record(version_value: Value, data: Value) -> Result<Option<Record>, Error> {
-    let Some(version) = version(&version_value)? else { return Ok(None) };
-    match data {
-        // Another client's version and data need not expire together.
-        Value::Nil => Ok(None),
-        Value::BulkString(data) => Ok(Some(Record { version, data: data.into() })),
-        _ => Err(corrupt("the data is not a string")),
-    }
-}
-
-fn version(value: &Value) -> Result<Option<i64>, Error> {
-    match value {
-        Value::Nil => Ok(None),
-        Value::BulkString(text) => std::str::from_utf8(text)
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .map(Some)
-            .ok_or_else(|| corrupt("the version is not a whole number")),
-        _ => Err(corrupt("the version is not a string")),
-    }
+fn version(value: Option<Bytes>) -> Result<Option<i64>, Error> {
+    let Some(text) = value else { return Ok(None) };
+    std::str::from_utf8(&text)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .map(Some)
+        .ok_or_else(|| corrupt("the version is not a whole number"))
 }
 
 fn corrupt(what: &str) -> Error {
     Error::new(ErrorCode::Corrupt, format!("what Redis holds under this key is not a record: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the crate would send.
+    fn reference(words: &[&str]) -> Vec<u8> {
+        words[1..]
+            .iter()
+            .fold(redis::cmd(words[0]), |mut command, word| {
+                command.arg(*word);
+                command
+            })
+            .get_packed_command()
+    }
+
+    #[test]
+    fn commands_are_encoded_as_the_crate_does() {
+        let (v1, v2) = (Layout::new(true, ""), Layout::new(false, "p:"));
+        let keys: [Key; 2] = ["a".into(), "ü\r\n$".into()];
+        let record = Record { version: -7, data: Bytes::from_static(b"[1]") };
+        let entries = keys.clone().map(|key| (key, record.clone()));
+        assert_eq!(v1.read(&keys, false), reference(&["MGET", "a", "ü\r\n$"]));
+        assert_eq!(v2.read(&keys, true), reference(&["MGET", "p:a_v", "p:ü\r\n$_v"]));
+        assert_eq!(v2.read(&keys[..1], false), reference(&["MGET", "p:a_v", "p:a_d"]));
+        assert_eq!(v1.remove(&keys[..1]), reference(&["DEL", "a"]));
+        assert_eq!(v2.remove(&keys[..1]), reference(&["DEL", "p:a_v", "p:a_d"]));
+        let text = r#"{"_v":-7,"_d":[1]}"#;
+        assert_eq!(v1.write(&entries), reference(&["MSET", "a", text, "ü\r\n$", text]));
+        assert_eq!(v2.write(&entries[..1]), reference(&["MSET", "p:a_v", "-7", "p:a_d", "[1]"]));
+    }
 }

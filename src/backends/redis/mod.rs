@@ -14,20 +14,23 @@
 //! one bad key (forbidden by an ACL, say) does not fail its neighbours.
 
 mod address;
+mod decode;
 mod layout;
 mod replies;
+mod wire;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::future::{select, BoxFuture, Either};
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisConnectionInfo, Value};
+use redis::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use self::address::Address;
+use self::address::{Address, Stream};
+use self::decode::Reply;
 use self::layout::Layout;
-use self::replies::{connect_error, operation_error};
+use self::wire::Wire;
 use super::tls;
 use crate::config::{OptionKind, OptionSpec, Settings};
 use crate::core::{Backend, BatchResult, Connection, Description, Error, Key, Link, Record};
@@ -100,86 +103,43 @@ impl Backend for Redis {
     }
 
     async fn connect(&self) -> Result<Link, Error> {
-        let login = self.address.login();
         match self.address.dial().await? {
-            address::Stream::Tcp(stream) => self.greet(&login, stream).await,
-            address::Stream::Tls(stream) => self.greet(&login, stream).await,
+            Stream::Tcp(stream) => self.greet(stream).await,
+            Stream::Tls(stream) => self.greet(stream).await,
             #[cfg(unix)]
-            address::Stream::Unix(stream) => self.greet(&login, stream).await,
+            Stream::Unix(stream) => self.greet(stream).await,
         }
     }
 }
 
 impl Redis {
     /// Logs in, selects the database, and asks whether the server does answer.
-    async fn greet<S>(&self, login: &RedisConnectionInfo, stream: S) -> Result<Link, Error>
+    async fn greet<S>(&self, stream: S) -> Result<Link, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (multiplexed, driver) =
-            MultiplexedConnection::new_with_config(login, stream, AsyncConnectionConfig::new())
-                .await
-                .map_err(|error| connect_error(&error))?;
-        let mut driver: BoxFuture<'static, ()> = Box::pin(driver);
-        let mut pinged = multiplexed.clone();
-        let command = redis::cmd("PING");
-        let ping = Box::pin(pinged.send_packed_command(&command));
-        match select(ping, &mut driver).await {
-            Either::Left((Ok(Value::ServerError(error)), _)) => replies::greeting_error(&error.into())?,
-            Either::Left((Ok(_), _)) => {}
-            Either::Left((Err(error), _)) => replies::greeting_error(&error)?,
-            Either::Right(((), _)) => return Err(Error::connection("the server closed the connection")),
+        let (wire, lifeline) = Wire::new(stream);
+        let mut lifeline: BoxFuture<'static, Error> = Box::pin(lifeline);
+        match select(Box::pin(self.address.log_in(&wire)), &mut lifeline).await {
+            Either::Left((result, _)) => result?,
+            Either::Right((error, _)) => return Err(error),
         }
-        let session = Session { multiplexed, layout: self.layout.clone(), ttl: self.ttl };
-        let lifeline = Box::pin(async move {
-            driver.await;
-            Error::connection("the connection was closed")
-        });
+        let session = Session { wire, layout: self.layout.clone(), ttl: self.ttl };
         Ok(Link { connection: Arc::new(session), lifeline })
     }
 }
 
 /// A connection that is logged in.
 struct Session {
-    multiplexed: MultiplexedConnection,
+    wire: Wire,
     layout: Layout,
     ttl: Option<i64>,
 }
 
 impl Session {
-    /// Sends one command and returns its reply; an error reply is an error.
-    async fn ask(&self, command: &Cmd) -> Result<Value, Error> {
-        let mut connection = self.multiplexed.clone();
-        match connection.send_packed_command(command).await {
-            Ok(Value::ServerError(error)) => Err(operation_error(&error.into())),
-            Ok(value) => Ok(value),
-            Err(error) => Err(operation_error(&error)),
-        }
-    }
-
-    /// Sends a transaction and waits for its end.
-    async fn ask_transaction(&self, pipeline: &Pipeline) -> Result<(), Error> {
-        let mut connection = self.multiplexed.clone();
-        let commands = pipeline.cmd_iter().count();
-        // MULTI and one QUEUED for each command go before the one reply of EXEC.
-        let replies = connection.send_packed_commands(pipeline, commands + 1, 1).await;
-        match replies.as_deref() {
-            Ok([Value::ServerError(error)]) => Err(operation_error(&error.clone().into())),
-            Ok([Value::Array(results)]) => results
-                .iter()
-                .find_map(|result| match result {
-                    Value::ServerError(error) => Some(Err(operation_error(&error.clone().into()))),
-                    _ => None,
-                })
-                .unwrap_or(Ok(())),
-            Ok(_) => Err(replies::unexpected()),
-            Err(error) => Err(operation_error(error)),
-        }
-    }
-
-    async fn read(&self, keys: &[Key], head: bool) -> Result<Vec<Value>, Error> {
-        match self.ask(&self.layout.read(keys, head)).await? {
-            Value::Array(values) if values.len() == keys.len() * self.layout.values_per_read(head) => {
+    async fn read(&self, keys: &[Key], head: bool) -> Result<Vec<Option<Bytes>>, Error> {
+        match self.wire.ask(self.layout.read(keys, head), 0).await? {
+            Reply::Strings(values) if values.len() == keys.len() * self.layout.values_per_read(head) => {
                 Ok(values)
             }
             _ => Err(replies::unexpected()),
@@ -187,10 +147,20 @@ impl Session {
     }
 
     async fn write(&self, entries: &[(Key, Record)]) -> Result<(), Error> {
-        match self.ttl {
-            None => self.ask(&self.layout.write(entries)).await.map(drop),
-            Some(ttl) => self.ask_transaction(&self.layout.write_expiring(entries, ttl)).await,
+        let Some(ttl) = self.ttl else {
+            return self.wire.ask(self.layout.write(entries), 0).await.map(drop);
+        };
+        let transaction = self.layout.write_expiring(entries, ttl);
+        // The replies to MULTI and to each command come before the one to EXEC, which counts.
+        let skip = 1 + transaction.cmd_iter().count();
+        match self.wire.ask(transaction.get_packed_pipeline(), skip).await? {
+            Reply::Value(Value::Array(results)) => replies::all_well(results),
+            _ => Err(replies::unexpected()),
         }
+    }
+
+    async fn remove(&self, keys: &[Key]) -> Result<(), Error> {
+        self.wire.ask(self.layout.remove(keys), 0).await.map(drop)
     }
 }
 
@@ -219,14 +189,13 @@ macro_rules! one_by_one {
 #[async_trait]
 impl Connection for Session {
     async fn get_many(&self, keys: &[Key]) -> BatchResult<Option<Record>> {
-        let values = one_by_one!(
+        one_by_one!(
             keys,
             self.read(keys, false).await.map(|values| self.layout.records(values)),
             |key| async move {
                 self.read(key, false).await.and_then(|values| self.layout.records(values).remove(0))
             }
-        );
-        values
+        )
     }
 
     async fn head_many(&self, keys: &[Key]) -> BatchResult<Option<i64>> {
@@ -245,10 +214,6 @@ impl Connection for Session {
     }
 
     async fn delete_many(&self, keys: &[Key]) -> BatchResult<()> {
-        one_by_one!(
-            keys,
-            self.ask(&self.layout.remove(keys)).await.map(|_| vec![Ok(()); keys.len()]),
-            |key| async move { self.ask(&self.layout.remove(key)).await.map(drop) }
-        )
+        one_by_one!(keys, self.remove(keys).await.map(|()| vec![Ok(()); keys.len()]), |key| self.remove(key))
     }
 }

@@ -1,9 +1,8 @@
-//! What an error of the `redis` crate means for the engine.
+//! What a Redis server's refusals, and failures of the connection, mean for the engine.
 
 use std::io;
-use std::sync::Arc;
 
-use redis::{ErrorKind, RedisError, ServerErrorKind};
+use redis::{ServerError, Value};
 
 use crate::backends::tls;
 use crate::core::{Error, ErrorCode};
@@ -13,84 +12,76 @@ pub(super) fn unexpected() -> Error {
     Error::connection("the server's answer does not fit the question")
 }
 
-/// Why an operation failed.
-pub(super) fn operation_error(error: &RedisError) -> Error {
-    match (error.kind(), error.code()) {
-        (_, Some("NOAUTH" | "WRONGPASS")) => Error::connection("the server wants us to log in again"),
-        (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => {
-            // A former primary: a new connection finds the new one behind the same name.
-            Error::connection("the server has become a read-only replica")
-        }
-        (
-            ErrorKind::Server(
-                ServerErrorKind::BusyLoading
-                | ServerErrorKind::TryAgain
-                | ServerErrorKind::ClusterDown
-                | ServerErrorKind::MasterDown,
-            ),
-            _,
-        )
-        | (_, Some("NOREPLICAS" | "BUSY")) => Error::transient(ErrorCode::Backend, said(error)),
-        (ErrorKind::Server(_) | ErrorKind::Extension, _) => Error::new(ErrorCode::Backend, said(error)),
-        _ => broken(error),
-    }
+/// Bytes that are no Redis reply at all.
+pub(super) fn malformed() -> Error {
+    Error::connection("the server does not speak the Redis protocol")
 }
 
-/// Why the server did not let us in.
-pub(super) fn connect_error(error: &RedisError) -> Error {
-    match (error.kind(), error.code()) {
-        (ErrorKind::AuthenticationFailed, _) | (_, Some("NOAUTH" | "WRONGPASS" | "NOPERM")) => Error::new(
+/// A failure of the socket, or of TLS on it.
+pub(super) fn io_error(error: &io::Error) -> Error {
+    tls::failure(error)
+        .unwrap_or_else(|| Error::connection(format!("the connection broke: {}", error.kind())))
+}
+
+/// Why the server refused an operation; see <https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors>
+/// for the words that errors begin with. The server's own words are passed on: Redis quotes
+/// neither keys nor values in them.
+pub(super) fn server_error(error: ServerError) -> Error {
+    let code = error.code();
+    let said = match error.details() {
+        Some(details) => format!("Redis answered: {code} {details}"),
+        None => format!("Redis answered: {code}"),
+    };
+    match code {
+        "NOAUTH" | "WRONGPASS" => Error::new(
             ErrorCode::Authentication,
             "Redis refused the login; see the options \"username\" and \"password\"",
         ),
-        (ErrorKind::Server(ServerErrorKind::BusyLoading), _) => {
-            Error::connection("the server is loading its data")
+        // A former primary: a new connection finds the new one behind the same name.
+        "READONLY" => Error::connection("the server has become a read-only replica"),
+        "LOADING" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN" | "NOREPLICAS" | "BUSY" => {
+            Error::transient(ErrorCode::Backend, said)
         }
-        (ErrorKind::Server(_) | ErrorKind::Extension, _) => {
-            Error::new(ErrorCode::Configuration, format!("{}; see the option \"db\"", said(error)))
+        _ => Error::new(ErrorCode::Backend, said),
+    }
+}
+
+/// The replies inside a transaction that was carried out.
+pub(super) fn all_well(results: Vec<Value>) -> Result<(), Error> {
+    results.into_iter().try_for_each(|result| match result {
+        Value::ServerError(error) => Err(server_error(error)),
+        _ => Ok(()),
+    })
+}
+
+/// Why `AUTH` failed.
+pub(super) fn login_error(error: Error) -> Error {
+    match error.code() {
+        // `ERR AUTH <password> called without any password configured`, or a server without users.
+        ErrorCode::Backend => Error::new(
+            ErrorCode::Authentication,
+            "Redis has no such login; see the options \"username\" and \"password\"",
+        ),
+        _ => error,
+    }
+}
+
+/// Why `SELECT` failed.
+pub(super) fn select_error(error: Error) -> Error {
+    match error.code() {
+        ErrorCode::Backend => {
+            Error::new(ErrorCode::Configuration, format!("{}; see the option \"db\"", error.message()))
         }
-        _ => broken(error),
+        _ => error,
     }
 }
 
-/// What the answer to the first `PING` means.
-pub(super) fn greeting_error(error: &RedisError) -> Result<(), Error> {
-    // Somebody who may not ping is logged in nevertheless.
-    if error.code() == Some("NOPERM") {
-        return Ok(());
+/// What a refused first `PING` means.
+pub(super) fn greeting_error(error: Error) -> Result<(), Error> {
+    match error.code() {
+        // Somebody who may not ping is logged in nevertheless.
+        ErrorCode::Backend if error.message().contains("NOPERM") => Ok(()),
+        ErrorCode::Backend => Err(Error::connection(error.message().to_owned())),
+        _ => Err(error),
     }
-    let failure = connect_error(error);
-    match failure.code() {
-        ErrorCode::Configuration => Err(Error::connection(said(error))),
-        _ => Err(failure),
-    }
-}
-
-/// The server's own words. Redis quotes neither keys nor values in them.
-fn said(error: &RedisError) -> String {
-    let words = [error.code(), error.detail()];
-    let words: Vec<&str> = words.into_iter().flatten().collect();
-    format!("Redis answered: {}", words.join(" "))
-}
-
-fn broken(error: &RedisError) -> Error {
-    let cause = io_cause(error);
-    if let Some(failure) = cause.and_then(tls::failure) {
-        return failure;
-    }
-    match error.kind() {
-        ErrorKind::Parse => Error::connection("the server does not speak the Redis protocol"),
-        ErrorKind::Io => {
-            let words = cause.map_or_else(|| error.category().to_owned(), |cause| cause.kind().to_string());
-            Error::connection(format!("the connection broke: {words}"))
-        }
-        _ => Error::connection(format!("the connection failed: {}", error.category())),
-    }
-}
-
-/// The system's error inside an error of the crate, which keeps it behind an `Arc`.
-fn io_cause(error: &RedisError) -> Option<&io::Error> {
-    type Shared = Arc<dyn std::error::Error + Send + Sync>;
-    let source = std::error::Error::source(error)?;
-    source.downcast_ref::<Shared>().and_then(|shared| shared.downcast_ref()).or_else(|| source.downcast_ref())
 }
