@@ -31,7 +31,7 @@ pub enum OptionKind {
     Integer(i64, i64),
     /// `true` or `false`.
     Flag,
-    /// One of these words.
+    /// One of these words, in upper or lower case.
     Choice(&'static [&'static str]),
     /// An object with these options.
     Object(&'static [OptionSpec]),
@@ -273,8 +273,8 @@ fn check_value(value: Value, name: &str, owner: &str, kind: OptionKind) -> Resul
         (OptionKind::Flag, value @ Value::Bool(_)) => Ok(value),
         (OptionKind::Flag, value) => refuse(&value, "true or false".into()),
         (OptionKind::Choice(words), Value::String(text)) => {
-            if words.contains(&text.as_str()) {
-                return Ok(Value::String(text));
+            if let Some(word) = words.iter().find(|word| word.eq_ignore_ascii_case(&text)) {
+                return Ok(Value::from(*word));
             }
             let hint =
                 nearest(&text, words.iter().copied()).map(|word| format!(" (did you mean \"{word}\"?)"));

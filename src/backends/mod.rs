@@ -10,10 +10,12 @@ use crate::core::{Backend, EngineOptions, Error};
 
 #[cfg(feature = "memory")]
 mod memory;
+#[cfg(feature = "sqlite")]
+mod naming;
 #[cfg(feature = "redis")]
 mod redis;
-//#[cfg(feature = "sqlite")]
-//mod sqlite;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 #[cfg(feature = "tls")]
 mod tls;
 

@@ -1,0 +1,114 @@
+//! Reading: a batch is one read transaction, which sees everything that was committed before.
+
+use bytes::Bytes;
+use rusqlite::types::ValueRef;
+use rusqlite::Row;
+
+use super::prepared::Prepared;
+use super::session::Session;
+use super::worker::{Answer, Inbox};
+use super::{failure, statements};
+use crate::core::{check_document, BatchResult, Error, ErrorCode, Key, Record};
+
+/// A batch of reads.
+pub(super) enum Read {
+    Records(Vec<Key>, Answer<Option<Record>>),
+    Versions(Vec<Key>, Answer<Option<i64>>),
+}
+
+/// The thread's work.
+pub(super) fn run(session: &Session, inbox: &mut Inbox<Read>) {
+    // Whoever asked may be gone; then there is nobody to tell.
+    while let Some(batch) = inbox.next() {
+        match batch {
+            Read::Records(keys, answer) => {
+                drop(answer.send(read(session, &keys, statements::get, record)));
+            }
+            Read::Versions(keys, answer) => {
+                drop(answer.send(read(session, &keys, statements::head, version)));
+            }
+        }
+    }
+}
+
+fn read<T>(
+    session: &Session,
+    keys: &[Key],
+    statement: fn(&str) -> String,
+    take: fn(&Row<'_>) -> Result<T, Error>,
+) -> BatchResult<Option<T>> {
+    let results = read_all(session, keys, statement, take);
+    session.roll_back();
+    let results = results.map_err(|error| session.explain(&error))?;
+    session.check_place()?;
+    Ok(results)
+}
+
+fn read_all<T>(
+    session: &Session,
+    keys: &[Key],
+    statement: fn(&str) -> String,
+    take: fn(&Row<'_>) -> Result<T, Error>,
+) -> rusqlite::Result<Vec<Result<Option<T>, Error>>> {
+    if keys.len() > 1 {
+        session.execute(statements::BEGIN_READ)?;
+    }
+    let mut prepared = Prepared::new(session, statement);
+    let mut results = Vec::with_capacity(keys.len());
+    for key in keys {
+        if session.stop.is_set() {
+            break;
+        }
+        results.push(match read_one(session, &mut prepared, key, take) {
+            Ok(result) => result,
+            Err(error) if failure::concerns_one_row(&error) => {
+                Err(failure::of_operation(&error, &session.options))
+            }
+            Err(error) => return Err(error),
+        });
+    }
+    Ok(results)
+}
+
+fn read_one<'a, T>(
+    session: &Session,
+    prepared: &mut Prepared<'a>,
+    key: &'a str,
+    take: fn(&Row<'_>) -> Result<T, Error>,
+) -> rusqlite::Result<Result<Option<T>, Error>> {
+    let place = session.options.tables.place(key);
+    let Some(statement) = prepared.if_table_exists(place.collection)? else { return Ok(Ok(None)) };
+    statement.raw_bind_parameter(1, place.id)?;
+    let mut rows = statement.raw_query();
+    match rows.next() {
+        Ok(Some(row)) => Ok(take(row).map(Some)),
+        Ok(None) => Ok(Ok(None)),
+        // The statement was kept from when there was a table.
+        Err(error) if failure::is_missing_table(&error) => Ok(Ok(None)),
+        Err(error) => Err(error),
+    }
+}
+
+fn version(row: &Row<'_>) -> Result<i64, Error> {
+    match row.get_ref(0) {
+        Ok(ValueRef::Integer(version)) => Ok(version),
+        _ => Err(corrupt("its version is not an integer")),
+    }
+}
+
+/// A row as somebody may have changed it by hand: it is a record only if its data is JSON.
+fn record(row: &Row<'_>) -> Result<Record, Error> {
+    let version = version(row)?;
+    let Ok(ValueRef::Text(data)) = row.get_ref(1) else {
+        return Err(corrupt("its data is not text (for data in JSONB, use json())"));
+    };
+    check_document(data).map_err(|_| corrupt("its data is not JSON"))?;
+    Ok(Record { version, data: Bytes::copy_from_slice(data) })
+}
+
+fn corrupt(what: &str) -> Error {
+    Error::new(
+        ErrorCode::Corrupt,
+        format!("the row under this key is not a record: {what}; correct it, or set the record again"),
+    )
+}

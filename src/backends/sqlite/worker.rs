@@ -1,0 +1,158 @@
+//! The two threads of a connection, and the engine's way to them.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use crossbeam_channel::{unbounded, Receiver, Sender};
+use tokio::sync::oneshot;
+
+use super::patience::Stop;
+use super::reader::{self, Read};
+use super::session::Session;
+use super::writer::{self, Changes, Write};
+use super::Options;
+use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Record};
+
+/// Where a batch's results go.
+pub(super) type Answer<T> = oneshot::Sender<BatchResult<T>>;
+
+/// What a thread is told.
+enum Message<W> {
+    Work(W),
+    /// Nothing comes after it; the sender hears when the file is closed.
+    Close(oneshot::Sender<()>),
+}
+
+/// What waits for a thread.
+pub(super) struct Inbox<W> {
+    receiver: Receiver<Message<W>>,
+    farewell: Option<oneshot::Sender<()>>,
+}
+
+impl<W> Inbox<W> {
+    /// The next work; `None` when the thread is to end.
+    pub fn next(&mut self) -> Option<W> {
+        match self.receiver.recv().ok()? {
+            Message::Work(work) => Some(work),
+            Message::Close(done) => {
+                self.farewell = Some(done);
+                None
+            }
+        }
+    }
+
+    /// Whether the end was asked for, so that there is time for an orderly one.
+    pub fn is_closing(&self) -> bool {
+        self.farewell.is_some()
+    }
+}
+
+/// The engine's end. Dropping it ends both threads; a transaction that is under way is rolled
+/// back, unless its commit has begun.
+pub(super) struct Client {
+    writer: Sender<Message<Write>>,
+    reader: Sender<Message<Read>>,
+    _stop: StopOnDrop,
+}
+
+struct StopOnDrop(Stop);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
+/// Opens the file and starts the threads.
+pub(super) async fn start(options: &Arc<Options>) -> Result<Client, Error> {
+    // Dropped with this future too, when connecting takes too long.
+    let stop = StopOnDrop(Stop::default());
+    let writer = spawn("ds-sqlite-write", options, &stop.0, writer::run).await?;
+    let reader = spawn("ds-sqlite-read", options, &stop.0, reader::run).await?;
+    Ok(Client { writer, reader, _stop: stop })
+}
+
+async fn spawn<W: Send + 'static>(
+    name: &str,
+    options: &Arc<Options>,
+    stop: &Stop,
+    run: fn(&Session, &mut Inbox<W>),
+) -> Result<Sender<Message<W>>, Error> {
+    let (sender, receiver) = unbounded();
+    let (opened, is_open) = oneshot::channel();
+    let (options, stop) = (Arc::clone(options), stop.clone());
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn(move || {
+            let session = match Session::open(&options, &stop) {
+                Ok(session) => session,
+                Err(error) => return drop(opened.send(Err(error))),
+            };
+            let mut inbox = Inbox { receiver, farewell: None };
+            if opened.send(Ok(())).is_ok() {
+                run(&session, &mut inbox);
+            }
+            drop(session);
+            if let Some(done) = inbox.farewell {
+                // Nobody hears it when time is up for the close.
+                let _ = done.send(());
+            }
+        })
+        .map_err(|error| Error::connection(format!("the system gives no thread for SQLite: {error}")))?;
+    is_open.await.unwrap_or_else(|_| Err(panicked()))?;
+    Ok(sender)
+}
+
+impl Client {
+    async fn write(&self, changes: Changes) -> BatchResult<()> {
+        ask(&self.writer, |answer| Write { changes, answer }).await
+    }
+}
+
+#[async_trait]
+impl Connection for Client {
+    async fn get_many(&self, keys: &[Key]) -> BatchResult<Option<Record>> {
+        ask(&self.reader, |answer| Read::Records(keys.to_vec(), answer)).await
+    }
+
+    async fn head_many(&self, keys: &[Key]) -> BatchResult<Option<i64>> {
+        ask(&self.reader, |answer| Read::Versions(keys.to_vec(), answer)).await
+    }
+
+    async fn set_many(&self, entries: &[(Key, Record)]) -> BatchResult<()> {
+        self.write(Changes::Set(entries.to_vec())).await
+    }
+
+    async fn delete_many(&self, keys: &[Key]) -> BatchResult<()> {
+        self.write(Changes::Delete(keys.to_vec())).await
+    }
+
+    async fn close(&self) {
+        // The writer last: with the last connection to a file SQLite removes the -wal file.
+        farewell(&self.reader).await;
+        farewell(&self.writer).await;
+    }
+}
+
+async fn ask<W, T>(thread: &Sender<Message<W>>, work: impl FnOnce(Answer<T>) -> W) -> BatchResult<T> {
+    let (answer, result) = oneshot::channel();
+    thread
+        .send(Message::Work(work(answer)))
+        .map_err(|_| Error::connection("the thread for SQLite has ended"))?;
+    result.await.unwrap_or_else(|_| Err(panicked()))
+}
+
+async fn farewell<W>(thread: &Sender<Message<W>>) {
+    let (done, is_done) = oneshot::channel();
+    if thread.send(Message::Close(done)).is_ok() {
+        // It fails when the thread ended before.
+        let _ = is_done.await;
+    }
+}
+
+fn panicked() -> Error {
+    Error::new(
+        ErrorCode::Panic,
+        "a panic was caught in the thread for SQLite; this is a bug, please report it",
+    )
+}

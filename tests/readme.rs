@@ -1,0 +1,64 @@
+//! The README's tables of options are those of the code. `UPDATE_README=1` writes them.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use deepstream_connector::backends::ENTRIES;
+use deepstream_connector::config::{OptionKind, OptionSpec, COMMON};
+
+fn table(specs: &[OptionSpec]) -> String {
+    let mut table = String::from("| option | default | meaning |\n|---|---|---|\n");
+    for spec in specs {
+        let default = match spec.default {
+            word if word.chars().all(|c| c.is_ascii_digit() || c == '.') => format!("`{word}`"),
+            word => word.to_owned(),
+        };
+        let choices = match spec.kind {
+            OptionKind::Choice(words) => format!(" One of `{}`.", words.join("`, `")),
+            _ => String::new(),
+        };
+        writeln!(table, "| `{}` | {default} | {}{choices} |", spec.name, spec.meaning).unwrap();
+    }
+    table
+}
+
+fn sections() -> Vec<(String, String)> {
+    let mut sections = vec![("common".to_owned(), table(COMMON))];
+    for entry in ENTRIES {
+        sections.push((entry.name.to_owned(), table(entry.options)));
+        for option in entry.options {
+            if let OptionKind::FlagOrObject(inner) | OptionKind::Object(inner) = option.kind {
+                let name = option.name.to_owned();
+                if !sections.iter().any(|(known, _)| *known == name) {
+                    sections.push((name, table(inner)));
+                }
+            }
+        }
+    }
+    sections
+}
+
+#[test]
+fn the_readme_has_every_option() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let mut readme = std::fs::read_to_string(&path).unwrap();
+    for (name, table) in sections() {
+        let (begin, end) = (format!("<!-- options of {name} -->\n"), format!("<!-- end of {name} -->"));
+        let from =
+            readme.find(&begin).unwrap_or_else(|| panic!("README.md has no place for {name}: {begin}"))
+                + begin.len();
+        let to = from + readme[from..].find(&end).unwrap_or_else(|| panic!("README.md lacks {end}"));
+        if std::env::var_os("UPDATE_README").is_some() {
+            readme.replace_range(from..to, &table);
+        } else {
+            assert_eq!(
+                readme[from..to],
+                table,
+                "README.md is old; run UPDATE_README=1 cargo test --release --test readme"
+            );
+        }
+    }
+    if std::env::var_os("UPDATE_README").is_some() {
+        std::fs::write(&path, readme).unwrap();
+    }
+}
