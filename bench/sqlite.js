@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /*
  * SQLite: durable sets with 1000 in flight, against transactions of 1000 rows by SQLite's own C API, both in WAL mode
- * with synchronous=FULL, in files in target/bench. examples/bench_sqlite.rs measures; this reads what it prints.
+ * with synchronous=FULL, in files in target/bench. sqlite.rs measures; this reads what it prints.
  */
 'use strict'
 
@@ -41,7 +41,8 @@ main('sqlite', async ({ rounds, scaled }) => {
     title: 'SQLite: ours against plain transactions of SQLite\'s C API',
     versions: [`deepstream-connector ${build.ownVersion()}`, `SQLite ${version}`],
     method: `Records of 130 bytes, ${count} sets in each of ${rounds} rounds after one to warm up, in turns; WAL, ` +
-      `synchronous=FULL; the peer commits ${IN_FLIGHT} rows at a time, ours keeps ${IN_FLIGHT} sets in flight.`,
+      `synchronous=FULL; the peer commits ${IN_FLIGHT} rows at a time, ours keeps ${IN_FLIGHT} sets in flight. Every record ` +
+      'is read in the end and compared.',
     rows,
     charts: {
       'sqlite-throughput': {
