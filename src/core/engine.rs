@@ -63,6 +63,8 @@ pub struct Engine<T> {
     earliest_deadline: Option<Instant>,
     /// No paused operation resumes before this time.
     earliest_resume: Option<Instant>,
+    /// When `close` gives up the operations that are left.
+    give_up_at: Option<Instant>,
     goodbye: Option<(BoxFuture<'static, ()>, Instant)>,
     finished: bool,
 }
@@ -92,6 +94,7 @@ impl<T: Send + 'static> Engine<T> {
             tally: Vec::new(),
             earliest_deadline: None,
             earliest_resume: None,
+            give_up_at: None,
             goodbye: None,
             finished: false,
         };
@@ -395,6 +398,7 @@ impl<T: Send + 'static> Engine<T> {
         let now = Instant::now();
         if !self.sequencer.is_empty() {
             if now < until {
+                self.give_up_at = Some(until);
                 return;
             }
             return self.end(
@@ -402,6 +406,7 @@ impl<T: Send + 'static> Engine<T> {
                 out,
             );
         }
+        self.give_up_at = None;
         let (goodbye, patience) = self.goodbye.get_or_insert_with(|| {
             let farewell: BoxFuture<'static, ()> = match self.supervisor.connection() {
                 Some(connection) => Box::pin(async move { connection.close().await }),
@@ -453,7 +458,7 @@ impl<T: Send + 'static> Engine<T> {
 
     fn wake_at(&self) -> Option<Instant> {
         let goodbye = self.goodbye.as_ref().map(|(_, until)| *until);
-        [self.earliest_deadline, self.earliest_resume, self.supervisor.wake_at(), goodbye]
+        [self.earliest_deadline, self.earliest_resume, self.supervisor.wake_at(), self.give_up_at, goodbye]
             .into_iter()
             .flatten()
             .min()
