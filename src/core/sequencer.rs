@@ -295,6 +295,18 @@ impl<A> Sequencer<A> {
     }
 }
 
+impl<A> Turn<A> {
+    /// Whether a later operation may share this turn. A write takes the place of what waits
+    /// here, so it must not give up before those do whom it then answers; and what was sent is
+    /// to be sent again as it was.
+    fn takes(&self, operation: &Operation, waiter: &Waiter<A>) -> bool {
+        let kind = operation.kind();
+        // By this very rule the last to come is the last to give up.
+        let stays = self.waiters.last().is_none_or(|other| other.deadline <= waiter.deadline);
+        kind == self.operation.kind() && (kind.is_read() || (!self.sent && stays))
+    }
+}
+
 impl<A> Lane<A> {
     fn push(&mut self, operation: Operation, waiter: Waiter<A>) -> Placed {
         let front_is_busy = self.state == State::InFlight;
@@ -304,7 +316,7 @@ impl<A> Lane<A> {
             None => Some(&mut self.front),
         };
         if let Some(last) = last {
-            if last.operation.kind() == operation.kind() {
+            if last.takes(&operation, &waiter) {
                 last.operation = operation;
                 last.waiters.push(waiter);
                 return Placed::Coalesced;
