@@ -313,9 +313,10 @@ impl<T: Send + 'static> Engine<T> {
         match result {
             Err(error) if error.remedy() == Remedy::TryAgain => {
                 let until = Instant::now() + TRY_AGAIN_PAUSE;
-                self.earliest_resume = Some(self.earliest_resume.map_or(until, |other| other.min(until)));
-                self.sequencer.pause(lane, until, error);
-                self.shared.statistics().retried(1);
+                if self.sequencer.pause(lane, until, error) {
+                    self.earliest_resume = Some(self.earliest_resume.map_or(until, |other| other.min(until)));
+                    self.shared.statistics().retried(1);
+                }
             }
             // The lane stays in flight; losing the connection queues it again.
             // So it does where the server wants us to log in again.
