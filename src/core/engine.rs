@@ -109,7 +109,9 @@ impl<T: Send + 'static> Engine<T> {
     /// `Panic`, and the engine ends.
     pub fn poll(&mut self, cx: &mut Context<'_>, out: &mut Vec<Delivery<T>>) -> Progress {
         self.shared.waker.register(cx.waker());
-        if std::panic::catch_unwind(AssertUnwindSafe(|| self.advance(cx, out))).is_err() {
+        let advanced = std::panic::catch_unwind(AssertUnwindSafe(|| self.advance(cx, out)));
+        if advanced.is_err() && !self.finished {
+            out.push(Delivery::Failure { error: panicked(), fatal: true });
             self.end(panicked(), out);
         }
         self.keep_statistics();
@@ -428,9 +430,6 @@ impl<T: Send + 'static> Engine<T> {
         self.finished = true;
         self.shared.shut();
         self.shared.ready.store(false, Ordering::Release);
-        self.batches = FuturesUnordered::new();
-        self.goodbye = None;
-        self.supervisor.end();
         // Twice: what a panic left half-way, then what came since.
         for _ in 0..2 {
             while let Some(request) = self.inbox.pop_front() {
@@ -445,6 +444,13 @@ impl<T: Send + 'static> Engine<T> {
         }
         self.bulks.fail_rest(&error, out);
         out.push(Delivery::Closed);
+        // Last, and each by itself: what belongs to the backend may panic when it is dropped,
+        // and that concerns nobody any more.
+        let batches = std::mem::take(&mut self.batches);
+        let _ = std::panic::catch_unwind(AssertUnwindSafe(|| drop(batches)));
+        let goodbye = self.goodbye.take();
+        let _ = std::panic::catch_unwind(AssertUnwindSafe(|| drop(goodbye)));
+        let _ = std::panic::catch_unwind(AssertUnwindSafe(|| self.supervisor.end()));
     }
 
     /// Whether the host's own thread may drive it; see [`Description::host_driven`].
