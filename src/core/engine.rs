@@ -63,6 +63,8 @@ pub struct Engine<T> {
     earliest_deadline: Option<Instant>,
     /// No paused operation resumes before this time.
     earliest_resume: Option<Instant>,
+    /// When `close` gives up the operations that are left.
+    give_up_at: Option<Instant>,
     goodbye: Option<(BoxFuture<'static, ()>, Instant)>,
     finished: bool,
 }
@@ -92,6 +94,7 @@ impl<T: Send + 'static> Engine<T> {
             tally: Vec::new(),
             earliest_deadline: None,
             earliest_resume: None,
+            give_up_at: None,
             goodbye: None,
             finished: false,
         };
@@ -106,7 +109,9 @@ impl<T: Send + 'static> Engine<T> {
     /// `Panic`, and the engine ends.
     pub fn poll(&mut self, cx: &mut Context<'_>, out: &mut Vec<Delivery<T>>) -> Progress {
         self.shared.waker.register(cx.waker());
-        if std::panic::catch_unwind(AssertUnwindSafe(|| self.advance(cx, out))).is_err() {
+        let advanced = std::panic::catch_unwind(AssertUnwindSafe(|| self.advance(cx, out)));
+        if advanced.is_err() && !self.finished {
+            out.push(Delivery::Failure { error: panicked(), fatal: true });
             self.end(panicked(), out);
         }
         self.keep_statistics();
@@ -310,9 +315,10 @@ impl<T: Send + 'static> Engine<T> {
         match result {
             Err(error) if error.remedy() == Remedy::TryAgain => {
                 let until = Instant::now() + TRY_AGAIN_PAUSE;
-                self.earliest_resume = Some(self.earliest_resume.map_or(until, |other| other.min(until)));
-                self.sequencer.pause(lane, until, error);
-                self.shared.statistics().retried(1);
+                if self.sequencer.pause(lane, until, error) {
+                    self.earliest_resume = Some(self.earliest_resume.map_or(until, |other| other.min(until)));
+                    self.shared.statistics().retried(1);
+                }
             }
             // The lane stays in flight; losing the connection queues it again.
             // So it does where the server wants us to log in again.
@@ -395,6 +401,7 @@ impl<T: Send + 'static> Engine<T> {
         let now = Instant::now();
         if !self.sequencer.is_empty() {
             if now < until {
+                self.give_up_at = Some(until);
                 return;
             }
             return self.end(
@@ -402,6 +409,7 @@ impl<T: Send + 'static> Engine<T> {
                 out,
             );
         }
+        self.give_up_at = None;
         let (goodbye, patience) = self.goodbye.get_or_insert_with(|| {
             let farewell: BoxFuture<'static, ()> = match self.supervisor.connection() {
                 Some(connection) => Box::pin(async move { connection.close().await }),
@@ -422,9 +430,6 @@ impl<T: Send + 'static> Engine<T> {
         self.finished = true;
         self.shared.shut();
         self.shared.ready.store(false, Ordering::Release);
-        self.batches = FuturesUnordered::new();
-        self.goodbye = None;
-        self.supervisor.end();
         // Twice: what a panic left half-way, then what came since.
         for _ in 0..2 {
             while let Some(request) = self.inbox.pop_front() {
@@ -439,6 +444,13 @@ impl<T: Send + 'static> Engine<T> {
         }
         self.bulks.fail_rest(&error, out);
         out.push(Delivery::Closed);
+        // Last, and each by itself: what belongs to the backend may panic when it is dropped,
+        // and that concerns nobody any more.
+        let batches = std::mem::take(&mut self.batches);
+        let _ = std::panic::catch_unwind(AssertUnwindSafe(|| drop(batches)));
+        let goodbye = self.goodbye.take();
+        let _ = std::panic::catch_unwind(AssertUnwindSafe(|| drop(goodbye)));
+        let _ = std::panic::catch_unwind(AssertUnwindSafe(|| self.supervisor.end()));
     }
 
     /// Whether the host's own thread may drive it; see [`Description::host_driven`].
@@ -453,7 +465,7 @@ impl<T: Send + 'static> Engine<T> {
 
     fn wake_at(&self) -> Option<Instant> {
         let goodbye = self.goodbye.as_ref().map(|(_, until)| *until);
-        [self.earliest_deadline, self.earliest_resume, self.supervisor.wake_at(), goodbye]
+        [self.earliest_deadline, self.earliest_resume, self.supervisor.wake_at(), self.give_up_at, goodbye]
             .into_iter()
             .flatten()
             .min()
