@@ -31,7 +31,7 @@ async function startChild (kind, { log, client, child, env, cwd, ...options }) {
   }
 
   send({ kind, options })
-  const answer = await Promise.race([once(server, 'message'), ended.then(() => ['it ended'])])
+  const answer = await Promise.race([once(server, 'message'), ended.then(([code, signal]) => [`it ended with ${signal || code}`])])
   if (answer[0] !== 'started') {
     await kill()
     throw new Error(`the server did not start: ${answer[0]}`)

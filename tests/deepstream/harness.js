@@ -33,7 +33,7 @@
  *   online()         resolves when `client` is connected, as far as it knows: to be called after such a start
  *   stop()           closes the clients, stops the server and resolves when it has stopped; may be called again
  *
- * A server that does not start rejects with the end of its log. The classic server, however, ends its process when a
+ * A server that does not start rejects with the end of its log; all of it is in the error's `log`. The classic server, however, ends its process when a
  * connector is not ready in time: test that with `child`.
  */
 'use strict'
@@ -117,6 +117,7 @@ async function start (kind, options = {}) {
     return { server: host.server, client, port, log, errors, connect, online, stop, kill: host.kill }
   } catch (error) {
     await stop().catch(() => {})
+    error.log = log
     error.message += `; the server's log ends with:\n${log.slice(-10).join('\n')}`
     throw error
   }

@@ -1,0 +1,53 @@
+// From the options of a server's configuration file to the addon's configuration.
+'use strict'
+
+const { connectorError } = require('./errors.js')
+
+/**
+ * Reads options without changing them: they are the server's own.
+ *
+ * @returns {{text: string, type: string | undefined, classic: boolean}}
+ * @throws an error with code 'CONFIGURATION' for what JSON cannot hold; everything else is
+ *   checked by the addon
+ */
+function configurationOf (options, services) {
+  if (options === null || options === undefined) options = {}
+  let plain
+  try {
+    plain = JSON.parse(JSON.stringify(options, checked))
+  } catch (error) {
+    if (error.code === 'CONFIGURATION') throw error
+    throw wrong(`the options cannot be written as JSON: ${error.message}`)
+  }
+  if (plain === null || typeof plain !== 'object' || Array.isArray(plain)) {
+    return { text: JSON.stringify(plain), type: undefined, classic: true }
+  }
+  const given = plain.api
+  const modern = typeof services === 'object' && services !== null
+  const classic = given === null || given === undefined ? !modern : given === 'classic'
+  // The servers with the classic interface had connectors with an older layout in Redis.
+  if (classic && plain.type === 'redis' && (plain.layout === null || plain.layout === undefined)) {
+    plain.layout = 'V1'
+  }
+  return { text: JSON.stringify(plain), type: plain.type, classic }
+}
+
+/** JSON leaves such values out or makes them null, and then a default would be used silently. */
+function checked (name, value) {
+  const kind = typeof value
+  if (kind === 'function' || kind === 'symbol' || kind === 'bigint') {
+    // Only what holds all options has no name.
+    if (name === '') throw wrong(`the options are a ${kind}; give an object such as {type: 'memory'}`)
+    throw wrong(`the option "${name}" is a ${kind}; give a value that JSON can hold`)
+  }
+  if (kind === 'number' && !Number.isFinite(value)) {
+    throw wrong(`the option "${name}" is ${value}; give a number`)
+  }
+  return value
+}
+
+function wrong (message) {
+  return connectorError('CONFIGURATION', false, message)
+}
+
+module.exports = { configurationOf }

@@ -1,0 +1,320 @@
+//! A connector in one JavaScript environment: it turns the engine on the environment's event
+//! loop and hands out what comes back.
+//!
+//! JavaScript may call in at any time while a batch is handed out, so nothing that
+//! [`Host::submit`] needs is borrowed then.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use deepstream_connector::backends;
+use deepstream_connector::core::{Delivery, Engine, Error, ErrorCode, Key, Operation, Pollable, Submitter};
+
+use crate::outlet::{Outlet, MAX_DELIVERIES};
+use crate::raw::{CleanupHook, Env, EnvironmentEnd, Fault, Scope, Value};
+use crate::uv::{Handles, Watcher};
+
+/// A buffer beyond this size is given back to the system after use.
+const MAX_SCRATCH: usize = 1 << 20;
+
+/// See the module.
+pub struct Host {
+    env: Env,
+    description: String,
+    submitter: Submitter<u32>,
+    close_timeout: Duration,
+    /// These four are `None` once the connector has ended.
+    pollable: RefCell<Option<Pollable<u32>>>,
+    outlet: RefCell<Option<Outlet>>,
+    handles: RefCell<Option<Handles<Host>>>,
+    hook: RefCell<Option<CleanupHook>>,
+    backlog: RefCell<Backlog>,
+    /// The bell rings before the loop looks for events again.
+    rung: Cell<bool>,
+    /// JavaScript is running callbacks of a batch.
+    delivering: Cell<bool>,
+    /// The last batch of all was handed over.
+    ended: Cell<bool>,
+    /// Operations whose callback has not run yet.
+    outstanding: Cell<usize>,
+    /// Somebody waits for the connector itself.
+    awaited: Cell<bool>,
+    /// What the loop was told last about whether to go on for our sake.
+    held: Cell<bool>,
+    scratch: RefCell<Vec<u8>>,
+}
+
+/// What JavaScript has still to hear. Two lists that change places, so that neither is allocated
+/// anew each turn.
+struct Backlog {
+    current: VecDeque<Delivery<u32>>,
+    next: Vec<Delivery<u32>>,
+}
+
+/// A list that grew beyond so many deliveries is given back to the system.
+const MAX_KEPT_DELIVERIES: usize = 1 << 14;
+
+impl Iterator for Backlog {
+    type Item = Delivery<u32>;
+
+    fn next(&mut self) -> Option<Delivery<u32>> {
+        if self.current.is_empty() && !self.next.is_empty() {
+            let spent = std::mem::replace(&mut self.current, std::mem::take(&mut self.next).into());
+            if spent.capacity() <= MAX_KEPT_DELIVERIES {
+                self.next = spent.into();
+            }
+        }
+        self.current.pop_front()
+    }
+}
+
+impl Backlog {
+    fn is_empty(&self) -> bool {
+        self.current.is_empty() && self.next.is_empty()
+    }
+}
+
+impl Host {
+    /// Makes a connector, which begins to connect at the end of this turn of the loop.
+    ///
+    /// # Errors
+    /// The configuration is wrong, or the system gives no thread or file descriptor.
+    pub fn open(
+        scope: &Scope,
+        configuration: &[u8],
+        drain: Value<'_>,
+        cells: Value<'_>,
+    ) -> Result<Rc<Host>, Fault> {
+        let (backend, options) = backends::open(configuration)?;
+        let description = backend.describe().target;
+        let close_timeout = options.close_timeout;
+        let env = scope.env();
+        let event_loop = env.event_loop()?;
+        let outlet = Outlet::new(scope, drain, cells)?;
+        let (engine, submitter) = Engine::new(backend, options);
+        let pollable = Pollable::new(engine, submitter.clone()).map_err(no_resources)?;
+        let fd = pollable.poll_fd();
+        let host = Rc::new(Host {
+            env,
+            description,
+            submitter,
+            close_timeout,
+            pollable: RefCell::new(Some(pollable)),
+            outlet: RefCell::new(Some(outlet)),
+            handles: RefCell::new(None),
+            hook: RefCell::new(None),
+            backlog: RefCell::new(Backlog { current: VecDeque::new(), next: Vec::new() }),
+            rung: Cell::new(false),
+            delivering: Cell::new(false),
+            ended: Cell::new(false),
+            outstanding: Cell::new(0),
+            awaited: Cell::new(false),
+            held: Cell::new(false),
+            scratch: RefCell::new(Vec::new()),
+        });
+        let handles = Handles::open(event_loop, fd, Rc::clone(&host)).map_err(|error| {
+            host.abandon();
+            no_resources(error)
+        })?;
+        host.handles.replace(Some(handles));
+        let hook = CleanupHook::new(env, &host).inspect_err(|_| host.abandon())?;
+        host.hook.replace(Some(hook));
+        host.ring();
+        Ok(host)
+    }
+
+    /// What is connected to, in words.
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// Counters and latencies as JSON.
+    pub fn statistics_json(&self) -> String {
+        self.submitter.statistics_json()
+    }
+
+    /// Lends a buffer for text.
+    pub fn with_scratch<R>(&self, body: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        let mut scratch = self.scratch.borrow_mut();
+        let result = body(&mut scratch);
+        if scratch.capacity() > MAX_SCRATCH {
+            *scratch = Vec::new();
+        }
+        result
+    }
+
+    /// Submits an operation; its number comes back with the answer, also if it is refused.
+    pub fn submit(&self, id: u32, key: Result<Key, Error>, operation: Operation) {
+        let accepted = key.and_then(|key| self.submitter.submit_quietly(key, operation, id, None).map(drop));
+        self.submitted(id, accepted);
+    }
+
+    /// The same for many keys with one answer.
+    pub fn submit_many(&self, id: u32, operations: Result<Vec<(Key, Operation)>, Error>) {
+        let accepted = operations
+            .and_then(|operations| self.submitter.submit_many_quietly(operations, id, None).map(drop));
+        self.submitted(id, accepted);
+    }
+
+    fn submitted(&self, id: u32, accepted: Result<(), Error>) {
+        if let Err(error) = accepted {
+            let refused = Delivery::Completion(id, deepstream_connector::core::Outcome::One(Err(error)));
+            self.backlog.borrow_mut().next.push(refused);
+        }
+        self.outstanding.set(self.outstanding.get() + 1);
+        self.hold();
+        self.ring();
+    }
+
+    /// Stops intake; what was accepted may finish. JavaScript hears when that is done.
+    pub fn close(&self) {
+        self.submitter.close(self.close_timeout);
+        self.ring();
+    }
+
+    /// Whether the process is to stay even without an operation under way.
+    pub fn await_connector(&self, awaited: bool) {
+        self.awaited.set(awaited);
+        self.hold();
+    }
+
+    /// Has [`rung`](Watcher::rung) called at the end of this turn of the loop.
+    fn ring(&self) {
+        if !self.rung.replace(true) {
+            if let Some(handles) = &*self.handles.borrow() {
+                handles.ring();
+            }
+        }
+    }
+
+    /// Keeps the loop running as long as anybody waits for us.
+    fn hold(&self) {
+        let wanted = self.outstanding.get() > 0 || self.awaited.get();
+        if self.held.replace(wanted) != wanted {
+            if let Some(handles) = &*self.handles.borrow() {
+                handles.hold(wanted);
+            }
+        }
+    }
+
+    /// One turn: the engine first, then JavaScript. `events` is whether the engine has to ask
+    /// the system for news.
+    fn turn(&self, events: bool) {
+        if self.delivering.get() {
+            // A callback runs the event loop itself; the batch it is in comes first.
+            return;
+        }
+        let mut room = MAX_DELIVERIES;
+        let mut look = events;
+        loop {
+            if !events {
+                self.rung.set(false);
+            }
+            self.drive(look);
+            look = false;
+            room -= self.deliver(room);
+            // What callbacks submit goes out with this turn when the bell has rung, because the
+            // loop will wait next; else with what the rest of this turn submits.
+            if events || room == 0 || !self.rung.get() {
+                break;
+            }
+        }
+        if self.ended.get() && self.backlog.borrow().is_empty() {
+            return self.shut();
+        }
+        if !self.backlog.borrow().is_empty() {
+            self.ring();
+        }
+        if !self.rung.get() {
+            if let Some(handles) = &*self.handles.borrow() {
+                handles.hush();
+            }
+        }
+    }
+
+    fn drive(&self, events: bool) {
+        let mut backlog = self.backlog.borrow_mut();
+        if let Some(pollable) = &mut *self.pollable.borrow_mut() {
+            if events {
+                pollable.turn(&mut backlog.next);
+            } else {
+                pollable.flush(&mut backlog.next);
+            }
+        }
+    }
+
+    /// Hands out at most `room` deliveries; returns how many.
+    fn deliver(&self, room: usize) -> usize {
+        let mut delivered = 0;
+        while delivered < room && !self.backlog.borrow().is_empty() {
+            delivered += self.env.in_scope(|scope| self.deliver_batch(scope, room - delivered));
+        }
+        delivered
+    }
+
+    fn deliver_batch(&self, scope: &Scope, room: usize) -> usize {
+        let batch = match &mut *self.outlet.borrow_mut() {
+            Some(outlet) => outlet.write(&mut *self.backlog.borrow_mut(), room),
+            // Nobody is left to hear it.
+            None => return self.backlog.borrow_mut().by_ref().count(),
+        };
+        self.delivering.set(true);
+        if let Some(outlet) = &*self.outlet.borrow() {
+            // It fails only while the environment is being stopped; nobody misses the batch.
+            let _ = outlet.hand_over(scope, &batch);
+        }
+        self.delivering.set(false);
+        self.outstanding.set(self.outstanding.get() - batch.completions);
+        if batch.closed {
+            self.ended.set(true);
+            self.awaited.set(false);
+        }
+        self.hold();
+        batch.deliveries
+    }
+
+    /// Lets go of the loop, then of the engine, then of JavaScript.
+    fn shut(&self) {
+        if let Some(handles) = self.handles.take() {
+            handles.close();
+        }
+        drop(self.pollable.take());
+        if let Some(outlet) = self.outlet.take() {
+            outlet.delete(self.env);
+        }
+    }
+
+    /// Ends the engine at once and tells nobody.
+    fn abandon(&self) {
+        if let Some(pollable) = &mut *self.pollable.borrow_mut() {
+            pollable.finish(&self.submitter, &mut Vec::new());
+        }
+        self.shut();
+    }
+}
+
+impl Watcher for Host {
+    fn readable(&self) {
+        self.env.guard(|| self.turn(true));
+    }
+
+    fn rung(&self) {
+        self.env.guard(|| self.turn(false));
+    }
+
+    fn closed(&self) {
+        drop(self.hook.take());
+    }
+}
+
+impl EnvironmentEnd for Host {
+    fn environment_ends(&self) {
+        self.abandon();
+    }
+}
+
+fn no_resources(error: std::io::Error) -> Error {
+    Error::new(ErrorCode::Unavailable, format!("the system gives no thread or file descriptor: {error}"))
+}

@@ -1,0 +1,221 @@
+//! The way from the engine into JavaScript: one flat batch, one call.
+//!
+//! A batch is three numbers for each delivery in memory that both sides see, one string with all
+//! small ASCII documents in a row, and an array with whatever fits in neither. A string of its
+//! own for each document would take longer than everything else here together.
+
+use bytes::Bytes;
+use deepstream_connector::core::{Delivery, Error, ErrorCode, Outcome, Reply};
+
+use crate::raw::{Callback, Cells, Env, Failure, Scope, Value};
+
+/// The most deliveries in a batch; `index.js` makes the cells for as many.
+pub const MAX_DELIVERIES: usize = 1000;
+
+/// Numbers for each delivery: the operation's number, what it is, and a value.
+const CELLS: usize = 3;
+
+/// A string beyond this size is slower to make than two.
+const MAX_TEXT: usize = 64 * 1024;
+
+/// A document beyond this size is not copied into the common string.
+const MAX_SHARED_DOCUMENT: usize = 16 * 1024;
+
+/// The greatest whole number up to which JavaScript's numbers have no gaps.
+const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
+
+/// The version of a record that does not exist, as deepstream has it.
+const NO_VERSION: f64 = -1.0;
+
+/// What a delivery is; the same numbers are in `index.js`. From 0 on it is a record, whose
+/// document has so many characters of the common string.
+mod what {
+    /// The operation is done. Value: none.
+    pub const DONE: f64 = -1.0;
+    /// A `get` found no record. Value: none.
+    pub const MISS: f64 = -2.0;
+    /// A record. Value: its version. Extra: its document.
+    pub const RECORD: f64 = -3.0;
+    /// Value: a version, or `NO_VERSION`.
+    pub const VERSION: f64 = -4.0;
+    /// Extra: a buffer of versions, NaN where there is no record.
+    pub const VERSIONS: f64 = -5.0;
+    /// The operation failed. Value: the code, doubled, plus 1 if a later try may succeed. Extra:
+    /// the message.
+    pub const FAILED: f64 = -6.0;
+    /// The connection stands.
+    pub const READY: f64 = -7.0;
+    /// The connector has a problem; value and extra as for `FAILED`. Waiting may help.
+    pub const PROBLEM: f64 = -8.0;
+    /// The same; waiting will not help.
+    pub const FATAL: f64 = -9.0;
+    /// Value: the level. Extra: the line.
+    pub const LOG: f64 = -10.0;
+    /// The connector has ended.
+    pub const CLOSED: f64 = -11.0;
+}
+
+/// What fits neither into a number nor into the common string.
+enum Extra {
+    Document(Bytes),
+    Sentence(String),
+    Versions(Vec<f64>),
+}
+
+/// The way out of one connector.
+pub struct Outlet {
+    drain: Callback,
+    cells: Cells,
+    text: Vec<u8>,
+    extras: Vec<Extra>,
+}
+
+/// A batch that was written and is to be handed over.
+pub struct Batch {
+    /// How many deliveries.
+    pub deliveries: usize,
+    /// How many of them answer an operation.
+    pub completions: usize,
+    /// The last one says that the connector has ended.
+    pub closed: bool,
+}
+
+impl Outlet {
+    /// `drain(count, text, extras)` runs the callbacks of a batch that is in `cells`.
+    pub fn new(scope: &Scope, drain: Value<'_>, cells: Value<'_>) -> Result<Outlet, Failure> {
+        let mut cells = Cells::new(scope, cells)?;
+        if cells.numbers().len() < MAX_DELIVERIES * CELLS {
+            return Err(Failure);
+        }
+        let drain = Callback::new(scope, drain, "deepstream-connector")?;
+        Ok(Outlet { drain, cells, text: Vec::new(), extras: Vec::new() })
+    }
+
+    /// Writes the next batch of at most `limit` deliveries.
+    pub fn write(&mut self, from: &mut impl Iterator<Item = Delivery<u32>>, limit: usize) -> Batch {
+        let mut batch = Batch { deliveries: 0, completions: 0, closed: false };
+        let Outlet { cells, text, extras, .. } = self;
+        text.clear();
+        extras.clear();
+        for cell in cells.numbers().chunks_exact_mut(CELLS).take(limit.min(MAX_DELIVERIES)) {
+            if text.len() > MAX_TEXT {
+                break;
+            }
+            let Some(delivery) = from.next() else { break };
+            batch.deliveries += 1;
+            let mut id = 0;
+            let (what, value) = match delivery {
+                Delivery::Completion(ticket, outcome) => {
+                    id = ticket;
+                    batch.completions += 1;
+                    match outcome {
+                        Outcome::One(result) => one(result, text, extras),
+                        Outcome::Many(results) => many(results, extras),
+                    }
+                }
+                Delivery::Ready => (what::READY, 0.0),
+                Delivery::Failure { error, fatal } => {
+                    let (_, value) = failed(&error, extras);
+                    (if fatal { what::FATAL } else { what::PROBLEM }, value)
+                }
+                Delivery::Log(level, line) => {
+                    extras.push(Extra::Sentence(line));
+                    (what::LOG, f64::from(level as i32))
+                }
+                Delivery::Closed => {
+                    batch.closed = true;
+                    (what::CLOSED, 0.0)
+                }
+            };
+            cell[0] = f64::from(id);
+            cell[1] = what;
+            cell[2] = value;
+        }
+        batch
+    }
+
+    /// Calls JavaScript with the batch that was written.
+    pub fn hand_over(&self, scope: &Scope, batch: &Batch) -> Result<(), Failure> {
+        let count = scope.number(batch.deliveries as u32)?;
+        let text = scope.ascii(&self.text)?;
+        if self.extras.is_empty() {
+            return self.drain.call(scope, &[count, text]);
+        }
+        let extras = self
+            .extras
+            .iter()
+            .map(|extra| match extra {
+                Extra::Document(data) => scope.text(data),
+                Extra::Sentence(line) => scope.text(line.as_bytes()),
+                Extra::Versions(versions) => scope.numbers(versions),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        self.drain.call(scope, &[count, text, scope.array(&extras)?])
+    }
+
+    /// Lets go of what is JavaScript's.
+    pub fn delete(self, env: Env) {
+        self.drain.delete(env);
+        self.cells.delete(env);
+    }
+}
+
+fn one(result: Result<Reply, Error>, text: &mut Vec<u8>, extras: &mut Vec<Extra>) -> (f64, f64) {
+    match result {
+        Ok(Reply::Done) => (what::DONE, 0.0),
+        Ok(Reply::Record(None)) => (what::MISS, 0.0),
+        Ok(Reply::Record(Some(record))) => match number(record.version) {
+            Ok(version) if record.data.len() <= MAX_SHARED_DOCUMENT && record.data.is_ascii() => {
+                text.extend_from_slice(&record.data);
+                (record.data.len() as f64, version)
+            }
+            Ok(version) => {
+                extras.push(Extra::Document(record.data));
+                (what::RECORD, version)
+            }
+            Err(error) => failed(&error, extras),
+        },
+        Ok(Reply::Version(None)) => (what::VERSION, NO_VERSION),
+        Ok(Reply::Version(Some(version))) => match number(version) {
+            Ok(version) => (what::VERSION, version),
+            Err(error) => failed(&error, extras),
+        },
+        Err(error) => failed(&error, extras),
+    }
+}
+
+/// A request for many keys succeeds or fails as a whole.
+fn many(results: Vec<Result<Reply, Error>>, extras: &mut Vec<Extra>) -> (f64, f64) {
+    let versions = results
+        .into_iter()
+        .map(|result| match result? {
+            Reply::Version(Some(version)) => number(version),
+            _ => Ok(f64::NAN),
+        })
+        .collect::<Result<Vec<f64>, Error>>();
+    match versions {
+        Ok(versions) => {
+            extras.push(Extra::Versions(versions));
+            (what::VERSIONS, 0.0)
+        }
+        Err(error) => failed(&error, extras),
+    }
+}
+
+fn failed(error: &Error, extras: &mut Vec<Extra>) -> (f64, f64) {
+    extras.push(Extra::Sentence(error.message().to_owned()));
+    (what::FAILED, f64::from(error.code() as i32 * 2 + i32::from(error.is_retryable())))
+}
+
+/// A version as a number of JavaScript's.
+fn number(version: i64) -> Result<f64, Error> {
+    if version.unsigned_abs() <= MAX_SAFE_INTEGER as u64 {
+        return Ok(version as f64);
+    }
+    Err(Error::new(
+        ErrorCode::Unsupported,
+        format!(
+            "the record's version is {version}; JavaScript's numbers are exact up to {MAX_SAFE_INTEGER} only"
+        ),
+    ))
+}
