@@ -24,6 +24,7 @@ use super::options::EngineOptions;
 use super::request::{Body, Delivery, Kind, LogLevel, Operation, Reply, Request};
 use super::sequencer::{Batch, LaneId, Placed, Sequencer, Turn, Waiter};
 use super::submission::{Ending, Shared, Submitter};
+use super::watch::{BatchNumber, Watch};
 
 /// How long an operation rests before it is tried again on the same connection.
 const TRY_AGAIN_PAUSE: Duration = Duration::from_millis(20);
@@ -54,6 +55,7 @@ pub struct Engine<T> {
     batches: FuturesUnordered<BoxFuture<'static, Answer>>,
     /// Batches under way, by whether they read: `[writes, reads]`.
     under_way: [usize; 2],
+    watch: Watch,
     /// The kind that may take the next free place first, so that none starves.
     next_kind: usize,
     inbox: VecDeque<Request<T>>,
@@ -71,6 +73,7 @@ pub struct Engine<T> {
 
 /// A batch that came back.
 struct Answer {
+    number: BatchNumber,
     lanes: Vec<LaneId>,
     is_read: bool,
     result: BatchResult<Reply>,
@@ -84,6 +87,7 @@ impl<T: Send + 'static> Engine<T> {
             shared: Arc::clone(&shared),
             limits: backend.describe(),
             supervisor: Supervisor::new(backend, &options),
+            watch: Watch::new(options.timeout),
             options,
             sequencer: Sequencer::new(),
             bulks: Bulks::new(),
@@ -208,6 +212,7 @@ impl<T: Send + 'static> Engine<T> {
         self.shared.ready.store(false, Ordering::Release);
         self.batches = FuturesUnordered::new();
         self.under_way = [0, 0];
+        self.watch.clear();
         let requeued = self.sequencer.requeue_in_flight(error);
         // Statistics in a block of its own: the lock is not held while we log.
         {
@@ -242,10 +247,8 @@ impl<T: Send + 'static> Engine<T> {
                 self.sequencer.take_batch(kind, self.limits.max_batch_records, self.limits.max_batch_bytes);
             self.under_way[usize::from(kind.is_read())] += 1;
             self.shared.statistics().batch_sent(batch.lanes.len());
-            let patience = Instant::now() + self.options.timeout;
-            self.supervisor
-                .expect_answer_by(batch.deadline.map_or(patience, |deadline| deadline.max(patience)));
-            self.batches.push(Box::pin(run(Arc::clone(&connection), kind, batch)));
+            let number = self.watch.sent(Instant::now(), batch.deadline);
+            self.batches.push(Box::pin(run(Arc::clone(&connection), kind, number, batch)));
         }
     }
 
@@ -263,10 +266,8 @@ impl<T: Send + 'static> Engine<T> {
         while let Poll::Ready(Some(answer)) = self.batches.poll_next_unpin(cx) {
             any = true;
             self.under_way[usize::from(answer.is_read)] -= 1;
+            self.watch.answered(Instant::now(), answer.number);
             self.settle(answer, out);
-        }
-        if any && self.batches.is_empty() {
-            self.supervisor.expect_nothing();
         }
         any
     }
@@ -390,7 +391,9 @@ impl<T: Send + 'static> Engine<T> {
                 self.answer_one(waiter, kind, Err(error), now, out);
             }
         }
-        if self.supervisor.is_overdue(now) {
+        if self.watch.due().is_some_and(|due| due <= now) {
+            // Not again until the loss is dealt with.
+            self.watch.clear();
             self.supervisor.lose(Error::connection("the server does not answer"));
             self.shared.waker.wake();
         }
@@ -465,10 +468,17 @@ impl<T: Send + 'static> Engine<T> {
 
     fn wake_at(&self) -> Option<Instant> {
         let goodbye = self.goodbye.as_ref().map(|(_, until)| *until);
-        [self.earliest_deadline, self.earliest_resume, self.supervisor.wake_at(), self.give_up_at, goodbye]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.earliest_deadline,
+            self.earliest_resume,
+            self.watch.due(),
+            self.supervisor.wake_at(),
+            self.give_up_at,
+            goodbye,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     fn log(&self, level: LogLevel, line: String, out: &mut Vec<Delivery<T>>) {
@@ -479,7 +489,7 @@ impl<T: Send + 'static> Engine<T> {
 }
 
 /// Carries out a batch. A panic of the backend fails the batch, not the engine.
-async fn run(connection: Arc<dyn Connection>, kind: Kind, batch: Batch) -> Answer {
+async fn run(connection: Arc<dyn Connection>, kind: Kind, number: BatchNumber, batch: Batch) -> Answer {
     let Batch { lanes, keys, entries, .. } = batch;
     let work = AssertUnwindSafe(async {
         match kind {
@@ -490,7 +500,7 @@ async fn run(connection: Arc<dyn Connection>, kind: Kind, batch: Batch) -> Answe
         }
     });
     let result = work.catch_unwind().await.unwrap_or_else(|_| Err(panicked()));
-    Answer { lanes, is_read: kind.is_read(), result }
+    Answer { number, lanes, is_read: kind.is_read(), result }
 }
 
 fn replies<R>(result: BatchResult<R>, wrap: impl Fn(R) -> Reply) -> BatchResult<Reply> {
