@@ -571,7 +571,8 @@ int32_t connector_fd(struct connector_t *connector, int32_t *fd);
  * 1024 of them, after which the descriptor is readable again if there are more. Never blocks.
  *
  * Call it when `connector_fd` is readable. A call at any other time does no harm; nor does one
- * from inside a callback, or while another thread dispatches: it returns at once.
+ * from inside a callback, or while another thread dispatches: it returns at once. What callbacks
+ * submit is sent when those that are due have run, so they should not take long.
  *
  * Errors: `CONNECTOR_ERR_INVALID_ARGUMENT`, `CONNECTOR_ERR_FORKED` (also if a callback forked
  * and this is the child); `CONNECTOR_ERR_UNSUPPORTED` for a connector of `connector_create`.

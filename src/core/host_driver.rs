@@ -52,7 +52,7 @@ impl<T: Send + 'static> HostDriver<T> {
     /// # Errors
     /// No file descriptors are left, or `/proc` is not there; use a [`Reactor`](super::Reactor)
     /// then. The engine is given back.
-    pub fn new(engine: Engine<T>) -> Result<HostDriver<T>, (io::Error, Engine<T>)> {
+    pub fn new(engine: Engine<T>) -> Result<HostDriver<T>, Box<Engine<T>>> {
         match Parts::new() {
             Ok(Parts { runtime, wake_fd, timer, poll_fd }) => {
                 let notified = Arc::clone(wake_fd.get_ref());
@@ -68,7 +68,7 @@ impl<T: Send + 'static> HostDriver<T> {
                     finished: false,
                 })
             }
-            Err(error) => Err((error, engine)),
+            Err(_) => Err(Box::new(engine)),
         }
     }
 

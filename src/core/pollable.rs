@@ -39,7 +39,7 @@ impl<T: Send + 'static> Pollable<T> {
         let engine = if engine.may_be_host_driven() {
             match HostDriver::new(engine) {
                 Ok(driver) => return Ok(Pollable { source: Source::Host(Box::new(driver)) }),
-                Err((_, engine)) => engine,
+                Err(engine) => *engine,
             }
         } else {
             engine
