@@ -63,6 +63,16 @@ impl<T: Send + 'static> Pollable<T> {
         }
     }
 
+    /// Makes the descriptor readable until the next [`turn`](Self::turn), for a host that could
+    /// not hand out everything at once.
+    pub fn rearm(&self) {
+        match &self.source {
+            Source::Host(driver) => driver.rearm(),
+            // It fails only when the counter is full, and then it is readable already.
+            Source::Thread { signal, .. } => drop(rustix::io::write(&**signal, &1u64.to_ne_bytes())),
+        }
+    }
+
     /// Does everything there is to do without blocking; what the host has to hear is appended to
     /// `out`. Returns whether the connector has ended, after [`Delivery::Closed`].
     pub fn turn(&mut self, out: &mut Vec<Delivery<T>>) -> bool {

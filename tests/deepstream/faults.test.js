@@ -2,7 +2,7 @@
 'use strict'
 
 const assert = require('node:assert')
-const test = require('node:test')
+const { describe, test } = require('node:test')
 const classic = require('./classic')
 const modern = require('./modern')
 const { freePort, within } = require('./harness')
@@ -39,72 +39,75 @@ async function loseRedis (server, milliseconds) {
 
 const losses = (deepstream) => deepstream.log.filter((line) => line.includes('lost Redis'))
 
-test('Redis dies under load and is back before the server gives up: no update is lost', async (t) => {
-  const server = await redis(t, 'durable')
-  const options = { config: { record: { cacheRetrievalTimeout: 8000 } }, cache: native(server.options()), storage: native(sqlite(t)) }
-  const deepstream = await start(t, modern, { child: true, ...options })
-  const load = await putUnderLoad(t, deepstream.client)
-  await load.goesOn()
-  await loseRedis(server, 500)
-  await load.goesOn()
-  load.stop()
-  await until('every update is acknowledged', () => load.acknowledged === load.updates)
+// Their servers are processes of their own, and mostly they wait.
+describe('when Redis fails a server', { concurrency: 2 }, () => {
+  test('Redis dies under load and is back before the server gives up: no update is lost', async (t) => {
+    const server = await redis(t, 'durable')
+    const options = { config: { record: { cacheRetrievalTimeout: 8000 } }, cache: native(server.options()), storage: native(sqlite(t)) }
+    const deepstream = await start(t, modern, { child: true, ...options })
+    const load = await putUnderLoad(t, deepstream.client)
+    await load.goesOn()
+    await loseRedis(server, 500)
+    await load.goesOn()
+    load.stop()
+    await until('every update is acknowledged', () => load.acknowledged === load.updates)
 
-  const other = await deepstream.connect()
-  for (const record of load.records) {
-    assert.deepStrictEqual(await other.record.snapshot(record.name), record.get())
-    assert.strictEqual(await other.record.head(record.name), record.version)
-  }
-  assert.deepStrictEqual([load.failures, deepstream.errors], [[], []])
-  assert.strictEqual(losses(deepstream).length, 1, 'one line for one outage')
-})
-
-test('Redis is away for longer than the server waits: it lives, and updates go on afterwards', async (t) => {
-  const server = await redis(t, 'durable')
-  const deepstream = await start(t, modern, { child: true, cache: native(server.options()), storage: native(sqlite(t)) })
-  const load = await putUnderLoad(t, deepstream.client)
-  await load.goesOn()
-  await loseRedis(server, 1500)
-  load.stop()
-  await until('the server has given up what it waited for', () => deepstream.log.some((line) => /CACHE_RETRIEVAL_TIMEOUT/.test(line)))
-
-  // The server drops the updates that it gave up without a word to their client, so others tell how it is.
-  const [writer, reader] = [await deepstream.connect(), await deepstream.connect()]
-  for (const name of ['load/0', 'load/9', 'new']) {
-    const record = await openRecord(writer, name)
-    await within(record.setWithAck('late', true), 'an update after the outage')
-    assert.strictEqual((await reader.record.snapshot(name)).late, true)
-  }
-  assert.strictEqual(deepstream.server.exitCode, null)
-  assert.strictEqual(losses(deepstream).length, 1, 'one line for one outage')
-})
-
-for (const kind of [modern, classic]) {
-  // The two generations spell it differently.
-  const patience = kind === modern ? 'dependencyInitializationTimeout' : 'dependencyInitialisationTimeout'
-
-  test(`${kind.name}: a server waits for a Redis that comes a little later`, async (t) => {
-    const port = await freePort()
-    const starting = start(t, kind, { child: true, config: { [patience]: 8000 }, cache: native({ type: 'redis', port }) })
-    starting.catch(() => {})
-    await pause(1000)
-    await redis(t, '--port', String(port))
-    const { client } = await starting
-    const record = client.record.getRecord('bike')
-    await within(new Promise((resolve) => record.whenReady(resolve)), 'the record')
-    record.set({ colour: 'red' })
-    assert.deepStrictEqual(record.get(), { colour: 'red' })
+    const other = await deepstream.connect()
+    for (const record of load.records) {
+      assert.deepStrictEqual(await other.record.snapshot(record.name), record.get())
+      assert.strictEqual(await other.record.head(record.name), record.version)
+    }
+    assert.deepStrictEqual([load.failures, deepstream.errors], [[], []])
+    assert.strictEqual(losses(deepstream).length, 1, 'one line for one outage')
   })
 
-  test(`${kind.name}: a server with a wrong password ends, says why, and tells no password`, async (t) => {
-    const server = await redis(t, 'password=right-3141')
-    const cache = native({ ...server.options(), password: 'wrong-2718' })
-    await assert.rejects(start(t, kind, { child: true, cache }), (error) => {
-      const output = error.log.join('\n')
-      assert.match(error.message, /it ended with/)
-      assert.match(output, /password/)
-      assert.doesNotMatch(output + error.message, /3141|2718/)
-      return true
+  test('Redis is away for longer than the server waits: it lives, and updates go on afterwards', async (t) => {
+    const server = await redis(t, 'durable')
+    const deepstream = await start(t, modern, { child: true, cache: native(server.options()), storage: native(sqlite(t)) })
+    const load = await putUnderLoad(t, deepstream.client)
+    await load.goesOn()
+    await loseRedis(server, 1500)
+    load.stop()
+    await until('the server has given up what it waited for', () => deepstream.log.some((line) => /CACHE_RETRIEVAL_TIMEOUT/.test(line)))
+
+    // The server drops the updates that it gave up without a word to their client, so others tell how it is.
+    const [writer, reader] = [await deepstream.connect(), await deepstream.connect()]
+    for (const name of ['load/0', 'load/9', 'new']) {
+      const record = await openRecord(writer, name)
+      await within(record.setWithAck('late', true), 'an update after the outage')
+      assert.strictEqual((await reader.record.snapshot(name)).late, true)
+    }
+    assert.strictEqual(deepstream.server.exitCode, null)
+    assert.strictEqual(losses(deepstream).length, 1, 'one line for one outage')
+  })
+
+  for (const kind of [modern, classic]) {
+    // The two generations spell it differently.
+    const patience = kind === modern ? 'dependencyInitializationTimeout' : 'dependencyInitialisationTimeout'
+
+    test(`${kind.name}: a server waits for a Redis that comes a little later`, async (t) => {
+      const port = await freePort()
+      const starting = start(t, kind, { child: true, config: { [patience]: 8000 }, cache: native({ type: 'redis', port }) })
+      starting.catch(() => {})
+      await pause(1000)
+      await redis(t, '--port', String(port))
+      const { client } = await starting
+      const record = client.record.getRecord('bike')
+      await within(new Promise((resolve) => record.whenReady(resolve)), 'the record')
+      record.set({ colour: 'red' })
+      assert.deepStrictEqual(record.get(), { colour: 'red' })
     })
-  })
-}
+
+    test(`${kind.name}: a server with a wrong password ends, says why, and tells no password`, async (t) => {
+      const server = await redis(t, 'password=right-3141')
+      const cache = native({ ...server.options(), password: 'wrong-2718' })
+      await assert.rejects(start(t, kind, { child: true, cache }), (error) => {
+        const output = error.log.join('\n')
+        assert.match(error.message, /it ended with/)
+        assert.match(output, /password/)
+        assert.doesNotMatch(output + error.message, /3141|2718/)
+        return true
+      })
+    })
+  }
+})

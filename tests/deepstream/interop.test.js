@@ -6,7 +6,7 @@
 
 const assert = require('node:assert')
 const path = require('node:path')
-const test = require('node:test')
+const { describe, test } = require('node:test')
 const { once } = require('node:events')
 const { modules, within } = require('./harness')
 const { ADDON, atEnd, pause, redis } = require('./connector')
@@ -68,68 +68,71 @@ const LAYOUTS = {
   }
 }
 
-for (const [layout, connect] of Object.entries(LAYOUTS)) {
-  test(`${layout}: each reads, replaces and deletes what the other wrote`, async (t) => {
-    const server = await redis(t)
-    const { type, ...options } = server.options()
-    const [theirs, ours] = await connect(t, options)
-    const names = Object.keys(RECORDS)
+// Each has a Redis of its own, and mostly they wait.
+describe("deepstream's own Redis connectors and ours", { concurrency: 2 }, () => {
+  for (const [layout, connect] of Object.entries(LAYOUTS)) {
+    test(`${layout}: each reads, replaces and deletes what the other wrote`, async (t) => {
+      const server = await redis(t)
+      const { type, ...options } = server.options()
+      const [theirs, ours] = await connect(t, options)
+      const names = Object.keys(RECORDS)
 
-    for (const [writer, reader] of [[theirs, ours], [ours, theirs]]) {
-      for (const [name, [version, data]] of Object.entries(RECORDS)) {
-        await writer.set(name, version, data)
-        assert.deepStrictEqual(await reader.get(name), [version, data], name)
-        await reader.set(name, version + 1, { changed: data })
-        assert.deepStrictEqual(await writer.get(name), [version + 1, { changed: data }], name)
+      for (const [writer, reader] of [[theirs, ours], [ours, theirs]]) {
+        for (const [name, [version, data]] of Object.entries(RECORDS)) {
+          await writer.set(name, version, data)
+          assert.deepStrictEqual(await reader.get(name), [version, data], name)
+          await reader.set(name, version + 1, { changed: data })
+          assert.deepStrictEqual(await writer.get(name), [version + 1, { changed: data }], name)
+        }
+        if (layout.startsWith('V2')) {
+          const versions = Object.fromEntries(names.map((name) => [name, RECORDS[name][0] + 1]))
+          assert.deepStrictEqual(await reader.headBulk(['none', ...names]), [versions, ['none']])
+          assert.deepStrictEqual(await writer.headBulk(['none', ...names]), [versions, ['none']])
+          await reader.deleteBulk(names.slice(1))
+        } else {
+          for (const name of names.slice(1)) await reader.delete(name)
+        }
+        await reader.delete(names[0])
+        for (const name of names) assert.deepStrictEqual([await writer.get(name), await reader.get(name)], [null, null], name)
+        assert.strictEqual(await server.ask(options, 'DBSIZE'), '0')
       }
-      if (layout.startsWith('V2')) {
-        const versions = Object.fromEntries(names.map((name) => [name, RECORDS[name][0] + 1]))
-        assert.deepStrictEqual(await reader.headBulk(['none', ...names]), [versions, ['none']])
-        assert.deepStrictEqual(await writer.headBulk(['none', ...names]), [versions, ['none']])
-        await reader.deleteBulk(names.slice(1))
-      } else {
-        for (const name of names.slice(1)) await reader.delete(name)
-      }
-      await reader.delete(names[0])
-      for (const name of names) assert.deepStrictEqual([await writer.get(name), await reader.get(name)], [null, null], name)
-      assert.strictEqual(await server.ask(options, 'DBSIZE'), '0')
-    }
-  })
+    })
 
-  test(`${layout}: both leave the same bytes, with the same time to live`, async (t) => {
-    const server = await redis(t)
-    const { type, ...options } = server.options()
-    const [theirs, ours] = await connect(t, { ...options, ttl: 3000 })
-    const left = async () => {
-      const found = []
-      for (const key of (await server.ask(options, 'KEYS', '*')).split('\n').sort()) {
-        found.push(key, await server.ask(options, 'GET', key))
-        const ttl = Number(await server.ask(options, 'TTL', key))
-        assert.ok(ttl > 2900 && ttl <= 3000, `${key} has ${ttl} s to live`)
+    test(`${layout}: both leave the same bytes, with the same time to live`, async (t) => {
+      const server = await redis(t)
+      const { type, ...options } = server.options()
+      const [theirs, ours] = await connect(t, { ...options, ttl: 3000 })
+      const left = async () => {
+        const found = []
+        for (const key of (await server.ask(options, 'KEYS', '*')).split('\n').sort()) {
+          found.push(key, await server.ask(options, 'GET', key))
+          const ttl = Number(await server.ask(options, 'TTL', key))
+          assert.ok(ttl > 2900 && ttl <= 3000, `${key} has ${ttl} s to live`)
+        }
+        return found
       }
-      return found
-    }
-    const both = []
-    for (const writer of [theirs, ours]) {
-      await server.ask(options, 'FLUSHDB')
-      await writer.set('žluťoučký/kůň 🚲', ...RECORDS['žluťoučký/kůň 🚲'])
-      await writer.set('nested', ...RECORDS.nested)
-      both.push(await left())
-    }
-    assert.deepStrictEqual(both[1], both[0])
-  })
+      const both = []
+      for (const writer of [theirs, ours]) {
+        await server.ask(options, 'FLUSHDB')
+        await writer.set('žluťoučký/kůň 🚲', ...RECORDS['žluťoučký/kůň 🚲'])
+        await writer.set('nested', ...RECORDS.nested)
+        both.push(await left())
+      }
+      assert.deepStrictEqual(both[1], both[0])
+    })
 
-  test(`${layout}: what has expired is a miss to both`, async (t) => {
-    const { type, ...options } = (await redis(t)).options()
-    const [theirs, ours] = await connect(t, { ...options, ttl: 1 })
-    await theirs.set('by them', ...RECORDS.bike)
-    await ours.set('by us', ...RECORDS.bike)
-    for (const reader of [theirs, ours]) {
-      for (const name of ['by them', 'by us']) assert.deepStrictEqual(await reader.get(name), RECORDS.bike)
-    }
-    await pause(1100)
-    for (const reader of [theirs, ours]) {
-      for (const name of ['by them', 'by us']) assert.strictEqual(await reader.get(name), null)
-    }
-  })
-}
+    test(`${layout}: what has expired is a miss to both`, async (t) => {
+      const { type, ...options } = (await redis(t)).options()
+      const [theirs, ours] = await connect(t, { ...options, ttl: 1 })
+      await theirs.set('by them', ...RECORDS.bike)
+      await ours.set('by us', ...RECORDS.bike)
+      for (const reader of [theirs, ours]) {
+        for (const name of ['by them', 'by us']) assert.deepStrictEqual(await reader.get(name), RECORDS.bike)
+      }
+      await pause(1100)
+      for (const reader of [theirs, ours]) {
+        for (const name of ['by them', 'by us']) assert.strictEqual(await reader.get(name), null)
+      }
+    })
+  }
+})
