@@ -124,9 +124,12 @@ impl HostKind {
     }
 }
 
+/// Running programs by name.
+type Programs = HashMap<&'static str, Vec<Box<dyn Host>>>;
+
 /// Programs that nobody uses at the moment: to start one takes longer than most promises.
-fn spare() -> MutexGuard<'static, HashMap<&'static str, Vec<Box<dyn Host>>>> {
-    static SPARE: OnceLock<Mutex<HashMap<&'static str, Vec<Box<dyn Host>>>>> = OnceLock::new();
+fn spare() -> MutexGuard<'static, Programs> {
+    static SPARE: OnceLock<Mutex<Programs>> = OnceLock::new();
     SPARE.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -49,7 +49,10 @@ impl ProgramHost {
             let failed = greeted.is_err();
             // Nobody receives only when the promise has failed already; so below.
             let _ = greeting_sender.send(greeted);
-            while !failed {
+            if failed {
+                return;
+            }
+            loop {
                 let event = match protocol::read_event(&mut output) {
                     Ok(Some(event)) => event,
                     Ok(None) => Event::Ended("its output is at its end".into()),
