@@ -20,7 +20,7 @@
 //! interpreter has shut down, by `pthread_exit`, which unwinds the stack. So whatever stands on
 //! the stack while a callback runs is `extern "C-unwind"`, outside of any `catch_unwind`, and
 //! owns nothing there that has a destructor. What could panic stands in
-//! [`guard`](panic::guard), before and after.
+//! `panic::guard`, before and after.
 
 // The names are those that C sees.
 #![allow(non_camel_case_types)]
