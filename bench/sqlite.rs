@@ -99,22 +99,22 @@ fn ours(path: &Path, plan: &Plan) -> Anyhow<[f64; 2]> {
     let load = Arc::new(Load {
         connector: Connector::open(&configuration, ())?,
         operations: plan.operations,
-        next: AtomicUsize::new(0),
+        next: AtomicUsize::new(plan.operations),
+        unanswered: AtomicUsize::new(1),
     });
     let mut speeds = [0.0; 2];
     let (done, is_done) = channel();
     // Connects, and makes the table.
-    load.submit(0, 0, done.clone());
+    load.submit(plan.operations, 0, done.clone());
     is_done.recv()?;
     for (step, speed) in speeds.iter_mut().enumerate() {
         load.next.store(0, Ordering::SeqCst);
+        load.unanswered.store(plan.operations, Ordering::SeqCst);
         let began = Instant::now();
         for _ in 0..plan.window {
             load.go_on(step, &done);
         }
-        for _ in 0..plan.operations {
-            is_done.recv()?;
-        }
+        is_done.recv()?;
         *speed = self::speed(plan, began);
     }
     Ok(speeds)
@@ -124,6 +124,7 @@ struct Load {
     connector: Connector,
     operations: usize,
     next: AtomicUsize,
+    unanswered: AtomicUsize,
 }
 
 impl Load {
@@ -140,7 +141,9 @@ impl Load {
         let submitted = self.connector.set(&format!("bench/user{number:08}"), record, move |result| {
             result.expect("set failed");
             load.go_on(step, &done);
-            let _ = done.send(());
+            if load.unanswered.fetch_sub(1, Ordering::SeqCst) == 1 {
+                let _ = done.send(());
+            }
         });
         submitted.expect("set was not accepted");
     }

@@ -66,7 +66,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         name: "busyTimeout",
         kind: OptionKind::Integer(0, 86_400_000),
         default: "5000",
-        meaning: "How long one attempt waits for another program's lock, in milliseconds, and at most half of `timeout`; operations try again until their deadline.",
+        meaning: "How long one attempt waits for another program's lock, in milliseconds, and at most half of `timeout` and `connectTimeout`; operations try again until their deadline.",
     },
 ];
 
@@ -81,15 +81,14 @@ pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
         },
         synchronous: settings.text("synchronous").unwrap_or(DEFAULT_SYNCHRONOUS).to_owned(),
         // Whoever waits is to hear of the lock, and not of silence, before time is up.
-        patience: busy_timeout.min(engine.timeout / 2),
-        connect_patience: busy_timeout.min(engine.connect_timeout / 2),
+        patience: busy_timeout.min(engine.timeout / 2).min(engine.connect_timeout / 2),
     };
     Ok(Arc::new(Sqlite { options: Arc::new(options) }))
 }
 
 /// The file, independent of later changes of the working directory.
 fn path(settings: &Settings) -> Result<PathBuf, Error> {
-    let remedy = "give the file for the records, such as \"records.sqlite\"";
+    let remedy = "give the file for the records, such as \"./records.sqlite\"";
     match settings.text("path") {
         None => Err(wrong(format!("the option \"path\" is missing; {remedy}"))),
         Some("") => Err(wrong(format!("the option \"path\" is empty; {remedy}"))),
@@ -120,8 +119,6 @@ struct Options {
     synchronous: String,
     /// How long an attempt waits for a lock.
     patience: Duration,
-    /// The same while connecting.
-    connect_patience: Duration,
 }
 
 struct Sqlite {

@@ -30,7 +30,7 @@ pub(super) struct Session {
 impl Session {
     /// Opens the file, makes it if there is none, and sees that it can be used as it must.
     pub fn open(options: &Arc<Options>, stop: &Stop) -> Result<Session, Error> {
-        patience::set(options.connect_patience, stop);
+        patience::set(options.patience, stop);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -38,7 +38,6 @@ impl Session {
             .map_err(|error| failure::of_connect(&error, options))?;
         set_up(&connection, options, stop)?;
         let identity = Identity::of(&options.path).map_err(|_| moved(options))?;
-        patience::set(options.patience, stop);
         Ok(Session { connection, options: Arc::clone(options), stop: stop.clone(), identity })
     }
 
@@ -75,15 +74,16 @@ impl Session {
 
 fn set_up(connection: &Connection, options: &Options, stop: &Stop) -> Result<(), Error> {
     let refused = |error| failure::of_connect(&error, options);
+    // First: without its helper files a read-only database in WAL mode cannot even be read.
+    if connection.is_readonly(c"main").map_err(refused)? {
+        return Err(failure::read_only(options));
+    }
     connection.busy_handler(Some(patience::wait)).map_err(refused)?;
     connection.set_prepared_statement_cache_capacity(KEPT_STATEMENTS);
     connection.execute_batch(&statements::synchronous(&options.synchronous)).map_err(refused)?;
     connection.execute_batch(statements::MEASURED).map_err(refused)?;
     if cfg!(target_vendor = "apple") {
         connection.execute_batch(statements::FULL_FSYNC).map_err(refused)?;
-    }
-    if connection.is_readonly(c"main").map_err(refused)? {
-        return Err(failure::read_only(options));
     }
     let mode = enter_wal_mode(connection, options, stop).map_err(refused)?;
     if !mode.eq_ignore_ascii_case("wal") {
@@ -109,9 +109,7 @@ fn enter_wal_mode(connection: &Connection, options: &Options, stop: &Stop) -> ru
     loop {
         match connection.query_row(statements::JOURNAL_MODE, [], |row| row.get(0)) {
             Err(error)
-                if failure::is_busy(&error)
-                    && began.elapsed() < options.connect_patience
-                    && !stop.is_set() =>
+                if failure::is_busy(&error) && began.elapsed() < options.patience && !stop.is_set() =>
             {
                 std::thread::sleep(WAL_PAUSE);
             }
@@ -159,5 +157,30 @@ impl Identity {
     #[cfg(not(unix))]
     fn is_moved(&self, _path: &Path) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backends::sqlite::tables::Tables;
+
+    #[test]
+    fn every_connection_is_as_durable_as_the_option_says() {
+        for (level, number) in [("OFF", 0), ("NORMAL", 1), ("FULL", 2), ("EXTRA", 3)] {
+            let folder = tempfile::tempdir().unwrap();
+            let options = Arc::new(Options {
+                path: folder.path().join("records.sqlite"),
+                tables: Tables { separator: "/".into(), default_collection: "default".into() },
+                synchronous: level.into(),
+                patience: Duration::ZERO,
+            });
+            let session = Session::open(&options, &Stop::default()).unwrap();
+            let asked = |pragma: &str| -> rusqlite::types::Value {
+                session.connection.query_row(pragma, [], |row| row.get(0)).unwrap()
+            };
+            assert_eq!(asked("PRAGMA synchronous"), number.into());
+            assert_eq!(asked("PRAGMA journal_mode"), String::from("wal").into());
+        }
     }
 }

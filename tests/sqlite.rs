@@ -1,0 +1,575 @@
+//! What is special to SQLite: durability, other programs at the same file, full and read-only
+//! disks, and tables that a person can query.
+
+#![cfg(feature = "sqlite")]
+
+mod support;
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use deepstream_connector::core::{Error, ErrorCode, Key, Operation, Record, Reply};
+use deepstream_connector::Connector;
+use rusqlite::Connection as Plain;
+use support::{Client, Told, PATIENCE};
+use tempfile::TempDir;
+
+fn configuration(path: &Path, options: &str) -> String {
+    format!(r#"{{"type": "sqlite", "path": {}{options}}}"#, serde_json::to_string(path).unwrap())
+}
+
+fn open(path: &Path, options: &str) -> Client {
+    Client::open(&configuration(path, options)).unwrap()
+}
+
+/// A folder of its own, and a file in it that does not exist yet.
+fn place() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("records.sqlite");
+    (folder, path)
+}
+
+/// The fatal event that says why the file can never do; operations fail at once with it.
+fn refusal(path: &Path) -> Error {
+    let client = open(path, "");
+    let Told::Error { error, fatal: true } = client.event() else { panic!("no fatal error") };
+    assert_eq!(error.code(), ErrorCode::Configuration);
+    let began = Instant::now();
+    assert_eq!(client.get("users/1").unwrap_err().code(), ErrorCode::Configuration);
+    assert!(began.elapsed() < Duration::from_secs(2));
+    error
+}
+
+// ---------------------------------------------------------------------------------------------
+// Tables
+
+#[test]
+fn records_are_there_after_reopening() {
+    let (_folder, path) = place();
+    let client = open(&path, "");
+    client.set("users/1", 7, r#"{"name":"Ada"}"#).unwrap();
+    client.set("plain", -1, "[]").unwrap();
+    client.set("users/2", 1, "{}").unwrap();
+    client.delete("users/2").unwrap();
+    client.connector.shut_down();
+    let client = open(&path, "");
+    assert_eq!(client.get("users/1").unwrap(), Some((7, r#"{"name":"Ada"}"#.into())));
+    assert_eq!(client.head("plain").unwrap(), Some(-1));
+    assert_eq!(client.get("users/2").unwrap(), None);
+}
+
+#[test]
+fn the_readmes_query_and_index_work() {
+    let (_folder, path) = place();
+    let client = open(&path, "");
+    client.set("users/1", 1, r#"{"name":"Ada","age":36}"#).unwrap();
+    client.set("users/2", 1, r#"{"name":"Kim","age":12}"#).unwrap();
+    let plain = Plain::open(&path).unwrap();
+    let query = "SELECT id, version, data->>'$.name' AS name FROM users WHERE data->>'$.age' > 30";
+    let found = |plain: &Plain| -> (String, i64, String) {
+        plain.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap()
+    };
+    let ada = ("1".to_owned(), 1, "Ada".to_owned());
+    assert_eq!(found(&plain), ada);
+    plain.execute_batch("CREATE INDEX users_by_age ON users (data->>'$.age')").unwrap();
+    assert_eq!(found(&plain), ada);
+    let plan: String = plain.query_row(&format!("EXPLAIN QUERY PLAN {query}"), [], |row| row.get(3)).unwrap();
+    assert!(plan.contains("USING INDEX users_by_age"), "{plan}");
+    client.set("users/2", 2, r#"{"name":"Kim","age":13}"#).unwrap();
+    client.set("users/3", 1, r#"["no object at all"]"#).unwrap();
+    assert_eq!(found(&plain), ada);
+}
+
+#[test]
+fn collections_that_sqlite_would_confuse_stay_apart() {
+    let (_folder, path) = place();
+    let client = open(&path, "");
+    let keys = [
+        "x",
+        "default/x",
+        "Default/x",
+        "users/x",
+        "Users/x",
+        "USERS/x",
+        "~users/x",
+        "/x",
+        "~2/x",
+        "~3default/x",
+        "sqlite_master/x",
+        "SQLITE_master/x",
+        "~1sqlite_master/x",
+        "a\0/x",
+        "a~0/x",
+        "a/x",
+        "größe/x",
+        "GRößE/x",
+    ];
+    for (version, key) in keys.iter().enumerate() {
+        client.set(key, version as i64, &format!("[{version}]")).unwrap();
+    }
+    client.connector.shut_down();
+    let client = open(&path, "");
+    for (version, key) in keys.iter().enumerate() {
+        assert_eq!(client.get(key).unwrap(), Some((version as i64, format!("[{version}]"))), "{key}");
+    }
+    let plain = Plain::open(&path).unwrap();
+    let tables: i64 = plain
+        .query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'table'", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(tables, keys.len() as i64);
+}
+
+#[test]
+fn any_key_is_a_key() {
+    let (_folder, path) = place();
+    let client = open(&path, "");
+    let long = "k".repeat(64 * 1024);
+    let long_collection = format!("{}/id", "Ü\"".repeat(20_000));
+    let capitals = format!("{}/", "A".repeat(64 * 1024 - 1));
+    let mut keys: Vec<&str> = vec![
+        "'; DROP TABLE users; --",
+        "users/'; DROP TABLE users; --",
+        "\"; DROP TABLE users; --/1",
+        "\"\"/\"\"",
+        "[users]/1",
+        "`users`/1",
+        "'/'",
+        "a b/c d",
+        "a\nb/c\nd",
+        "\0",
+        "\0/\0",
+        "/",
+        "//",
+        "///",
+        "__proto__",
+        "__proto__/constructor",
+        "😀/😀",
+        "\u{feff}/\u{ffff}",
+        "e\u{301}/1",
+        "é/1",
+        "?1/?1",
+        ":id/$id",
+        "users/%",
+        "%/_",
+        "select/from",
+        "main.users/1",
+        "temp/1",
+        "rowid/1",
+        "users.id/1",
+        "--/1",
+        "/*/1",
+        ";/1",
+        "-1",
+        "1.0",
+        "1",
+        "NULL/NULL",
+        "true",
+        "json_each/1",
+        "pragma_table_info/1",
+        "sqlite_schema/1",
+        "sqlite_sequence/1",
+    ];
+    keys.extend([&*long, &*long_collection, &*capitals]);
+    let sets: Vec<(Key, Operation)> = keys
+        .iter()
+        .enumerate()
+        .map(|(number, key)| ((*key).into(), Operation::Set(record(number as i64, &format!("[{number}]")))))
+        .collect();
+    client.many(sets).into_iter().for_each(|result| drop(result.unwrap()));
+    let gets = || keys.iter().map(|key| ((*key).into(), Operation::Get)).collect();
+    let check = |client: &Client| {
+        for (number, result) in client.many(gets()).into_iter().enumerate() {
+            let Ok(Reply::Record(Some(found))) = result else { panic!("{:?} is lost", keys[number]) };
+            assert_eq!(found, record(number as i64, &format!("[{number}]")));
+        }
+    };
+    check(&client);
+    client.connector.shut_down();
+    let client = open(&path, "");
+    check(&client);
+    for key in keys {
+        client.delete(key).unwrap();
+        assert_eq!(client.get(key).unwrap(), None);
+    }
+}
+
+fn record(version: i64, data: &str) -> Record {
+    Record { version, data: data.to_owned().into() }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Files that will not do
+
+#[test]
+fn a_file_that_is_no_database_is_refused() {
+    let (_folder, path) = place();
+    let text = "This is somebody's diary, and it is not to be written over. ".repeat(100);
+    std::fs::write(&path, &text).unwrap();
+    let message = refusal(&path).message().to_owned();
+    assert!(message.contains("\"path\") is not an SQLite database; give another file"), "{message}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+}
+
+#[test]
+fn a_folder_that_is_missing_is_named_and_waited_for() {
+    let (folder, _) = place();
+    let inner = folder.path().join("not yet");
+    let path = inner.join("records.sqlite");
+    let message = refusal(&path).message().to_owned();
+    assert!(message.contains("the folder of") && message.contains("does not exist; create it"), "{message}");
+    let client = open(&path, "");
+    assert!(matches!(client.event(), Told::Error { fatal: true, .. }));
+    std::fs::create_dir(&inner).unwrap();
+    assert!(matches!(client.event(), Told::Ready));
+    client.set("users/1", 1, "{}").unwrap();
+}
+
+#[test]
+fn a_damaged_page_fails_what_is_on_it_and_says_what_to_do() {
+    let (_folder, path) = place();
+    let client = open(&path, "");
+    let sets = |prefix: &str| -> Vec<(Key, Operation)> {
+        let data = format!("\"{}\"", "x".repeat(1000));
+        (0..200)
+            .map(|number| (format!("{prefix}/{number}").into(), Operation::Set(record(1, &data))))
+            .collect()
+    };
+    for collection in ["good", "bad"] {
+        client.many(sets(collection)).into_iter().for_each(|result| drop(result.unwrap()));
+    }
+    client.connector.shut_down();
+    let plain = Plain::open(&path).unwrap();
+    let root: i64 = plain
+        .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'bad'", [], |row| row.get(0))
+        .unwrap();
+    drop(plain);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let begin = (root as usize - 1) * 4096;
+    bytes[begin..begin + 4096].fill(0xee);
+    std::fs::write(&path, bytes).unwrap();
+    let client = open(&path, r#", "timeout": 3000"#);
+    let error = client.get("bad/1").unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Backend);
+    assert!(error.message().contains("is damaged; restore it from a backup"), "{error}");
+    assert!(client.get("good/1").unwrap().is_some());
+    let error = client.set("bad/1", 1, "{}").unwrap_err();
+    assert!(error.message().contains("is damaged"), "{error}");
+}
+
+/// A file system in memory, gone when dropped. `None`, visibly, where we may not mount.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    fn mount(size: &str) -> Option<SmallDisk> {
+        let folder = tempfile::tempdir().unwrap();
+        let options = format!("size={size},mode=0777");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &options, "none"])
+            .arg(folder.path())
+            .stderr(Stdio::null())
+            .status();
+        if !mounted.is_ok_and(|status| status.success()) {
+            eprintln!("SKIPPED: a file system in memory can be mounted by root alone");
+            return None;
+        }
+        Some(SmallDisk(folder))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a thread may still be closing its file.
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}
+
+#[test]
+fn a_read_only_file_is_refused() {
+    let Some(disk) = SmallDisk::mount("4m") else { return };
+    let path = disk.path().join("records.sqlite");
+    let client = open(&path, "");
+    client.set("users/1", 1, "{}").unwrap();
+    client.connector.shut_down();
+    let status = Command::new("mount").args(["-o", "remount,ro"]).arg(disk.path()).status().unwrap();
+    assert!(status.success());
+    let message = refusal(&path).message().to_owned();
+    assert!(message.contains("is read-only; allow writing"), "{message}");
+    let message = refusal(&disk.path().join("new.sqlite")).message().to_owned();
+    assert!(message.contains("cannot be opened or made"), "{message}");
+}
+
+#[test]
+fn a_disk_that_fills_up_loses_nothing_that_was_acknowledged() {
+    let Some(disk) = SmallDisk::mount("1m") else { return };
+    let path = disk.path().join("records.sqlite");
+    let client = open(&path, "");
+    let data = format!("\"{}\"", "x".repeat(20_000));
+    client.set("users/0", 0, &data).unwrap();
+    let mut stored = 1;
+    let error = loop {
+        match client.set(&format!("users/{stored}"), stored, &data) {
+            Ok(()) => stored += 1,
+            Err(error) => break error,
+        }
+        assert!(stored < 100, "1 MB has taken {stored} records of 20 kB");
+    };
+    assert_eq!(error.code(), ErrorCode::Backend);
+    assert!(error.message().contains("is full, and nothing was stored; free space"), "{error}");
+    assert!(stored > 5, "only {stored} records fitted");
+    let all_there = |client: &Client| {
+        for number in 0..stored {
+            assert_eq!(client.get(&format!("users/{number}")).unwrap(), Some((number, data.clone())));
+        }
+        assert_eq!(client.get(&format!("users/{stored}")).unwrap(), None);
+    };
+    all_there(&client);
+    let status = Command::new("mount").args(["-o", "remount,size=8m"]).arg(disk.path()).status().unwrap();
+    assert!(status.success());
+    client.set("later", 1, &data).unwrap();
+    client.connector.shut_down();
+    let client = open(&path, "");
+    all_there(&client);
+    assert!(client.get("later").unwrap().is_some());
+}
+
+#[test]
+fn a_file_that_is_removed_is_made_again_before_anything_is_acknowledged() {
+    let (_folder, path) = place();
+    let client = open(&path, "");
+    assert!(matches!(client.event(), Told::Ready));
+    client.set("users/1", 1, "{}").unwrap();
+    for name in ["records.sqlite", "records.sqlite-wal", "records.sqlite-shm"] {
+        std::fs::remove_file(path.with_file_name(name)).unwrap();
+    }
+    client.set("users/2", 2, "{}").unwrap();
+    let Told::Error { error, fatal: false } = client.event() else { panic!("no event") };
+    assert!(error.message().contains("was removed or replaced"), "{error}");
+    assert!(matches!(client.event(), Told::Ready));
+    client.connector.shut_down();
+    assert_eq!(open(&path, "").head("users/2").unwrap(), Some(2));
+}
+
+// ---------------------------------------------------------------------------------------------
+// Other programs at the same file
+
+#[test]
+fn a_short_lock_of_another_program_only_delays() {
+    let (_folder, path) = place();
+    let client = open(&path, "");
+    client.set("users/1", 1, "{}").unwrap();
+    let plain = Plain::open(&path).unwrap();
+    plain.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let began = Instant::now();
+    let (sender, receiver) = channel();
+    client.connector.set("users/1", record(2, "{}"), move |result| sender.send(result).unwrap()).unwrap();
+    // Meanwhile reads go on.
+    assert!(client.get("users/2").unwrap().is_none());
+    assert!(receiver.recv_timeout(Duration::from_millis(300)).is_err());
+    plain.execute_batch("ROLLBACK").unwrap();
+    receiver.recv_timeout(PATIENCE).unwrap().unwrap();
+    assert!(began.elapsed() < Duration::from_secs(5));
+    assert_eq!(client.head("users/1").unwrap(), Some(2));
+}
+
+#[test]
+fn a_lock_that_is_never_released_is_named_by_the_timeout() {
+    let (_folder, path) = place();
+    let client = open(&path, r#", "timeout": 500"#);
+    client.set("users/1", 1, "{}").unwrap();
+    let plain = Plain::open(&path).unwrap();
+    plain.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let error = client.set("users/1", 2, "{}").unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Timeout);
+    assert!(error.message().contains("another program holds a lock on"), "{error}");
+    assert!(error.message().contains("may have been applied"), "{error}");
+    assert_eq!(client.head("users/2").unwrap(), None);
+    // Nobody waits for the lock when the connector goes.
+    let began = Instant::now();
+    drop(client);
+    assert!(began.elapsed() < Duration::from_secs(2));
+    plain.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(open(&path, "").head("users/1").unwrap(), Some(1));
+}
+
+#[test]
+fn a_file_that_is_locked_from_the_start_is_waited_for() {
+    let (_folder, path) = place();
+    let plain = Plain::open(&path).unwrap();
+    plain.execute_batch("CREATE TABLE theirs (a); BEGIN EXCLUSIVE").unwrap();
+    let client = open(&path, r#", "timeout": 500"#);
+    let error = client.set("users/1", 1, "{}").unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Timeout);
+    assert!(error.message().contains("another program holds a lock on"), "{error}");
+    plain.execute_batch("COMMIT").unwrap();
+    assert!(matches!(client.event(), Told::Ready));
+    client.set("users/1", 1, "{}").unwrap();
+}
+
+#[test]
+fn two_connectors_of_one_process_see_each_other() {
+    let (_folder, path) = place();
+    let (one, other) = (open(&path, ""), open(&path, ""));
+    for version in 0..50 {
+        one.set("users/1", version, "{}").unwrap();
+        assert_eq!(other.head("users/1").unwrap(), Some(version));
+        other.set("lists/1", version, "[]").unwrap();
+        assert_eq!(one.head("lists/1").unwrap(), Some(version));
+    }
+}
+
+const CHILD_TASK: &str = "SQLITE_TEST_CHILD";
+
+/// Runs [`child`] in a process of its own.
+fn spawn(task: &str, path: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child", "--ignored", "--nocapture"])
+        .env(CHILD_TASK, task)
+        .env("SQLITE_TEST_PATH", path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+#[ignore = "a part of other tests, which run it in a process of its own"]
+fn child() {
+    let Ok(task) = std::env::var(CHILD_TASK) else { return };
+    let path = PathBuf::from(std::env::var_os("SQLITE_TEST_PATH").unwrap());
+    let (name, number) = task.split_once(' ').unwrap();
+    let number: usize = number.parse().unwrap();
+    match name {
+        "load" => write_and_count(&path, number),
+        _ => write_until_killed(&path, number),
+    }
+}
+
+const COLLECTIONS: usize = 10;
+const RECORDS: usize = 1000;
+
+/// Writes records to collections that other processes make at the same moment.
+fn write_and_count(path: &Path, process: usize) {
+    // The others are there too.
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+    let client = open(path, r#", "timeout": 60000"#);
+    let (sender, receiver) = channel();
+    for number in 0..RECORDS {
+        let key = format!("collection{}/{process}-{number}", number % COLLECTIONS);
+        let sender = sender.clone();
+        let done = move |result: Result<(), Error>| sender.send((number, result)).unwrap();
+        client.connector.set(&key, record(number as i64, "{}"), done).unwrap();
+        if number % 100 == 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    drop(sender);
+    let mut calls: HashMap<usize, usize> = HashMap::new();
+    for _ in 0..RECORDS {
+        let (number, result) = receiver.recv_timeout(Duration::from_secs(90)).unwrap();
+        result.unwrap();
+        *calls.entry(number).or_default() += 1;
+    }
+    client.connector.shut_down();
+    assert!(receiver.recv().is_err(), "a callback was called twice");
+    assert!(calls.len() == RECORDS && calls.values().all(|&count| count == 1));
+    println!("\ncounted {RECORDS}");
+}
+
+#[test]
+fn four_processes_that_make_the_same_tables_at_once_lose_nothing() {
+    let (_folder, path) = place();
+    let mut children: Vec<Child> = (0..4).map(|number| spawn(&format!("load {number}"), &path)).collect();
+    for child in &mut children {
+        child.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    }
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains(&format!("counted {RECORDS}")), "{text}");
+    }
+    let plain = Plain::open(&path).unwrap();
+    for collection in 0..COLLECTIONS {
+        let count: i64 = plain
+            .query_row(&format!("SELECT count(*) FROM collection{collection}"), [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(count, (4 * RECORDS / COLLECTIONS) as i64);
+    }
+    let check: String = plain.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(check, "ok");
+}
+
+/// Goes on writing, with many writes under way, and prints the number of each that is
+/// acknowledged.
+fn write_until_killed(path: &Path, first: usize) {
+    struct Load {
+        connector: Connector,
+        next: AtomicUsize,
+    }
+    fn go_on(load: &Arc<Load>) {
+        let number = load.next.fetch_add(1, Ordering::SeqCst);
+        let again = Arc::clone(load);
+        let done = move |result: Result<(), Error>| {
+            result.unwrap();
+            let mut out = std::io::stdout().lock();
+            writeln!(out, "stored {number}").unwrap();
+            out.flush().unwrap();
+            drop(out);
+            go_on(&again);
+        };
+        let key = format!("collection{}/{number}", number % COLLECTIONS);
+        load.connector.set(&key, record(number as i64, &format!("[{number}]")), done).unwrap();
+    }
+    let connector = Connector::open(&configuration(path, ""), ()).unwrap();
+    let load = Arc::new(Load { connector, next: AtomicUsize::new(first) });
+    for _ in 0..64 {
+        go_on(&load);
+    }
+    loop {
+        std::thread::park();
+    }
+}
+
+#[test]
+fn a_killed_process_loses_no_acknowledged_write() {
+    let (_folder, path) = place();
+    let mut acknowledged = Vec::new();
+    for round in 0..5 {
+        let mut child = spawn(&format!("write {}", round * 1_000_000), &path);
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let before = acknowledged.len();
+        for line in lines {
+            // A line that the kill has cut short says nothing.
+            let Some(number) = line.strip_prefix("stored ").and_then(|text| text.parse::<usize>().ok())
+            else {
+                continue;
+            };
+            acknowledged.push(number);
+            if acknowledged.len() == before + 500 + 177 * round {
+                child.kill().unwrap();
+            }
+        }
+        child.wait().unwrap();
+        assert!(acknowledged.len() >= before + 500, "the child ended by itself");
+        // The last number may be cut short to one that is another's.
+        acknowledged.pop();
+        let client = open(&path, "");
+        let gets = acknowledged
+            .iter()
+            .map(|number| (format!("collection{}/{number}", number % COLLECTIONS).into(), Operation::Get))
+            .collect();
+        for (number, result) in acknowledged.iter().zip(client.many(gets)) {
+            let Ok(Reply::Record(Some(found))) = result else { panic!("{number} of round {round} is lost") };
+            assert_eq!(found, record(*number as i64, &format!("[{number}]")));
+        }
+    }
+}
