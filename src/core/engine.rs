@@ -24,6 +24,7 @@ use super::options::EngineOptions;
 use super::request::{Body, Delivery, Kind, LogLevel, Operation, Reply, Request};
 use super::sequencer::{Batch, LaneId, Placed, Sequencer, Turn, Waiter};
 use super::submission::{Ending, Shared, Submitter};
+use super::watch::{BatchNumber, Watch};
 
 /// How long an operation rests before it is tried again on the same connection.
 const TRY_AGAIN_PAUSE: Duration = Duration::from_millis(20);
@@ -54,6 +55,7 @@ pub struct Engine<T> {
     batches: FuturesUnordered<BoxFuture<'static, Answer>>,
     /// Batches under way, by whether they read: `[writes, reads]`.
     under_way: [usize; 2],
+    watch: Watch,
     /// The kind that may take the next free place first, so that none starves.
     next_kind: usize,
     inbox: VecDeque<Request<T>>,
@@ -63,12 +65,15 @@ pub struct Engine<T> {
     earliest_deadline: Option<Instant>,
     /// No paused operation resumes before this time.
     earliest_resume: Option<Instant>,
+    /// When `close` gives up the operations that are left.
+    give_up_at: Option<Instant>,
     goodbye: Option<(BoxFuture<'static, ()>, Instant)>,
     finished: bool,
 }
 
 /// A batch that came back.
 struct Answer {
+    number: BatchNumber,
     lanes: Vec<LaneId>,
     is_read: bool,
     result: BatchResult<Reply>,
@@ -82,6 +87,7 @@ impl<T: Send + 'static> Engine<T> {
             shared: Arc::clone(&shared),
             limits: backend.describe(),
             supervisor: Supervisor::new(backend, &options),
+            watch: Watch::new(options.timeout),
             options,
             sequencer: Sequencer::new(),
             bulks: Bulks::new(),
@@ -92,6 +98,7 @@ impl<T: Send + 'static> Engine<T> {
             tally: Vec::new(),
             earliest_deadline: None,
             earliest_resume: None,
+            give_up_at: None,
             goodbye: None,
             finished: false,
         };
@@ -106,7 +113,9 @@ impl<T: Send + 'static> Engine<T> {
     /// `Panic`, and the engine ends.
     pub fn poll(&mut self, cx: &mut Context<'_>, out: &mut Vec<Delivery<T>>) -> Progress {
         self.shared.waker.register(cx.waker());
-        if std::panic::catch_unwind(AssertUnwindSafe(|| self.advance(cx, out))).is_err() {
+        let advanced = std::panic::catch_unwind(AssertUnwindSafe(|| self.advance(cx, out)));
+        if advanced.is_err() && !self.finished {
+            out.push(Delivery::Failure { error: panicked(), fatal: true });
             self.end(panicked(), out);
         }
         self.keep_statistics();
@@ -203,6 +212,7 @@ impl<T: Send + 'static> Engine<T> {
         self.shared.ready.store(false, Ordering::Release);
         self.batches = FuturesUnordered::new();
         self.under_way = [0, 0];
+        self.watch.clear();
         let requeued = self.sequencer.requeue_in_flight(error);
         // Statistics in a block of its own: the lock is not held while we log.
         {
@@ -237,10 +247,8 @@ impl<T: Send + 'static> Engine<T> {
                 self.sequencer.take_batch(kind, self.limits.max_batch_records, self.limits.max_batch_bytes);
             self.under_way[usize::from(kind.is_read())] += 1;
             self.shared.statistics().batch_sent(batch.lanes.len());
-            let patience = Instant::now() + self.options.timeout;
-            self.supervisor
-                .expect_answer_by(batch.deadline.map_or(patience, |deadline| deadline.max(patience)));
-            self.batches.push(Box::pin(run(Arc::clone(&connection), kind, batch)));
+            let number = self.watch.sent(Instant::now(), batch.deadline);
+            self.batches.push(Box::pin(run(Arc::clone(&connection), kind, number, batch)));
         }
     }
 
@@ -258,10 +266,8 @@ impl<T: Send + 'static> Engine<T> {
         while let Poll::Ready(Some(answer)) = self.batches.poll_next_unpin(cx) {
             any = true;
             self.under_way[usize::from(answer.is_read)] -= 1;
+            self.watch.answered(Instant::now(), answer.number);
             self.settle(answer, out);
-        }
-        if any && self.batches.is_empty() {
-            self.supervisor.expect_nothing();
         }
         any
     }
@@ -310,9 +316,10 @@ impl<T: Send + 'static> Engine<T> {
         match result {
             Err(error) if error.remedy() == Remedy::TryAgain => {
                 let until = Instant::now() + TRY_AGAIN_PAUSE;
-                self.earliest_resume = Some(self.earliest_resume.map_or(until, |other| other.min(until)));
-                self.sequencer.pause(lane, until, error);
-                self.shared.statistics().retried(1);
+                if self.sequencer.pause(lane, until, error) {
+                    self.earliest_resume = Some(self.earliest_resume.map_or(until, |other| other.min(until)));
+                    self.shared.statistics().retried(1);
+                }
             }
             // The lane stays in flight; losing the connection queues it again.
             // So it does where the server wants us to log in again.
@@ -384,7 +391,9 @@ impl<T: Send + 'static> Engine<T> {
                 self.answer_one(waiter, kind, Err(error), now, out);
             }
         }
-        if self.supervisor.is_overdue(now) {
+        if self.watch.due().is_some_and(|due| due <= now) {
+            // Not again until the loss is dealt with.
+            self.watch.clear();
             self.supervisor.lose(Error::connection("the server does not answer"));
             self.shared.waker.wake();
         }
@@ -395,6 +404,7 @@ impl<T: Send + 'static> Engine<T> {
         let now = Instant::now();
         if !self.sequencer.is_empty() {
             if now < until {
+                self.give_up_at = Some(until);
                 return;
             }
             return self.end(
@@ -402,6 +412,7 @@ impl<T: Send + 'static> Engine<T> {
                 out,
             );
         }
+        self.give_up_at = None;
         let (goodbye, patience) = self.goodbye.get_or_insert_with(|| {
             let farewell: BoxFuture<'static, ()> = match self.supervisor.connection() {
                 Some(connection) => Box::pin(async move { connection.close().await }),
@@ -422,9 +433,6 @@ impl<T: Send + 'static> Engine<T> {
         self.finished = true;
         self.shared.shut();
         self.shared.ready.store(false, Ordering::Release);
-        self.batches = FuturesUnordered::new();
-        self.goodbye = None;
-        self.supervisor.end();
         // Twice: what a panic left half-way, then what came since.
         for _ in 0..2 {
             while let Some(request) = self.inbox.pop_front() {
@@ -439,6 +447,13 @@ impl<T: Send + 'static> Engine<T> {
         }
         self.bulks.fail_rest(&error, out);
         out.push(Delivery::Closed);
+        // Last, and each by itself: what belongs to the backend may panic when it is dropped,
+        // and that concerns nobody any more.
+        let batches = std::mem::take(&mut self.batches);
+        let _ = std::panic::catch_unwind(AssertUnwindSafe(|| drop(batches)));
+        let goodbye = self.goodbye.take();
+        let _ = std::panic::catch_unwind(AssertUnwindSafe(|| drop(goodbye)));
+        let _ = std::panic::catch_unwind(AssertUnwindSafe(|| self.supervisor.end()));
     }
 
     /// Whether the host's own thread may drive it; see [`Description::host_driven`].
@@ -453,10 +468,17 @@ impl<T: Send + 'static> Engine<T> {
 
     fn wake_at(&self) -> Option<Instant> {
         let goodbye = self.goodbye.as_ref().map(|(_, until)| *until);
-        [self.earliest_deadline, self.earliest_resume, self.supervisor.wake_at(), goodbye]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.earliest_deadline,
+            self.earliest_resume,
+            self.watch.due(),
+            self.supervisor.wake_at(),
+            self.give_up_at,
+            goodbye,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     fn log(&self, level: LogLevel, line: String, out: &mut Vec<Delivery<T>>) {
@@ -467,7 +489,7 @@ impl<T: Send + 'static> Engine<T> {
 }
 
 /// Carries out a batch. A panic of the backend fails the batch, not the engine.
-async fn run(connection: Arc<dyn Connection>, kind: Kind, batch: Batch) -> Answer {
+async fn run(connection: Arc<dyn Connection>, kind: Kind, number: BatchNumber, batch: Batch) -> Answer {
     let Batch { lanes, keys, entries, .. } = batch;
     let work = AssertUnwindSafe(async {
         match kind {
@@ -478,7 +500,7 @@ async fn run(connection: Arc<dyn Connection>, kind: Kind, batch: Batch) -> Answe
         }
     });
     let result = work.catch_unwind().await.unwrap_or_else(|_| Err(panicked()));
-    Answer { lanes, is_read: kind.is_read(), result }
+    Answer { number, lanes, is_read: kind.is_read(), result }
 }
 
 fn replies<R>(result: BatchResult<R>, wrap: impl Fn(R) -> Reply) -> BatchResult<Reply> {

@@ -51,7 +51,6 @@ pub(super) struct Supervisor {
     outage_told: bool,
     /// Why there is no connection, as far as is known.
     trouble: Option<Error>,
-    answer_due: Option<Instant>,
 }
 
 impl Supervisor {
@@ -64,7 +63,6 @@ impl Supervisor {
             refusal: None,
             outage_told: false,
             trouble: None,
-            answer_due: None,
         }
     }
 
@@ -106,7 +104,6 @@ impl Supervisor {
                 State::Broken(error) => {
                     let error = error.clone();
                     self.trouble = Some(error.clone());
-                    self.answer_due = None;
                     self.outage_told = true;
                     self.state = State::Waiting { until: now + self.backoff.next() };
                     return Some(LinkEvent::Lost(error));
@@ -166,35 +163,18 @@ impl Supervisor {
         self.backoff.reset();
     }
 
-    /// A batch is under way whose last waiter gives up then.
-    pub fn expect_answer_by(&mut self, deadline: Instant) {
-        self.answer_due = Some(self.answer_due.map_or(deadline, |due| due.max(deadline)));
-    }
-
-    /// No batch is under way.
-    pub fn expect_nothing(&mut self) {
-        self.answer_due = None;
-    }
-
-    /// Whether nobody waits any more for what the server still has to answer.
-    pub fn is_overdue(&self, now: Instant) -> bool {
-        self.answer_due.is_some_and(|due| due <= now)
-    }
-
     /// When to poll again at the latest.
     pub fn wake_at(&self) -> Option<Instant> {
-        let own = match &self.state {
+        match &self.state {
             State::Waiting { until } => Some(*until),
             State::Connecting { give_up, .. } => Some(*give_up),
             _ => None,
-        };
-        own.into_iter().chain(self.answer_due).min()
+        }
     }
 
     /// Drops the connection for good.
     pub fn end(&mut self) {
         self.state = State::Ended;
-        self.answer_due = None;
     }
 }
 

@@ -25,6 +25,7 @@ mod request;
 mod sequencer;
 mod stats;
 mod submission;
+mod watch;
 
 pub use backend::{Backend, BatchResult, Connection, Description, Link};
 pub use engine::{Engine, Progress};

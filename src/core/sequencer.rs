@@ -173,12 +173,18 @@ impl<A> Sequencer<A> {
         done
     }
 
-    /// Lets the front of a lane wait and go again later, in its place.
-    pub fn pause(&mut self, id: LaneId, until: Instant, cause: Error) {
+    /// Lets the front of a lane wait and go again later, in its place. Returns false, and ends
+    /// its turn, if nobody waits for it any more.
+    pub fn pause(&mut self, id: LaneId, until: Instant, cause: Error) -> bool {
         let lane = &mut self.lanes[id];
+        if lane.front.waiters.is_empty() {
+            self.finish(id);
+            return false;
+        }
         lane.state = State::Paused(until);
         lane.front.cause = Some(cause);
         self.paused += 1;
+        true
     }
 
     /// Queues the paused lanes whose time has come; says when the next one's does.
@@ -201,16 +207,23 @@ impl<A> Sequencer<A> {
         next
     }
 
-    /// After the connection was lost: what was in a batch queues again. Returns how many.
+    /// After the connection was lost: what was in a batch queues again, unless nobody waits for
+    /// it any more. Returns how many.
     pub fn requeue_in_flight(&mut self, cause: &Error) -> usize {
+        let in_flight: Vec<LaneId> =
+            self.lanes.iter().filter(|(_, lane)| lane.state == State::InFlight).map(|(id, _)| id).collect();
         let mut count = 0;
-        for (id, lane) in &mut self.lanes {
-            if lane.state == State::InFlight {
-                lane.state = State::Queued;
-                lane.front.cause = Some(cause.clone());
-                self.queues[lane.front.operation.kind() as usize].push_back(id);
-                count += 1;
+        for id in in_flight {
+            let lane = &mut self.lanes[id];
+            if lane.front.waiters.is_empty() {
+                // Its callers were told of its failure; somebody else may have written since.
+                self.finish(id);
+                continue;
             }
+            lane.state = State::Queued;
+            lane.front.cause = Some(cause.clone());
+            self.queues[lane.front.operation.kind() as usize].push_back(id);
+            count += 1;
         }
         count
     }
@@ -295,6 +308,18 @@ impl<A> Sequencer<A> {
     }
 }
 
+impl<A> Turn<A> {
+    /// Whether a later operation may share this turn. A write takes the place of what waits
+    /// here, so it must not give up before those do whom it then answers; and what was sent is
+    /// to be sent again as it was.
+    fn takes(&self, operation: &Operation, waiter: &Waiter<A>) -> bool {
+        let kind = operation.kind();
+        // By this very rule the last to come is the last to give up.
+        let stays = self.waiters.last().is_none_or(|other| other.deadline <= waiter.deadline);
+        kind == self.operation.kind() && (kind.is_read() || (!self.sent && stays))
+    }
+}
+
 impl<A> Lane<A> {
     fn push(&mut self, operation: Operation, waiter: Waiter<A>) -> Placed {
         let front_is_busy = self.state == State::InFlight;
@@ -304,7 +329,7 @@ impl<A> Lane<A> {
             None => Some(&mut self.front),
         };
         if let Some(last) = last {
-            if last.operation.kind() == operation.kind() {
+            if last.takes(&operation, &waiter) {
                 last.operation = operation;
                 last.waiters.push(waiter);
                 return Placed::Coalesced;

@@ -178,6 +178,15 @@ impl<T> Submitter<T> {
         if inbox.ending != Ending::Open {
             return Err(Error::new(ErrorCode::Closed, "the connector is closed; nothing new is accepted"));
         }
+        if operations > shared.max_in_flight {
+            return Err(Error::new(
+                ErrorCode::Busy,
+                format!(
+                    "the request is for {operations} operations and maxInFlight is {}; split it, or raise maxInFlight",
+                    shared.max_in_flight
+                ),
+            ));
+        }
         let waiting = shared.in_flight.load(Ordering::Relaxed);
         if waiting + operations > shared.max_in_flight {
             return Err(Error::new(

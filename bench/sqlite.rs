@@ -46,8 +46,16 @@ fn main() -> Anyhow<()> {
     );
     let mut ratios = [Vec::new(), Vec::new()];
     for round in 0..plan.rounds {
-        let plain = plain(&folder.path().join(format!("plain{round}")), &plan)?;
-        let ours = ours(&folder.path().join(format!("ours{round}")), &plan)?;
+        let [plain_path, ours_path] =
+            ["plain", "ours"].map(|side| folder.path().join(format!("{side}{round}")));
+        let (plain, ours) = if round % 2 == 0 {
+            (plain(&plain_path, &plan)?, ours(&ours_path, &plan)?)
+        } else {
+            let ours = ours(&ours_path, &plan)?;
+            (plain(&plain_path, &plan)?, ours)
+        };
+        check_records(&plain_path, &plan)?;
+        check_records(&ours_path, &plan)?;
         for (step, name) in ["new", "replaced"].into_iter().enumerate() {
             let ratio = ours[step] / plain[step];
             println!("{name:>9}: plain {:7.1}, connector {:7.1}, ratio {ratio:.2}", plain[step], ours[step]);
@@ -69,6 +77,20 @@ fn data(number: usize, step: usize) -> String {
 
 fn speed(plan: &Plan, began: Instant) -> f64 {
     plan.operations as f64 / began.elapsed().as_secs_f64() / 1000.0
+}
+
+/// Both sides must have left every record as it was written last.
+fn check_records(path: &Path, plan: &Plan) -> Anyhow<()> {
+    let database = rusqlite::Connection::open(path)?;
+    let mut statement = database.prepare("SELECT version, data FROM bench WHERE id = ?1")?;
+    for number in 0..plan.operations {
+        let found: (usize, String) =
+            statement.query_row([format!("user{number:08}")], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if found != (1, data(number, 1)) {
+            return Err(format!("{}: the record {number} is {found:?}", path.display()).into());
+        }
+    }
+    Ok(())
 }
 
 /// First all records new, then all replaced.
