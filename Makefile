@@ -4,7 +4,7 @@ CARGO ?= cargo
 # The backends in the addon and the library: cargo features.
 FEATURES ?= memory,sqlite,redis
 
-.PHONY: help demo test quick bench node lint docs clean
+.PHONY: help demo test quick bench node library lint docs clean
 
 help:
 	@echo 'make demo    a real deepstream server with our cache and storage, step by step'
@@ -12,11 +12,16 @@ help:
 	@echo 'make quick   formatting, lints, unit tests and the conformance suite on memory and SQLite'
 	@echo 'make bench   measure against the JavaScript connectors; tables and plots in target/bench'
 	@echo 'make node    build the Node.js addon, so that require("./bindings/node") works'
+	@echo 'make library the shared library for C, C++ and Python, under the name that programs ask for'
 	@echo 'make docs    the Rust documentation'
 
 node:
 	@tests/setup tools
 	FEATURES=$(FEATURES) bindings/node/build
+
+library:
+	$(CARGO) build --release
+	ln -sf libdeepstream_connector.so target/release/libdeepstream_connector.so.0
 
 demo:
 	@tests/setup tools

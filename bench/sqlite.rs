@@ -84,7 +84,7 @@ fn check_records(path: &Path, plan: &Plan) -> Anyhow<()> {
     let database = rusqlite::Connection::open(path)?;
     let mut statement = database.prepare("SELECT version, data FROM bench WHERE id = ?1")?;
     for number in 0..plan.operations {
-        let found: (usize, String) =
+        let found: (i64, String) =
             statement.query_row([format!("user{number:08}")], |row| Ok((row.get(0)?, row.get(1)?)))?;
         if found != (1, data(number, 1)) {
             return Err(format!("{}: the record {number} is {found:?}", path.display()).into());

@@ -1,5 +1,6 @@
 //! A connector for Rust hosts: closures as callbacks.
 
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ pub trait Events: Send + 'static {
 impl Events for () {}
 
 /// A connection to a cache or database. Any thread may use it; callbacks run on one dispatch
-/// thread, in which every method but [`shut_down`](Connector::shut_down) may be called. Dropping
+/// thread, which survives their panics and in which every method but [`shut_down`](Connector::shut_down) may be called. Dropping
 /// it fails what is unanswered with `Closed` and waits for its callbacks, except when dropped by
 /// a callback itself.
 pub struct Connector {
@@ -58,13 +59,8 @@ impl Connector {
             .name("ds-dispatch".into())
             .spawn(move || {
                 while let Some(delivery) = outbox.next() {
-                    match delivery {
-                        Delivery::Completion(callback, outcome) => callback(outcome),
-                        Delivery::Ready => events.ready(),
-                        Delivery::Failure { error, fatal } => events.error(error, fatal),
-                        Delivery::Log(level, line) => events.log(level, &line),
-                        Delivery::Closed => {}
-                    }
+                    // The panic hook reports it; no other callback is to miss its turn for that.
+                    let _ = catch_unwind(AssertUnwindSafe(|| deliver(delivery, &mut events)));
                 }
             })
             .map_err(no_thread)?;
@@ -178,7 +174,7 @@ impl Connector {
             // A callback that drops its own connector cannot wait for itself.
             if dispatcher.thread().id() != std::thread::current().id() {
                 reactor.join();
-                // A callback's panic was reported by the panic hook already.
+                // Callbacks do not panic through it.
                 drop(dispatcher.join());
             }
         }
@@ -191,6 +187,16 @@ impl Drop for Connector {
             self.submitter.cancel();
             self.join();
         }
+    }
+}
+
+fn deliver(delivery: Delivery<Callback>, events: &mut impl Events) {
+    match delivery {
+        Delivery::Completion(callback, outcome) => callback(outcome),
+        Delivery::Ready => events.ready(),
+        Delivery::Failure { error, fatal } => events.error(error, fatal),
+        Delivery::Log(level, line) => events.log(level, &line),
+        Delivery::Closed => {}
     }
 }
 
@@ -210,4 +216,34 @@ fn version(reply: Reply) -> Option<i64> {
 
 fn no_thread(error: std::io::Error) -> Error {
     Error::new(ErrorCode::Unavailable, format!("the system gives no thread or file descriptor: {error}"))
+}
+
+#[cfg(all(test, feature = "memory"))]
+mod tests {
+    use super::*;
+
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn a_callback_that_panics_skips_no_other() {
+        let connector = Connector::open(r#"{"type": "memory"}"#, ()).unwrap();
+        let (sender, receiver) = channel();
+        for number in 0..10 {
+            let sender = sender.clone();
+            let key = format!("k{}", number % 3);
+            let callback = move |_: Result<Option<Record>, Error>| {
+                // Without a message by the panic hook.
+                if number % 2 == 0 {
+                    std::panic::resume_unwind(Box::new(number));
+                }
+                sender.send(number).unwrap();
+            };
+            connector.get(&key, callback).unwrap();
+        }
+        drop(sender);
+        let mut called: Vec<i32> = receiver.iter().collect();
+        called.sort_unstable();
+        assert_eq!(called, [1, 3, 5, 7, 9]);
+        connector.shut_down();
+    }
 }

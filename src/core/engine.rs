@@ -105,6 +105,11 @@ impl<T: Send + 'static> Engine<T> {
         (engine, Submitter::new(shared))
     }
 
+    /// One more handle to submit to it.
+    pub(super) fn submitter(&self) -> Submitter<T> {
+        Submitter::new(Arc::clone(&self.shared))
+    }
+
     /// Does all that can be done now. `cx`'s waker is woken when there is more to do. A tokio
     /// runtime with I/O and time must be entered. What the host has to hear is appended to
     /// `out`.

@@ -37,7 +37,7 @@ type Notify = Box<dyn Fn() + Send + Sync>;
 pub struct HostDriver<T> {
     // Fields are dropped in this order: the engine's sockets before their runtime.
     engine: Engine<T>,
-    _wake_fd: AsyncFd<Arc<OwnedFd>>,
+    wake_fd: AsyncFd<Arc<OwnedFd>>,
     timer: AsyncFd<OwnedFd>,
     runtime: Option<Runtime>,
     waker: Arc<QuietWaker<Notify>>,
@@ -52,17 +52,14 @@ impl<T: Send + 'static> HostDriver<T> {
     /// # Errors
     /// No file descriptors are left, or `/proc` is not there; use a [`Reactor`](super::Reactor)
     /// then. The engine is given back.
-    pub fn new(engine: Engine<T>) -> Result<HostDriver<T>, (io::Error, Engine<T>)> {
+    pub fn new(engine: Engine<T>) -> Result<HostDriver<T>, Box<Engine<T>>> {
         match Parts::new() {
             Ok(Parts { runtime, wake_fd, timer, poll_fd }) => {
                 let notified = Arc::clone(wake_fd.get_ref());
-                let notify: Notify = Box::new(move || {
-                    // It fails only when the counter is full, and then it is readable already.
-                    let _ = rustix::io::write(&*notified, &1u64.to_ne_bytes());
-                });
+                let notify: Notify = Box::new(move || signal(&notified));
                 Ok(HostDriver {
                     engine,
-                    _wake_fd: wake_fd,
+                    wake_fd,
                     timer,
                     runtime: Some(runtime),
                     waker: QuietWaker::new(notify),
@@ -71,7 +68,7 @@ impl<T: Send + 'static> HostDriver<T> {
                     finished: false,
                 })
             }
-            Err(error) => Err((error, engine)),
+            Err(_) => Err(Box::new(engine)),
         }
     }
 
@@ -81,11 +78,17 @@ impl<T: Send + 'static> HostDriver<T> {
         self.poll_fd
     }
 
+    /// Makes the descriptor readable until the next [`turn`](Self::turn).
+    pub fn rearm(&self) {
+        signal(self.wake_fd.get_ref());
+    }
+
     /// Takes in what the system has for the engine, then does everything that can be done.
     /// Never blocks. What the host has to hear is appended to `out`. Returns whether the
     /// connector has ended.
     pub fn turn(&mut self, out: &mut Vec<Delivery<T>>) -> bool {
-        if let (Some(runtime), false) = (&self.runtime, self.finished) {
+        // Also after the end: news that nobody takes would keep the descriptor readable.
+        if let Some(runtime) = &self.runtime {
             // A future that wakes itself makes tokio look at its sockets and timers once,
             // without waiting, and leaves no wake-up behind.
             let mut looked = false;
@@ -165,6 +168,12 @@ impl Parts {
         let poll_fd = epoll_that_watches(wake_fd.get_ref().as_raw_fd())?;
         Ok(Parts { runtime, wake_fd, timer, poll_fd })
     }
+}
+
+/// Makes an eventfd readable.
+fn signal(wake_fd: &OwnedFd) {
+    // It fails only when the counter is full, and then it is readable already.
+    let _ = rustix::io::write(wake_fd, &1u64.to_ne_bytes());
 }
 
 /// Has the runtime watch a descriptor. The successor of this call is unsafe because it trusts

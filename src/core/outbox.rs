@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{unbounded, Receiver};
@@ -10,16 +11,23 @@ use crossbeam_channel::{unbounded, Receiver};
 use super::engine::Engine;
 use super::reactor::Reactor;
 use super::request::Delivery;
+use super::submission::{Submitter, Wake};
 
 /// What the reactor has delivered and nobody has taken yet.
 pub struct Outbox<T> {
     receiver: Receiver<Vec<Delivery<T>>>,
+    submitter: Submitter<T>,
+    /// Callbacks have submitted what the engine was not woken for.
+    unsent: AtomicBool,
+    /// How many lists were handed out to their ends.
+    finished: Arc<AtomicUsize>,
     /// The rest of the list that is being handed out.
     current: Mutex<Current<T>>,
 }
 
 struct Current<T> {
     deliveries: VecDeque<Delivery<T>>,
+    received: usize,
     ended: bool,
 }
 
@@ -30,12 +38,31 @@ impl<T: Send + 'static> Outbox<T> {
     /// The system gives no thread or no file descriptors.
     pub fn start(engine: Engine<T>) -> io::Result<(Arc<Outbox<T>>, Reactor)> {
         let (sender, receiver) = unbounded();
-        let reactor = Reactor::start(engine, move |out| {
+        let submitter = engine.submitter();
+        let sent = Arc::new(AtomicUsize::new(0));
+        let finished = Arc::new(AtomicUsize::new(0));
+        let is_busy = {
+            let (sent, finished) = (Arc::clone(&sent), Arc::clone(&finished));
+            move || sent.load(Ordering::Relaxed) != finished.load(Ordering::Relaxed)
+        };
+        let deliver = move |out: &mut Vec<Delivery<T>>| {
+            sent.fetch_add(1, Ordering::Relaxed);
             // Nobody receives only when the host is gone; then nothing is to be told.
             let _ = sender.send(std::mem::take(out));
-        })?;
-        let current = Mutex::new(Current { deliveries: VecDeque::new(), ended: false });
-        Ok((Arc::new(Outbox { receiver, current }), reactor))
+        };
+        let reactor = Reactor::start_watching(engine, deliver, is_busy)?;
+        let current = Mutex::new(Current { deliveries: VecDeque::new(), received: 0, ended: false });
+        let unsent = AtomicBool::new(false);
+        Ok((Arc::new(Outbox { receiver, submitter, unsent, finished, current }), reactor))
+    }
+
+    /// To be called by a callback that has submitted quietly: the engine is woken once, after
+    /// the callbacks that are due. Should they take long, it looks for itself meanwhile.
+    pub fn submitted_quietly(&self, wake: Wake) {
+        // Whoever is told `Pending` comes after somebody who either woke the engine or did this.
+        if wake == Wake::Needed {
+            self.unsent.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Waits for the next delivery; `None` once [`Delivery::Closed`] was given out. A callback
@@ -51,10 +78,19 @@ impl<T: Send + 'static> Outbox<T> {
                 current.ended = matches!(delivery, Delivery::Closed);
                 return Some(delivery);
             }
+            self.finished.store(current.received, Ordering::Relaxed);
             drop(current);
-            match self.receiver.recv() {
-                Ok(list) => self.current().deliveries = list.into(),
-                Err(_) => self.current().ended = true,
+            if self.unsent.swap(false, Ordering::Relaxed) {
+                self.submitter.wake();
+            }
+            let list = self.receiver.recv();
+            let mut current = self.current();
+            match list {
+                Ok(list) => {
+                    current.deliveries = list.into();
+                    current.received += 1;
+                }
+                Err(_) => current.ended = true,
             }
         }
     }

@@ -39,7 +39,7 @@ impl<T: Send + 'static> Pollable<T> {
         let engine = if engine.may_be_host_driven() {
             match HostDriver::new(engine) {
                 Ok(driver) => return Ok(Pollable { source: Source::Host(Box::new(driver)) }),
-                Err((_, engine)) => engine,
+                Err(engine) => *engine,
             }
         } else {
             engine
@@ -60,6 +60,16 @@ impl<T: Send + 'static> Pollable<T> {
         match &self.source {
             Source::Host(driver) => driver.poll_fd(),
             Source::Thread { signal, .. } => signal.as_raw_fd(),
+        }
+    }
+
+    /// Makes the descriptor readable until the next [`turn`](Self::turn), for a host that could
+    /// not hand out everything at once.
+    pub fn rearm(&self) {
+        match &self.source {
+            Source::Host(driver) => driver.rearm(),
+            // It fails only when the counter is full, and then it is readable already.
+            Source::Thread { signal, .. } => drop(rustix::io::write(&**signal, &1u64.to_ne_bytes())),
         }
     }
 

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 use tokio::time::{sleep_until, Instant, Sleep};
@@ -13,6 +14,9 @@ use tokio::time::{sleep_until, Instant, Sleep};
 use super::engine::Engine;
 use super::quiet_waker::QuietWaker;
 use super::request::Delivery;
+
+/// How long requests that came quietly, from a callback that goes on and on, may wait.
+const GLANCE: Duration = Duration::from_millis(1);
 
 /// A running reactor thread. It ends after it has delivered [`Delivery::Closed`].
 pub struct Reactor {
@@ -29,9 +33,23 @@ impl Reactor {
         engine: Engine<T>,
         deliver: impl FnMut(&mut Vec<Delivery<T>>) + Send + 'static,
     ) -> io::Result<Reactor> {
+        Reactor::start_watching(engine, deliver, || false)
+    }
+
+    /// Like [`start`](Self::start), for a host that submits quietly from its callbacks and wakes
+    /// the engine when it has run them all. While `is_busy` it may not have done that yet, so
+    /// the engine looks for requests every millisecond.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub fn start_watching<T: Send + 'static>(
+        engine: Engine<T>,
+        deliver: impl FnMut(&mut Vec<Delivery<T>>) + Send + 'static,
+        is_busy: impl Fn() -> bool + Send + 'static,
+    ) -> io::Result<Reactor> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::Builder::new().name("ds-reactor".into()).spawn(move || {
-            runtime.block_on(run(engine, deliver));
+            runtime.block_on(run(engine, deliver, is_busy));
             // Blocking work that hangs, a name look-up say, must not hold the end up.
             runtime.shutdown_background();
         })?;
@@ -45,7 +63,11 @@ impl Reactor {
     }
 }
 
-async fn run<T: Send + 'static>(mut engine: Engine<T>, mut deliver: impl FnMut(&mut Vec<Delivery<T>>)) {
+async fn run<T: Send + 'static>(
+    mut engine: Engine<T>,
+    mut deliver: impl FnMut(&mut Vec<Delivery<T>>),
+    is_busy: impl Fn() -> bool,
+) {
     let outer = Arc::new(AtomicWaker::new());
     let notified = Arc::clone(&outer);
     let waker = QuietWaker::new(move || notified.wake());
@@ -61,7 +83,9 @@ async fn run<T: Send + 'static>(mut engine: Engine<T>, mut deliver: impl FnMut(&
             if progress.finished {
                 return Poll::Ready(());
             }
-            let Some(at) = progress.wake_at.map(Instant::from_std) else { return Poll::Pending };
+            let glance = is_busy().then(|| Instant::now() + GLANCE);
+            let at = progress.wake_at.map(Instant::from_std).into_iter().chain(glance).min();
+            let Some(at) = at else { return Poll::Pending };
             if alarm.deadline() != at {
                 alarm.as_mut().reset(at);
             }

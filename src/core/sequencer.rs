@@ -341,3 +341,251 @@ impl<A> Lane<A> {
         Placed::Alone
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::time::Duration;
+
+    use super::super::error::ErrorCode;
+
+    /// A sequencer whose waiters are numbers, with one clock.
+    struct Bench {
+        sequencer: Sequencer<u32>,
+        start: Instant,
+    }
+
+    impl Bench {
+        fn new() -> Bench {
+            Bench { sequencer: Sequencer::new(), start: Instant::now() }
+        }
+
+        fn at(&self, milliseconds: u64) -> Instant {
+            self.start + Duration::from_millis(milliseconds)
+        }
+
+        fn push(&mut self, key: &str, operation: Operation, address: u32, deadline: u64) -> Placed {
+            let waiter = Waiter { address, submitted: self.start, deadline: self.at(deadline) };
+            self.sequencer.push(key.into(), operation, waiter)
+        }
+
+        fn set(&mut self, key: &str, address: u32) -> Placed {
+            self.push(key, set(address), address, 1000)
+        }
+
+        fn get(&mut self, key: &str, address: u32) -> Placed {
+            self.push(key, Operation::Get, address, 1000)
+        }
+
+        fn take(&mut self, kind: Kind) -> Batch {
+            self.sequencer.take_batch(kind, 100, usize::MAX)
+        }
+
+        /// Ends the turns of a batch; who waited for them.
+        fn finish(&mut self, batch: Batch) -> Vec<u32> {
+            let ids = batch.lanes.into_iter();
+            ids.flat_map(|id| self.sequencer.finish(id).waiters).map(|waiter| waiter.address).collect()
+        }
+
+        /// Who is expired at this time, and whether their turn was sent.
+        fn expire(&mut self, milliseconds: u64) -> Vec<(u32, bool)> {
+            let mut expired = Vec::new();
+            let now = self.at(milliseconds);
+            self.sequencer.expire(now, |waiter, turn| expired.push((waiter.address, turn.sent)));
+            expired.sort_unstable();
+            expired
+        }
+    }
+
+    fn set(version: u32) -> Operation {
+        Operation::Set(Record { version: version.into(), data: "{}".into() })
+    }
+
+    fn versions(batch: &Batch) -> Vec<(&str, i64)> {
+        batch.entries.iter().map(|(key, record)| (&**key, record.version)).collect()
+    }
+
+    fn loss() -> Error {
+        Error::connection("lost")
+    }
+
+    #[test]
+    fn a_lane_is_in_one_batch_at_a_time() {
+        let mut bench = Bench::new();
+        bench.set("a", 1);
+        bench.get("a", 2);
+        bench.set("a", 3);
+        bench.set("b", 4);
+        assert!(!bench.sequencer.has_queued(Kind::Get));
+        let sets = bench.take(Kind::Set);
+        assert_eq!(versions(&sets), [("a", 1), ("b", 4)]);
+        assert!(!bench.sequencer.has_queued(Kind::Get) && !bench.sequencer.has_queued(Kind::Set));
+        assert_eq!(bench.finish(sets), [1, 4]);
+        let gets = bench.take(Kind::Get);
+        assert_eq!(gets.keys, [Key::from("a")]);
+        assert_eq!(bench.finish(gets), [2]);
+        let sets = bench.take(Kind::Set);
+        assert_eq!(versions(&sets), [("a", 3)]);
+        assert_eq!(bench.finish(sets), [3]);
+        assert!(bench.sequencer.is_empty());
+    }
+
+    #[test]
+    fn neighbours_of_a_kind_share_a_turn_unless_it_is_under_way() {
+        let mut bench = Bench::new();
+        assert_eq!(bench.set("a", 1), Placed::Alone);
+        assert_eq!(bench.set("a", 2), Placed::Coalesced);
+        let sets = bench.take(Kind::Set);
+        assert_eq!(versions(&sets), [("a", 2)]);
+        assert_eq!(bench.set("a", 3), Placed::Alone);
+        assert_eq!(bench.set("a", 4), Placed::Coalesced);
+        assert_eq!(bench.get("a", 5), Placed::Alone);
+        assert_eq!(bench.get("a", 6), Placed::Coalesced);
+        assert_eq!(bench.set("a", 7), Placed::Alone);
+        assert_eq!(bench.finish(sets), [1, 2]);
+        let sets = bench.take(Kind::Set);
+        assert_eq!(versions(&sets), [("a", 4)]);
+        assert_eq!(bench.finish(sets), [3, 4]);
+        let gets = bench.take(Kind::Get);
+        assert_eq!(bench.finish(gets), [5, 6]);
+    }
+
+    #[test]
+    fn a_write_does_not_replace_one_that_waits_longer() {
+        let mut bench = Bench::new();
+        bench.push("a", set(1), 1, 500);
+        assert_eq!(bench.push("a", set(2), 2, 600), Placed::Coalesced);
+        assert_eq!(bench.push("a", set(3), 3, 100), Placed::Alone);
+        assert_eq!(bench.push("b", Operation::Get, 4, 500), Placed::Alone);
+        assert_eq!(bench.push("b", Operation::Get, 5, 100), Placed::Coalesced);
+        assert_eq!(bench.expire(200), [(3, false), (5, false)]);
+        assert_eq!(versions(&bench.take(Kind::Set)), [("a", 2)]);
+        assert!(bench.take(Kind::Set).lanes.is_empty());
+    }
+
+    #[test]
+    fn batches_are_bounded_and_a_large_record_goes_alone() {
+        let mut bench = Bench::new();
+        for (address, key) in (1..).zip(["a", "b", "c", "d"]) {
+            bench.set(key, address);
+        }
+        // Three bytes each, with the key.
+        assert_eq!(bench.sequencer.take_batch(Kind::Set, 100, 6).lanes.len(), 2);
+        assert_eq!(bench.sequencer.take_batch(Kind::Set, 100, 1).lanes.len(), 1);
+        assert_eq!(bench.sequencer.take_batch(Kind::Set, 100, 1).lanes.len(), 1);
+        for (address, key) in (1..).zip(["e", "f", "g"]) {
+            bench.get(key, address);
+        }
+        assert_eq!(bench.sequencer.take_batch(Kind::Get, 2, usize::MAX).lanes.len(), 2);
+        assert_eq!(bench.sequencer.take_batch(Kind::Get, 2, usize::MAX).lanes.len(), 1);
+    }
+
+    #[test]
+    fn what_was_under_way_goes_first_again() {
+        let mut bench = Bench::new();
+        bench.set("a", 1);
+        let lost = bench.take(Kind::Set);
+        bench.set("a", 2);
+        bench.get("a", 3);
+        drop(lost);
+        assert_eq!(bench.sequencer.requeue_in_flight(&loss()), 1);
+        assert_eq!(bench.set("b", 4), Placed::Alone);
+        let sets = bench.take(Kind::Set);
+        assert_eq!(versions(&sets), [("a", 1), ("b", 4)]);
+        assert_eq!(bench.finish(sets), [1, 4]);
+        assert_eq!(versions(&bench.take(Kind::Set)), [("a", 2)]);
+    }
+
+    #[test]
+    fn what_is_to_be_sent_again_keeps_its_value() {
+        let mut bench = Bench::new();
+        bench.set("a", 1);
+        bench.take(Kind::Set);
+        bench.sequencer.requeue_in_flight(&loss());
+        assert_eq!(bench.set("a", 2), Placed::Alone);
+        assert_eq!(bench.expire(2000), [(1, true), (2, false)]);
+        assert!(bench.sequencer.is_empty());
+        assert!(!bench.sequencer.has_queued(Kind::Set));
+    }
+
+    #[test]
+    fn what_nobody_waits_for_stays_under_way_and_is_not_repeated() {
+        let mut bench = Bench::new();
+        bench.push("a", set(1), 1, 100);
+        bench.push("a", Operation::Get, 2, 1000);
+        bench.push("b", set(3), 3, 100);
+        let sets = bench.take(Kind::Set);
+        assert_eq!(bench.expire(200), [(1, true), (3, true)]);
+        // The order holds as long as it may still be carried out.
+        assert!(!bench.sequencer.has_queued(Kind::Get));
+        let until = bench.at(300);
+        let passing = Error::transient(ErrorCode::Backend, "loading");
+        assert!(!bench.sequencer.pause(sets.lanes[1], until, passing));
+        assert_eq!(bench.sequencer.requeue_in_flight(&loss()), 0);
+        assert!(!bench.sequencer.has_queued(Kind::Set));
+        let gets = bench.take(Kind::Get);
+        assert_eq!(bench.finish(gets), [2]);
+        assert!(bench.sequencer.is_empty());
+    }
+
+    #[test]
+    fn a_paused_turn_keeps_its_place() {
+        let mut bench = Bench::new();
+        bench.set("a", 1);
+        bench.get("a", 2);
+        let sets = bench.take(Kind::Set);
+        let until = bench.at(20);
+        let passing = Error::transient(ErrorCode::Backend, "loading");
+        assert!(bench.sequencer.pause(sets.lanes[0], until, passing));
+        assert!(!bench.sequencer.has_queued(Kind::Get));
+        let early = bench.at(10);
+        assert_eq!(bench.sequencer.resume_paused(early), Some(until));
+        assert!(!bench.sequencer.has_queued(Kind::Set));
+        assert_eq!(bench.sequencer.resume_paused(until), None);
+        let sets = bench.take(Kind::Set);
+        assert_eq!(bench.finish(sets), [1]);
+        assert!(bench.sequencer.has_queued(Kind::Get));
+    }
+
+    #[test]
+    fn turns_expire_from_the_middle_and_from_a_pause() {
+        let mut bench = Bench::new();
+        bench.push("a", set(1), 1, 1000);
+        bench.push("a", Operation::Delete, 2, 100);
+        bench.push("a", Operation::Get, 3, 1000);
+        bench.push("b", set(4), 4, 100);
+        bench.push("b", Operation::Get, 5, 1000);
+        let sets = bench.take(Kind::Set);
+        let until = bench.at(500);
+        let passing = Error::transient(ErrorCode::Backend, "loading");
+        bench.sequencer.pause(sets.lanes[1], until, passing);
+        assert_eq!(bench.expire(200), [(2, false), (4, true)]);
+        // What was behind the paused one goes at once.
+        assert_eq!(bench.take(Kind::Get).keys, [Key::from("b")]);
+        assert_eq!(bench.sequencer.resume_paused(until), None);
+        bench.sequencer.finish(sets.lanes[0]);
+        assert!(!bench.sequencer.has_queued(Kind::Delete));
+        assert_eq!(bench.take(Kind::Get).keys, [Key::from("a")]);
+    }
+
+    #[test]
+    fn refusing_what_is_queued_leaves_what_is_under_way() {
+        let mut bench = Bench::new();
+        bench.set("a", 1);
+        let sets = bench.take(Kind::Set);
+        bench.get("a", 2);
+        bench.set("b", 3);
+        bench.get("b", 4);
+        bench.set("b", 5);
+        let mut refused = Vec::new();
+        let note = |turn: Turn<u32>| refused.extend(turn.waiters.iter().map(|waiter| waiter.address));
+        bench.sequencer.drain_queued(note);
+        assert_eq!(refused, [3, 4, 5]);
+        assert_eq!(bench.finish(sets), [1]);
+        let mut rest = Vec::new();
+        bench.sequencer.drain(|turn| rest.extend(turn.waiters.iter().map(|waiter| waiter.address)));
+        assert_eq!(rest, [2]);
+        assert!(bench.sequencer.is_empty());
+    }
+}

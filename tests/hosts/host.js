@@ -69,7 +69,7 @@ function create (c, mode, text) {
   let connector
   try {
     let options = JSON.parse(text)
-    if (mode === 'thread' && options instanceof Object) options = { ...options, reactorThread: true }
+    if (mode === 'thread' && options instanceof Object) options = { reactorThread: true, ...options }
     connector = mode === 'classic' ? new Connector(options) : new Connector(options, {})
   } catch (error) {
     return say(['created', c, codeOf(error) || CODES.indexOf('CONFIGURATION') + 1], error.message)

@@ -1,0 +1,611 @@
+/*
+ * deepstream-connector: connects any host to any cache or database.
+ *
+ * Generated from src/capi by `UPDATE_HEADER=1 cargo test --test header`; do not edit.
+ *
+ * Link with -ldeepstream_connector. A program that links the static library and may itself be
+ * unloaded by dlclose has to be linked with -Wl,-z,nodelete; the shared library is.
+ *
+ *     connector_t *cache;
+ *     const char *config = "{\"type\": \"memory\"}";
+ *     if (connector_create(config, strlen(config), NULL, &cache) != CONNECTOR_OK) {
+ *         puts(connector_last_error_message(NULL));
+ *     }
+ *     connector_set(cache, "user/1", 6, 1, "{\"name\":\"Ada\"}", 14, 0, on_set, NULL);
+ *     connector_free(cache);
+ *
+ * Requests. A function that returns CONNECTOR_OK has accepted the request and copied all that it
+ * was given; its callback then runs exactly once, and never from inside of the submitting call. A
+ * function that returns another number has not accepted it, and the callback will not run;
+ * connector_last_error_message tells why. A callback may be NULL where nobody wants the answer.
+ *
+ * Order. Operations on one key are carried out in the order in which they were submitted: a
+ * connector_get sees every earlier connector_set and connector_delete. Operations on different
+ * keys may overtake each other.
+ *
+ * Threads. Any thread may call any function at any time while the connector lives, also from
+ * inside a callback; connector_free demands a little more, see there. Callbacks of one connector
+ * run one at a time, in the order in which the operations were finished: on a dispatch thread of
+ * the connector (connector_create), where a slow one delays other callbacks but no I/O, or on the
+ * thread that calls connector_dispatch (connector_create_polled).
+ *
+ * Memory. What a function is given it has copied when it returns. What a callback is given is
+ * borrowed: it is valid until the callback returns. `userdata` is handed through; what it points
+ * to must bear being used on the thread that runs the callbacks. A callback must not throw a C++
+ * exception, nor leave by longjmp.
+ *
+ * Text. Keys, documents, configurations and messages are UTF-8, given as a pointer and a length
+ * in bytes; a NUL at the end is neither needed nor counted.
+ *
+ * Structs start with their size, so that later versions can add fields. Set it in those that you
+ * fill in, and clear the rest.
+ *
+ * Outages. The connection is made, and made again after an outage, in the background. Requests
+ * wait for that up to their deadline and then fail with CONNECTOR_ERR_TIMEOUT.
+ *
+ * Processes. In a child of fork() the parent's connectors are of no use: each function returns
+ * CONNECTOR_ERR_FORKED, connector_free does nothing, and no callback runs; a connector of its own
+ * works. A process may exit at any moment. From then on no callback starts, so that none finds
+ * objects that are destroyed already, unless an exit handler calls a function of that connector.
+ */
+
+
+#ifndef DEEPSTREAM_CONNECTOR_H
+#define DEEPSTREAM_CONNECTOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * The version of the library that this header came with.
+ */
+#define CONNECTOR_VERSION "0.1.0"
+
+/**
+ * It went well, or: the request was accepted.
+ */
+#define CONNECTOR_OK 0
+
+/**
+ * An argument is unusable: a NULL pointer, an empty or overlong key, bytes that are not UTF-8,
+ * data that is not JSON.
+ */
+#define CONNECTOR_ERR_INVALID_ARGUMENT 1
+
+/**
+ * The configuration is wrong; the message names the option and the remedy.
+ */
+#define CONNECTOR_ERR_CONFIGURATION 2
+
+/**
+ * `maxInFlight` operations are waiting already.
+ */
+#define CONNECTOR_ERR_BUSY 3
+
+/**
+ * The connector was closed or freed before the operation finished.
+ */
+#define CONNECTOR_ERR_CLOSED 4
+
+/**
+ * The operation's deadline passed; the message says whether it may have been applied.
+ */
+#define CONNECTOR_ERR_TIMEOUT 5
+
+/**
+ * The server cannot be reached, or answered what it must not; or the system gives no thread or
+ * file descriptor.
+ */
+#define CONNECTOR_ERR_UNAVAILABLE 6
+
+/**
+ * The server refused the credentials.
+ */
+#define CONNECTOR_ERR_AUTHENTICATION 7
+
+/**
+ * The server, or the storage below it, refused the operation.
+ */
+#define CONNECTOR_ERR_BACKEND 8
+
+/**
+ * The record or key is larger than the backend can hold.
+ */
+#define CONNECTOR_ERR_TOO_LARGE 9
+
+/**
+ * What is stored under the key is not a record.
+ */
+#define CONNECTOR_ERR_CORRUPT 10
+
+/**
+ * A bug in this library: a panic was caught.
+ */
+#define CONNECTOR_ERR_PANIC 11
+
+/**
+ * The calling process is a fork of the one that made the connector.
+ */
+#define CONNECTOR_ERR_FORKED 12
+
+/**
+ * The backend, this system, or a connector of this mode cannot do what was asked.
+ */
+#define CONNECTOR_ERR_UNSUPPORTED 13
+
+/**
+ * A log line for whoever hunts a fault.
+ */
+#define CONNECTOR_LOG_DEBUG 0
+
+/**
+ * A log line about the normal course of things.
+ */
+#define CONNECTOR_LOG_INFO 1
+
+/**
+ * A log line worth a look.
+ */
+#define CONNECTOR_LOG_WARN 2
+
+/**
+ * A log line about a failure.
+ */
+#define CONNECTOR_LOG_ERROR 3
+
+/**
+ * The version of the binary interface that this header describes, which is also the number in
+ * the shared library's name. `connector_abi_version` tells that of the library at hand: with
+ * the same number, every program that was built against an older header still runs.
+ */
+#define CONNECTOR_ABI_VERSION 0
+
+/**
+ * A connector: one connection to a cache or database. Made by `connector_create` or
+ * `connector_create_polled`, released by `connector_free`. Any thread may use it at any time
+ * between the two.
+ */
+typedef struct connector_t connector_t;
+
+/**
+ * The connection stands: for the first time, or again after an outage.
+ */
+typedef void (*connector_ready_callback_t)(void *userdata);
+
+/**
+ * What went wrong. Borrowed: it is valid until the callback that got it returns.
+ */
+typedef struct connector_error_t {
+    /**
+     * The size of this struct in the library, in bytes.
+     */
+    size_t size;
+    /**
+     * A `CONNECTOR_ERR_*` number. Later versions may have numbers that you do not know: treat
+     * them as a failure and show the message.
+     */
+    int32_t code;
+    /**
+     * Whether the same call may succeed later without a change by the caller.
+     */
+    bool retryable;
+    /**
+     * One sentence for a person, in UTF-8, without a NUL at its end. It never holds a
+     * password, a token or a record's data.
+     */
+    const char *message;
+    /**
+     * The message's length in bytes.
+     */
+    size_t message_length;
+} connector_error_t;
+
+/**
+ * Something went wrong that belongs to no operation, such as a lost connection; once for each
+ * outage. `fatal` means that waiting will not help.
+ */
+typedef void (*connector_error_callback_t)(void *userdata,
+                                           const struct connector_error_t *error,
+                                           bool fatal);
+
+/**
+ * A line for the log: `level` is a `CONNECTOR_LOG_*` number, `text` has `length` bytes of UTF-8
+ * and no NUL at its end; it is valid until the callback returns.
+ */
+typedef void (*connector_log_callback_t)(void *userdata,
+                                         int32_t level,
+                                         const char *text,
+                                         size_t length);
+
+/**
+ * What a host wants to hear besides the answers to its requests. It is read during
+ * `connector_create` alone. Clear it (`= {0}`) before filling it in.
+ */
+typedef struct connector_events_t {
+    /**
+     * `sizeof(connector_events_t)`.
+     */
+    size_t size;
+    /**
+     * Handed to each of the callbacks below.
+     */
+    void *userdata;
+    /**
+     * May be NULL.
+     */
+    connector_ready_callback_t ready;
+    /**
+     * May be NULL.
+     */
+    connector_error_callback_t error;
+    /**
+     * May be NULL.
+     */
+    connector_log_callback_t log;
+} connector_events_t;
+
+/**
+ * A record that was read. Borrowed: it is valid until the callback that got it returns.
+ */
+typedef struct connector_record_t {
+    /**
+     * The size of this struct in the library, in bytes.
+     */
+    size_t size;
+    /**
+     * The version that it was stored with.
+     */
+    int64_t version;
+    /**
+     * One JSON document in UTF-8, without a NUL at its end; NULL for `connector_head`.
+     */
+    const char *data;
+    /**
+     * The document's length in bytes.
+     */
+    size_t data_length;
+} connector_record_t;
+
+/**
+ * The callback of `connector_get` and `connector_head`. `error` is NULL on success; then
+ * `record` is NULL for a miss, which is no error.
+ */
+typedef void (*connector_record_callback_t)(void *userdata,
+                                            const struct connector_error_t *error,
+                                            const struct connector_record_t *record);
+
+/**
+ * The callback of `connector_set`, `connector_delete` and `connector_close`. `error` is NULL on
+ * success.
+ */
+typedef void (*connector_done_callback_t)(void *userdata, const struct connector_error_t *error);
+
+/**
+ * One key of many. It is read during the call alone.
+ */
+typedef struct connector_key_t {
+    /**
+     * `sizeof(connector_key_t)`; the same in all elements of an array.
+     */
+    size_t size;
+    /**
+     * 1 to 65536 bytes of UTF-8; no NUL is needed at its end.
+     */
+    const char *key;
+    /**
+     * The key's length in bytes.
+     */
+    size_t key_length;
+} connector_key_t;
+
+/**
+ * The answer for one key of many. Borrowed: it is valid until the callback that got it returns.
+ */
+typedef struct connector_result_t {
+    /**
+     * The size of this struct in the library, in bytes.
+     */
+    size_t size;
+    /**
+     * What went wrong with this key; NULL if nothing did.
+     */
+    const struct connector_error_t *error;
+    /**
+     * The record of `connector_get_many`, or its version alone for `connector_head_many`; NULL
+     * for a miss, and for `connector_set_many` and `connector_delete_many`.
+     */
+    const struct connector_record_t *record;
+} connector_result_t;
+
+/**
+ * The callback of the functions for many keys. `results` has `count` pointers, one for each key
+ * in the order in which they were given. `error` is NULL if every key succeeded; otherwise it is
+ * the error of the first key that did not, and `results` tell which did.
+ */
+typedef void (*connector_many_callback_t)(void *userdata,
+                                          const struct connector_error_t *error,
+                                          const struct connector_result_t *const *results,
+                                          size_t count);
+
+/**
+ * One record of many. It is read during the call alone.
+ */
+typedef struct connector_entry_t {
+    /**
+     * `sizeof(connector_entry_t)`; the same in all elements of an array.
+     */
+    size_t size;
+    /**
+     * 1 to 65536 bytes of UTF-8; no NUL is needed at its end.
+     */
+    const char *key;
+    /**
+     * The key's length in bytes.
+     */
+    size_t key_length;
+    /**
+     * Any number; it is stored as it is.
+     */
+    int64_t version;
+    /**
+     * One JSON document in UTF-8; no NUL is needed at its end.
+     */
+    const char *data;
+    /**
+     * The document's length in bytes.
+     */
+    size_t data_length;
+} connector_entry_t;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * Makes a connector whose callbacks run on a dispatch thread of its own.
+ *
+ * It returns at once; the connection is made in the background, and requests are accepted
+ * already. `config` is one JSON object in UTF-8 of `config_length` bytes, with the option
+ * `type` and those of that type; see the README. `events` may be NULL. `*out` is set before the
+ * first callback starts, and to NULL on failure.
+ *
+ * Errors: `CONNECTOR_ERR_CONFIGURATION` for everything that can be known to be wrong without a
+ * server (`connector_last_error_message` names the option and the remedy),
+ * `CONNECTOR_ERR_INVALID_ARGUMENT`, `CONNECTOR_ERR_UNSUPPORTED` for events that this version
+ * does not have, `CONNECTOR_ERR_UNAVAILABLE` if the system gives no thread.
+ *
+ * The caller owns the connector and has to release it with `connector_free`.
+ */
+int32_t connector_create(const char *config,
+                         size_t config_length,
+                         const struct connector_events_t *events,
+                         struct connector_t **out);
+
+/**
+ * Makes a connector whose callbacks run on the host's own thread, inside `connector_dispatch`.
+ *
+ * This is for hosts with an event loop (epoll, libuv, GLib, asyncio): watch `connector_fd`, and
+ * call `connector_dispatch` when it is readable. Nothing else is needed. Where the backend
+ * allows it there is no thread at all, and the host's thread does the I/O.
+ *
+ * Otherwise it is like `connector_create`. Errors besides its: `CONNECTOR_ERR_UNSUPPORTED` on
+ * systems other than Linux.
+ */
+int32_t connector_create_polled(const char *config,
+                                size_t config_length,
+                                const struct connector_events_t *events,
+                                struct connector_t **out);
+
+/**
+ * Tells whether the connection stands at this moment: `*ready` is set to that. Requests may be
+ * submitted in either case; while there is no connection they wait for it, up to their
+ * deadline.
+ *
+ * Any thread may call it. Errors: `CONNECTOR_ERR_INVALID_ARGUMENT`, `CONNECTOR_ERR_FORKED`.
+ */
+int32_t connector_is_ready(struct connector_t *connector, bool *ready);
+
+/**
+ * Reads a record. It sees every earlier `connector_set` and `connector_delete` of this
+ * connector, answered or not.
+ *
+ * `timeout_ms` is the deadline from now in milliseconds, time in the queue included; 0 means the
+ * connector's option `timeout`. The key is copied. Any thread may call it.
+ *
+ * Errors: `CONNECTOR_ERR_INVALID_ARGUMENT`, `CONNECTOR_ERR_BUSY`, `CONNECTOR_ERR_CLOSED`,
+ * `CONNECTOR_ERR_FORKED`; then the callback will not be called.
+ */
+int32_t connector_get(struct connector_t *connector,
+                      const char *key,
+                      size_t key_length,
+                      uint32_t timeout_ms,
+                      connector_record_callback_t callback,
+                      void *userdata);
+
+/**
+ * Reads a version without the data: the record in the callback has a `data` of NULL. Otherwise
+ * like `connector_get`.
+ */
+int32_t connector_head(struct connector_t *connector,
+                       const char *key,
+                       size_t key_length,
+                       uint32_t timeout_ms,
+                       connector_record_callback_t callback,
+                       void *userdata);
+
+/**
+ * Stores a record, replacing what was there, whatever its version. `data` is one JSON document
+ * in UTF-8; it and the key are copied. Success means that the database has acknowledged it.
+ * `timeout_ms` is as for `connector_get`. Any thread may call it.
+ *
+ * Sets of one key that wait together become one, the last; each callback runs when that is
+ * stored.
+ *
+ * Errors: as for `connector_get`; `CONNECTOR_ERR_INVALID_ARGUMENT` also for data that is not
+ * JSON.
+ */
+int32_t connector_set(struct connector_t *connector,
+                      const char *key,
+                      size_t key_length,
+                      int64_t version,
+                      const char *data,
+                      size_t data_length,
+                      uint32_t timeout_ms,
+                      connector_done_callback_t callback,
+                      void *userdata);
+
+/**
+ * Removes a record; one that is not there is no error. Otherwise like `connector_set`.
+ */
+int32_t connector_delete(struct connector_t *connector,
+                         const char *key,
+                         size_t key_length,
+                         uint32_t timeout_ms,
+                         connector_done_callback_t callback,
+                         void *userdata);
+
+/**
+ * Reads many records: one callback with a result for each key, when all are there. A key may be
+ * given more than once. A `count` of 0 is answered with no results. Otherwise like
+ * `connector_get`; if the call fails, nothing of it is carried out.
+ */
+int32_t connector_get_many(struct connector_t *connector,
+                           const struct connector_key_t *keys,
+                           size_t count,
+                           uint32_t timeout_ms,
+                           connector_many_callback_t callback,
+                           void *userdata);
+
+/**
+ * Reads many versions without the data. Otherwise like `connector_get_many`.
+ */
+int32_t connector_head_many(struct connector_t *connector,
+                            const struct connector_key_t *keys,
+                            size_t count,
+                            uint32_t timeout_ms,
+                            connector_many_callback_t callback,
+                            void *userdata);
+
+/**
+ * Stores many records, in their order where a key is given more than once. It is not a
+ * transaction: some may fail. Otherwise like `connector_get_many` and `connector_set`.
+ */
+int32_t connector_set_many(struct connector_t *connector,
+                           const struct connector_entry_t *entries,
+                           size_t count,
+                           uint32_t timeout_ms,
+                           connector_many_callback_t callback,
+                           void *userdata);
+
+/**
+ * Removes many records. It is not a transaction: some may fail. Otherwise like
+ * `connector_get_many`.
+ */
+int32_t connector_delete_many(struct connector_t *connector,
+                              const struct connector_key_t *keys,
+                              size_t count,
+                              uint32_t timeout_ms,
+                              connector_many_callback_t callback,
+                              void *userdata);
+
+/**
+ * Closes a connector in an orderly way: accepts nothing more, lets what was accepted finish
+ * within the option `closeTimeout`, fails the rest with `CONNECTOR_ERR_CLOSED`, says goodbye to
+ * the server, and calls back. That callback is the connector's last one. It gets an error,
+ * `CONNECTOR_ERR_CLOSED`, only if `connector_free` came first.
+ *
+ * The connector still has to be released by `connector_free`, which the callback may do. Any
+ * thread may call it. Errors: `CONNECTOR_ERR_INVALID_ARGUMENT`, `CONNECTOR_ERR_FORKED`;
+ * `CONNECTOR_ERR_CLOSED` if it was called before.
+ */
+int32_t connector_close(struct connector_t *connector,
+                        connector_done_callback_t callback,
+                        void *userdata);
+
+/**
+ * Releases a connector, at any time. NULL is ignored.
+ *
+ * Every callback that has not run yet runs before this function returns, on the dispatch thread
+ * or, for a polled connector and inside of a callback, on this one: with its result if there is
+ * one already, else with `CONNECTOR_ERR_CLOSED`. After it has returned no callback starts. It
+ * waits for a callback that is running on another thread, but never for the server.
+ *
+ * It may be called from inside any callback of the connector; what that callback was given
+ * stays valid until the callback returns. No other thread may use the connector during the call,
+ * and nobody after it, but callbacks that run during the call may still do so. In a forked child
+ * it does nothing.
+ */
+void connector_free(struct connector_t *connector);
+
+/**
+ * Counters and latencies as one JSON object: `*json` is set to a text with a NUL at its end,
+ * which the caller has to release with `connector_string_free`, and `*length`, which may be
+ * NULL, to its length in bytes. Later versions may have more in it.
+ *
+ * It has `ready`, `inFlight`, `operations` with `get`, `head`, `set` and `delete` (each with
+ * `count`, `errors`, and `latencyMicroseconds` with `p50`, `p90`, `p99` and `max`), `batches`
+ * with `count`, `p50` and `max`, `coalesced`, `retries`, `connects` and `outages`.
+ *
+ * Any thread may call it. Errors: `CONNECTOR_ERR_INVALID_ARGUMENT`, `CONNECTOR_ERR_FORKED`.
+ */
+int32_t connector_stats(struct connector_t *connector, char **json, size_t *length);
+
+/**
+ * Releases a text that `connector_stats` gave. NULL is ignored.
+ */
+void connector_string_free(char *text);
+
+/**
+ * The file descriptor of a polled connector: `*fd` is set to it. It is readable when
+ * `connector_dispatch` has something to do. Watch it for reading, level-triggered; do not read,
+ * write or close it. It stays the same until `connector_free`; stop watching it before that.
+ *
+ * Any thread may call it. Errors: `CONNECTOR_ERR_INVALID_ARGUMENT`, `CONNECTOR_ERR_FORKED`;
+ * `CONNECTOR_ERR_UNSUPPORTED` for a connector of `connector_create`.
+ */
+int32_t connector_fd(struct connector_t *connector, int32_t *fd);
+
+/**
+ * Does what there is to do for a polled connector, and runs callbacks on this thread; at most
+ * 1024 of them, after which the descriptor is readable again if there are more. Never blocks.
+ *
+ * Call it when `connector_fd` is readable. A call at any other time does no harm; nor does one
+ * from inside a callback, or while another thread dispatches: it returns at once. What callbacks
+ * submit is sent when those that are due have run, so they should not take long.
+ *
+ * Errors: `CONNECTOR_ERR_INVALID_ARGUMENT`, `CONNECTOR_ERR_FORKED` (also if a callback forked
+ * and this is the child); `CONNECTOR_ERR_UNSUPPORTED` for a connector of `connector_create`.
+ */
+int32_t connector_dispatch(struct connector_t *connector);
+
+/**
+ * The library's version, such as `"1.2.3"`; a static text with a NUL at its end.
+ */
+const char *connector_version(void);
+
+/**
+ * The version of the library's binary interface. A program runs with it if this is the
+ * `CONNECTOR_ABI_VERSION` that the program was compiled with.
+ */
+uint32_t connector_abi_version(void);
+
+/**
+ * The name of an error code: `"BUSY"` for `CONNECTOR_ERR_BUSY`, `"OK"` for `CONNECTOR_OK`,
+ * `"UNKNOWN"` for numbers that this version does not have; a static text with a NUL at its end.
+ */
+const char *connector_error_name(int32_t code);
+
+/**
+ * What went wrong in this thread's last call of a `connector_` function that did not return
+ * `CONNECTOR_OK`: one sentence in UTF-8 with a NUL at its end, empty if nothing did. `*length`,
+ * which may be NULL, is set to its length in bytes. Borrowed: it is valid until the next call
+ * on this thread that fails, or the thread's end.
+ */
+const char *connector_last_error_message(size_t *length);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* DEEPSTREAM_CONNECTOR_H */

@@ -1,0 +1,264 @@
+//! What a `connector_t` is: one engine, and the way back to the host.
+
+use std::os::raw::c_void;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::callback_mode::CallbackMode;
+use super::deliver::deliver;
+use super::dispatch_thread::Runner;
+use super::panic::guard_value;
+use super::poll_mode::PollMode;
+use super::process::{forked_error, Process};
+use super::ticket::Ticket;
+use super::types::{connector_done_callback_t, connector_events_t};
+use crate::backends;
+use crate::core::{Delivery, Engine, Error, ErrorCode, Key, Operation, Submitter, Wake};
+
+pub(super) struct Connector {
+    process: Process,
+    submitter: Submitter<Ticket>,
+    close_timeout: Duration,
+    events: connector_events_t,
+    closing: Mutex<Closing>,
+    freeing: AtomicBool,
+    runner: Runner,
+    mode: Mode,
+}
+
+// SAFETY: all parts but `events` and `closing` are; of these the pointers are never followed
+// here. The header tells the host that its callbacks get them on the thread that dispatches.
+unsafe impl Send for Connector {}
+// SAFETY: as for `Send`; `events` never changes, and `closing` is behind a lock.
+unsafe impl Sync for Connector {}
+
+/// On whose thread the callbacks run.
+pub(super) enum Mode {
+    Callback(CallbackMode),
+    Poll(PollMode),
+}
+
+/// How far `connector_close` has come.
+enum Closing {
+    Open,
+    Draining(connector_done_callback_t, *mut c_void),
+    Over,
+}
+
+/// The callback of `connector_close`, due now.
+pub(super) struct Close {
+    pub callback: connector_done_callback_t,
+    pub userdata: *mut c_void,
+    /// `connector_free` came before the accepted work was done.
+    pub interrupted: bool,
+}
+
+impl Connector {
+    /// A connector whose callbacks run on a thread of its own, once
+    /// [`CallbackMode::start_dispatching`] was called.
+    pub fn threaded(configuration: &[u8], events: connector_events_t) -> Result<Arc<Connector>, Error> {
+        let process = Process::current();
+        let (backend, options) = backends::open(configuration)?;
+        let close_timeout = options.close_timeout;
+        let (engine, submitter) = Engine::new(backend, options);
+        let mode = Mode::Callback(CallbackMode::new(engine)?);
+        Ok(Arc::new(Connector::assemble(process, submitter, close_timeout, events, mode)))
+    }
+
+    /// A connector whose callbacks run where the host dispatches.
+    pub fn polled(configuration: &[u8], events: connector_events_t) -> Result<Arc<Connector>, Error> {
+        let process = Process::current();
+        let (backend, options) = backends::open(configuration)?;
+        let close_timeout = options.close_timeout;
+        let (engine, submitter) = Engine::new(backend, options);
+        let mode = Mode::Poll(PollMode::new(engine, submitter.clone())?);
+        Ok(Arc::new(Connector::assemble(process, submitter, close_timeout, events, mode)))
+    }
+
+    fn assemble(
+        process: Process,
+        submitter: Submitter<Ticket>,
+        close_timeout: Duration,
+        events: connector_events_t,
+        mode: Mode,
+    ) -> Connector {
+        Connector {
+            process,
+            submitter,
+            close_timeout,
+            events,
+            closing: Mutex::new(Closing::Open),
+            freeing: AtomicBool::new(false),
+            runner: Runner::new(),
+            mode,
+        }
+    }
+
+    pub fn events(&self) -> &connector_events_t {
+        &self.events
+    }
+
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    pub fn runner(&self) -> &Runner {
+        &self.runner
+    }
+
+    pub fn submitter(&self) -> &Submitter<Ticket> {
+        &self.submitter
+    }
+
+    pub fn callback_mode(&self) -> Option<&CallbackMode> {
+        match &self.mode {
+            Mode::Callback(mode) => Some(mode),
+            Mode::Poll(_) => None,
+        }
+    }
+
+    pub fn poll_mode(&self) -> Result<&PollMode, Error> {
+        match &self.mode {
+            Mode::Poll(mode) => Ok(mode),
+            Mode::Callback(_) => Err(Error::new(
+                ErrorCode::Unsupported,
+                "this connector has a dispatch thread of its own; make it with connector_create_polled",
+            )),
+        }
+    }
+
+    /// To be called first for each call of the host.
+    pub fn check_process(&self) -> Result<(), Error> {
+        if self.process.is_undisturbed() {
+            return Ok(());
+        }
+        if self.process.is_forked() {
+            return Err(forked_error());
+        }
+        // A callback that was running when the process began to exit wants no more of them.
+        if !self.runner.is_here() {
+            self.process.resume();
+        }
+        Ok(())
+    }
+
+    pub fn submit(
+        &self,
+        key: Key,
+        operation: Operation,
+        ticket: Ticket,
+        timeout_ms: u32,
+    ) -> Result<(), Error> {
+        let timeout = duration(timeout_ms);
+        if self.runner.is_here() {
+            self.submitted_quietly(self.submitter.submit_quietly(key, operation, ticket, timeout)?);
+            return Ok(());
+        }
+        self.submitter.submit(key, operation, ticket, timeout)
+    }
+
+    pub fn submit_many(
+        &self,
+        operations: Vec<(Key, Operation)>,
+        ticket: Ticket,
+        timeout_ms: u32,
+    ) -> Result<(), Error> {
+        let timeout = duration(timeout_ms);
+        if self.runner.is_here() {
+            self.submitted_quietly(self.submitter.submit_many_quietly(operations, ticket, timeout)?);
+            return Ok(());
+        }
+        self.submitter.submit_many(operations, ticket, timeout)
+    }
+
+    /// Callbacks submit without waking the engine, which is done once, when they have all run.
+    fn submitted_quietly(&self, wake: Wake) {
+        match &self.mode {
+            Mode::Callback(mode) => mode.submitted_quietly(wake),
+            Mode::Poll(mode) => mode.submitted_quietly(wake),
+        }
+    }
+
+    /// Stops intake; the callback runs when everything accepted is answered.
+    pub fn close(&self, callback: connector_done_callback_t, userdata: *mut c_void) -> Result<(), Error> {
+        let mut closing = self.closing();
+        match *closing {
+            Closing::Open => {
+                *closing = Closing::Draining(callback, userdata);
+                self.submitter.close(self.close_timeout);
+                Ok(())
+            }
+            Closing::Draining(..) => {
+                Err(Error::new(ErrorCode::Closed, "the connector is being closed already; wait for it"))
+            }
+            Closing::Over => Err(Error::new(ErrorCode::Closed, "the connector has ended already; free it")),
+        }
+    }
+
+    /// The engine has ended: takes what waits for that.
+    pub fn ended(&self) -> Close {
+        let interrupted = self.freeing.load(Ordering::Relaxed);
+        match std::mem::replace(&mut *self.closing(), Closing::Over) {
+            Closing::Draining(callback, userdata) => Close { callback, userdata, interrupted },
+            Closing::Open | Closing::Over => {
+                Close { callback: None, userdata: std::ptr::null_mut(), interrupted }
+            }
+        }
+    }
+
+    fn closing(&self) -> MutexGuard<'_, Closing> {
+        // Assignments alone happen under it, so a poisoned one is whole.
+        self.closing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fails everything that is unanswered with `Closed`; [`pump`] has to follow, then
+    /// [`finish_free`](Self::finish_free). False if there is nothing to be done.
+    pub fn begin_free(&self) -> bool {
+        // A forked child has to leave everything as it is: the parent uses the same sockets.
+        if self.process.is_forked() || self.freeing.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        self.process.resume();
+        match &self.mode {
+            Mode::Callback(mode) => mode.begin_free(self),
+            Mode::Poll(mode) => mode.begin_free(self),
+        }
+        true
+    }
+
+    /// Releases the threads. False in a process that was forked by one of the last callbacks.
+    pub fn finish_free(&self) -> bool {
+        if self.process.is_forked() {
+            return false;
+        }
+        match &self.mode {
+            Mode::Callback(mode) => mode.finish_free(self),
+            Mode::Poll(mode) => mode.finish_free(self),
+        }
+        true
+    }
+
+    /// The next delivery for the thread that runs callbacks; `None` when it shall stop.
+    pub fn next(&self) -> Option<Delivery<Ticket>> {
+        match &self.mode {
+            Mode::Callback(mode) => mode.next(),
+            Mode::Poll(mode) => mode.next(),
+        }
+    }
+}
+
+/// Runs at most `limit` callbacks on this thread. It may unwind: see [`capi`](super).
+pub(super) fn pump(connector: &Connector, limit: usize) {
+    for _ in 0..limit {
+        let Some(delivery) = guard_value(|| connector.next()) else { return };
+        deliver(connector, delivery);
+        if connector.process.is_forked() {
+            return;
+        }
+    }
+}
+
+fn duration(timeout_ms: u32) -> Option<Duration> {
+    (timeout_ms != 0).then(|| Duration::from_millis(timeout_ms.into()))
+}

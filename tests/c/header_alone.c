@@ -1,0 +1,10 @@
+/* The header needs nothing before it, and may be included twice. */
+#include <deepstream_connector.h>
+#include <deepstream_connector.h>
+
+int main(void)
+{
+    connector_events_t events = {0};
+    events.size = sizeof events;
+    return connector_abi_version() == CONNECTOR_ABI_VERSION ? 0 : 1;
+}

@@ -1,0 +1,293 @@
+//! Where records are stored: each backend with its server, if it has one.
+
+use std::env;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+
+use deepstream_connector::backends;
+use deepstream_connector::config::{parse, Settings};
+use deepstream_connector::core::{Backend, EngineOptions, Error, ErrorCode};
+use serde_json::{json, Map, Value};
+
+use crate::faulty::{Attempt, Faulty};
+use crate::promises::Scope;
+use crate::servers::{self, Proxy, Running};
+use crate::stage::object;
+
+/// A password that servers refuse until `Place::accept_credentials`. It must appear nowhere.
+pub const WRONG_PASSWORD: &str = "hunter2-and-more";
+
+/// A place for the records of one promise, apart from those of all others.
+pub trait Place: Send {
+    /// The configuration of a connector to it.
+    fn options(&self) -> Map<String, Value>;
+
+    /// The misbehaving server, if it is that.
+    fn faulty(&self) -> Option<&Faulty> {
+        None
+    }
+
+    /// How to hurt its server, if it has one of its own.
+    fn server(&self) -> Option<&dyn Server> {
+        None
+    }
+
+    /// Spoils the network to its server, by the words of `tests/servers/proxy.js`.
+    fn spoil_network(&self, words: &[&str]) {
+        panic!("there is no proxy to tell {words:?}");
+    }
+
+    /// The versions that are stored, past all connectors.
+    fn stored_versions(&self, keys: &[String]) -> Vec<Option<i64>> {
+        panic!("{} keys cannot be read past the connectors", keys.len());
+    }
+
+    /// Has the server accept the credentials that it refused.
+    fn accept_credentials(&self) {
+        panic!("all credentials are good here");
+    }
+
+    /// Ends whatever a promise did to it.
+    fn heal(&self) {}
+}
+
+/// A server that can be hurt.
+pub trait Server {
+    /// It answers nothing any more, and connections stay.
+    fn freeze(&self);
+
+    /// It goes on after `freeze`.
+    fn thaw(&self);
+
+    /// It ends at once, and nobody listens any more.
+    fn kill(&self);
+
+    /// It is there again after `kill`, with what it had acknowledged.
+    fn restart(&self);
+}
+
+/// A backend that the promises are held against.
+pub struct BackendKind {
+    pub name: &'static str,
+    /// Which promises can be tested with it.
+    pub scopes: &'static [Scope],
+    /// Why it cannot be tested here, if so.
+    pub missing: fn() -> Option<String>,
+    /// A fresh place for a promise of that scope.
+    pub place: fn(Scope) -> Box<dyn Place>,
+}
+
+/// The misbehaving backend, which is no part of the library.
+pub const FAULTY: &str = "faulty";
+
+/// Every backend of this build, the misbehaving one first.
+const ALL: &[BackendKind] = &[
+    BackendKind {
+        name: FAULTY,
+        scopes: &[Scope::Faulty, Scope::Server],
+        missing: || None,
+        place: |_| Box::new(FaultyPlace::new()),
+    },
+    #[cfg(feature = "memory")]
+    BackendKind { name: "memory", scopes: &[Scope::Every], missing: || None, place: |_| Box::new(Memory) },
+    #[cfg(feature = "sqlite")]
+    BackendKind {
+        name: "sqlite",
+        scopes: &[Scope::Every, Scope::Kept],
+        missing: || None,
+        place: |_| Box::new(Sqlite::new()),
+    },
+    #[cfg(feature = "redis")]
+    BackendKind {
+        name: "redis",
+        scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Crash, Scope::Network, Scope::Credentials],
+        missing: || servers::missing("redis"),
+        place: |scope| Box::new(Redis::new(scope)),
+    },
+];
+
+/// Those to be tested: all, or what `CONFORMANCE_BACKENDS` names. The misbehaving one always is.
+pub fn selected() -> Vec<&'static BackendKind> {
+    let Ok(wanted) = env::var("CONFORMANCE_BACKENDS") else { return ALL.iter().collect() };
+    let wanted: Vec<&str> = wanted.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    for name in &wanted {
+        let known = ALL.iter().any(|backend| backend.name == *name);
+        assert!(known, "CONFORMANCE_BACKENDS names \"{name}\", which is not in this build");
+    }
+    ALL.iter().filter(|backend| backend.name == FAULTY || wanted.contains(&backend.name)).collect()
+}
+
+/// Makes a backend from a configuration, as the library does, the misbehaving one included.
+pub fn open(configuration: &[u8]) -> Result<(Arc<dyn Backend>, EngineOptions), Error> {
+    let is_faulty =
+        parse(configuration).is_ok_and(|values| values.get("type").is_some_and(|name| name == "faulty"));
+    if !is_faulty {
+        return backends::open(configuration);
+    }
+    let mut values = parse(configuration)?;
+    let server = values
+        .remove("server")
+        .and_then(|number| Faulty::find(number.as_u64()?))
+        .ok_or_else(|| Error::new(ErrorCode::Configuration, "there is no faulty server of that number"))?;
+    let settings = Settings::check(values, "faulty", &[])?;
+    Ok((Arc::new(server), settings.engine()))
+}
+
+struct FaultyPlace {
+    server: Faulty,
+}
+
+impl FaultyPlace {
+    fn new() -> FaultyPlace {
+        FaultyPlace { server: Faulty::start() }
+    }
+}
+
+impl Place for FaultyPlace {
+    fn options(&self) -> Map<String, Value> {
+        object(json!({"type": "faulty", "server": self.server.number(), "reconnectDelay": 5}))
+    }
+
+    fn faulty(&self) -> Option<&Faulty> {
+        Some(&self.server)
+    }
+
+    fn server(&self) -> Option<&dyn Server> {
+        Some(&self.server)
+    }
+
+    fn heal(&self) {
+        self.server.behave();
+    }
+}
+
+impl Drop for FaultyPlace {
+    fn drop(&mut self) {
+        self.server.stop();
+    }
+}
+
+impl Server for Faulty {
+    fn freeze(&self) {
+        self.hold();
+    }
+
+    fn thaw(&self) {
+        self.release();
+    }
+
+    fn kill(&self) {
+        self.answer_attempts(Attempt::Fail(Error::connection("the faulty server is not there")));
+        self.lose("the faulty server went away");
+    }
+
+    fn restart(&self) {
+        self.answer_attempts(Attempt::Succeed);
+    }
+}
+
+/// Each connector has a store of its own.
+#[cfg(feature = "memory")]
+struct Memory;
+
+#[cfg(feature = "memory")]
+impl Place for Memory {
+    fn options(&self) -> Map<String, Value> {
+        object(json!({"type": "memory"}))
+    }
+}
+
+/// A file for each place.
+#[cfg(feature = "sqlite")]
+struct Sqlite {
+    folder: tempfile::TempDir,
+}
+
+#[cfg(feature = "sqlite")]
+impl Sqlite {
+    fn new() -> Sqlite {
+        Sqlite { folder: tempfile::tempdir().expect("there is room for temporary files") }
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl Place for Sqlite {
+    fn options(&self) -> Map<String, Value> {
+        let path = self.folder.path().join("records.db");
+        object(json!({"type": "sqlite", "path": path}))
+    }
+}
+
+/// A key prefix for each place.
+#[cfg(feature = "redis")]
+struct Redis {
+    server: Running,
+    proxy: Option<Proxy>,
+    prefix: String,
+    password: Option<&'static str>,
+}
+
+#[cfg(feature = "redis")]
+impl Redis {
+    fn new(scope: Scope) -> Redis {
+        static PLACES: AtomicU64 = AtomicU64::new(1);
+        let server = match scope {
+            Scope::Server | Scope::Crash => Running::alone("redis", &["durable"]),
+            Scope::Credentials => Running::alone("redis", &["password=right"]),
+            _ => Running::shared("redis", &[]),
+        };
+        let proxy = (scope == Scope::Network).then(|| Proxy::start(server.port()));
+        let password = (scope == Scope::Credentials).then_some(WRONG_PASSWORD);
+        let prefix = format!("place {}:", PLACES.fetch_add(1, Ordering::Relaxed));
+        Redis { server, proxy, prefix, password }
+    }
+}
+
+#[cfg(feature = "redis")]
+impl Place for Redis {
+    fn options(&self) -> Map<String, Value> {
+        let port = self.proxy.as_ref().map_or(self.server.port(), Proxy::port);
+        let mut options = object(json!({"type": "redis", "port": port, "keyPrefix": self.prefix}));
+        if let Some(password) = self.password {
+            options.insert("password".into(), json!(password));
+        }
+        options
+    }
+
+    fn server(&self) -> Option<&dyn Server> {
+        self.server.hurtable()
+    }
+
+    fn spoil_network(&self, words: &[&str]) {
+        self.proxy.as_ref().expect("the suite gives it to those who ask").tell(words);
+    }
+
+    fn stored_versions(&self, keys: &[String]) -> Vec<Option<i64>> {
+        // The version by itself in layout V2, and the whole record in V1: hosts differ in theirs.
+        let names =
+            keys.iter().flat_map(|key| ["_v", ""].map(|suffix| format!("{}{key}{suffix}", self.prefix)));
+        let arguments: Vec<String> = std::iter::once("MGET".to_owned()).chain(names).collect();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        // One line each, an empty one where there is nothing.
+        let answer = self.server.client(&arguments);
+        let mut lines = answer.split('\n');
+        let version = |lines: &mut std::str::Split<'_, char>| {
+            let (v2, v1) = (lines.next()?, lines.next().unwrap_or_default());
+            let enveloped = || v1.strip_prefix("{\"_v\":")?.split(',').next()?.parse().ok();
+            v2.parse().ok().or_else(enveloped)
+        };
+        keys.iter().map(|_| version(&mut lines)).collect()
+    }
+
+    fn accept_credentials(&self) {
+        self.server.client(&["CONFIG", "SET", "requirepass", WRONG_PASSWORD]);
+        self.server.spend();
+    }
+
+    fn heal(&self) {
+        self.server.heal();
+        if let Some(proxy) = &self.proxy {
+            proxy.tell(&["pass"]);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Real servers, by `tests/servers/ctl`: one of each kind that promises share, and others that
+//! one promise at a time has to itself.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::backends::Server;
+use crate::hosts::PROJECT;
+use crate::support;
+
+/// Why servers of a recipe cannot be had, if so.
+pub fn missing(recipe: &str) -> Option<String> {
+    let ctl = Path::new(PROJECT).join("tests/servers/ctl");
+    let asked = Command::new(&ctl).args([recipe, "available"]).output();
+    match asked {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => Some(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
+        Err(error) => Some(format!("{} cannot be started: {error}", ctl.display())),
+    }
+}
+
+/// A running server.
+pub struct Running {
+    server: Option<Arc<support::Server>>,
+    kind: Kind,
+    alone: bool,
+    is_frozen: AtomicBool,
+    is_dead: AtomicBool,
+    is_spent: AtomicBool,
+}
+
+type Kind = (&'static str, &'static [&'static str]);
+
+/// The servers that are shared, and those that wait for the next promise that needs one alone.
+struct Pool {
+    shared: Vec<(Kind, Arc<support::Server>)>,
+    spare: Vec<(Kind, Arc<support::Server>)>,
+}
+
+static POOL: Mutex<Pool> = Mutex::new(Pool { shared: Vec::new(), spare: Vec::new() });
+
+fn pool() -> MutexGuard<'static, Pool> {
+    POOL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends all that nobody uses any more.
+pub fn end_all() {
+    let mut pool = pool();
+    pool.shared.clear();
+    pool.spare.clear();
+}
+
+impl Running {
+    /// The one that all share.
+    pub fn shared(recipe: &'static str, variants: &'static [&'static str]) -> Running {
+        let kind = (recipe, variants);
+        // Held while it starts, so that there is one.
+        let mut pool = pool();
+        let known =
+            pool.shared.iter().find(|(other, _)| *other == kind).map(|(_, server)| Arc::clone(server));
+        let server = known.unwrap_or_else(|| {
+            let server = start(kind);
+            pool.shared.push((kind, Arc::clone(&server)));
+            server
+        });
+        Running::new(server, kind, false)
+    }
+
+    /// One that nobody else uses meanwhile.
+    pub fn alone(recipe: &'static str, variants: &'static [&'static str]) -> Running {
+        let kind = (recipe, variants);
+        let mut pool = pool();
+        let spare = pool.spare.iter().position(|(other, _)| *other == kind);
+        let spare = spare.map(|index| pool.spare.swap_remove(index).1);
+        drop(pool);
+        Running::new(spare.unwrap_or_else(|| start(kind)), kind, true)
+    }
+
+    fn new(server: Arc<support::Server>, kind: Kind, alone: bool) -> Running {
+        let no = || AtomicBool::new(false);
+        Running { server: Some(server), kind, alone, is_frozen: no(), is_dead: no(), is_spent: no() }
+    }
+
+    fn server(&self) -> &support::Server {
+        self.server.as_ref().expect("it is there until this is dropped")
+    }
+
+    pub fn port(&self) -> u16 {
+        self.server().port
+    }
+
+    /// Runs the server's own client.
+    pub fn client(&self, arguments: &[&str]) -> String {
+        self.server().client(arguments)
+    }
+
+    /// The way to hurt it, if nobody else suffers.
+    pub fn hurtable(&self) -> Option<&dyn Server> {
+        self.alone.then_some(self as &dyn Server)
+    }
+
+    /// It is not what it was any more, so nobody else shall get it.
+    pub fn spend(&self) {
+        self.is_spent.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends whatever was done to it.
+    pub fn heal(&self) {
+        self.thaw();
+        self.restart();
+    }
+}
+
+fn start((recipe, variants): Kind) -> Arc<support::Server> {
+    let server = support::Server::start(recipe, variants);
+    Arc::new(server.unwrap_or_else(|| panic!("{recipe} was there a moment ago")))
+}
+
+/// The network to a server, to be spoiled.
+pub struct Proxy {
+    server: support::Server,
+}
+
+impl Proxy {
+    pub fn start(port: u16) -> Proxy {
+        let target = format!("127.0.0.1:{port}");
+        let server = support::Server::start("proxy", &["--", "--target", &target]);
+        Proxy { server: server.expect("the proxy needs nothing but Node.js") }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.server.port
+    }
+
+    pub fn tell(&self, words: &[&str]) {
+        self.server.ctl(&[&["set"], words].concat());
+    }
+}
+
+impl Server for Running {
+    fn freeze(&self) {
+        self.is_frozen.store(true, Ordering::Relaxed);
+        self.server().ctl(&["freeze"]);
+    }
+
+    fn thaw(&self) {
+        if self.is_frozen.swap(false, Ordering::Relaxed) {
+            self.server().ctl(&["thaw"]);
+        }
+    }
+
+    fn kill(&self) {
+        self.is_dead.store(true, Ordering::Relaxed);
+        self.is_frozen.store(false, Ordering::Relaxed);
+        self.server().ctl(&["kill"]);
+    }
+
+    fn restart(&self) {
+        if self.is_dead.swap(false, Ordering::Relaxed) {
+            self.server().ctl(&["restart"]);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let states = [&self.is_frozen, &self.is_dead, &self.is_spent];
+        let hurt = states.iter().any(|state| state.load(Ordering::Relaxed));
+        if let (Some(server), true, false) = (self.server.take(), self.alone, hurt) {
+            pool().spare.push((self.kind, server));
+        }
+    }
+}
