@@ -24,7 +24,8 @@ function configurationOf (options, services) {
   }
   const given = plain.api
   const modern = typeof services === 'object' && services !== null
-  const classic = given === null || given === undefined ? !modern : given === 'classic'
+  // Words of options are in upper or lower case; the addon refuses one that it does not know.
+  const classic = given === null || given === undefined ? !modern : String(given).toLowerCase() === 'classic'
   // The servers with the classic interface had connectors with an older layout in Redis.
   if (classic && plain.type === 'redis' && (plain.layout === null || plain.layout === undefined)) {
     plain.layout = 'V1'

@@ -89,6 +89,8 @@ impl<T: Send + 'static> HostDriver<T> {
     pub fn turn(&mut self, out: &mut Vec<Delivery<T>>) -> bool {
         // Also after the end: news that nobody takes would keep the descriptor readable.
         if let Some(runtime) = &self.runtime {
+            // The sockets' news wakes the engine, which is polled below anyway.
+            self.waker.will_poll();
             // A future that wakes itself makes tokio look at its sockets and timers once,
             // without waiting, and leaves no wake-up behind.
             let mut looked = false;

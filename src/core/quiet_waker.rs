@@ -17,6 +17,12 @@ impl<N: Fn() + Send + Sync + 'static> QuietWaker<N> {
         Arc::new(QuietWaker { woken: AtomicBool::new(false), polling: AtomicBool::new(false), notify })
     }
 
+    /// Says that [`poll`](Self::poll) follows at once: what wakes us until then is seen there, and
+    /// needs no notification.
+    pub fn will_poll(&self) {
+        self.polling.store(true, SeqCst);
+    }
+
     /// Calls `step` once, and again until nothing woke it meanwhile.
     pub fn poll<R>(self: &Arc<Self>, mut step: impl FnMut(&mut Context<'_>) -> R) -> R {
         let waker = Waker::from(Arc::clone(self));

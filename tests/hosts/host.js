@@ -220,6 +220,7 @@ process.stdin.on('data', (bytes) => {
 })
 
 process.stdin.on('end', () => {
+  if (pending.length > 0 || burst > 0) throw new Error('the input ends within a command')
   for (const { connector } of connectors.values()) connector.close()
 })
 

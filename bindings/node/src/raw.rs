@@ -4,6 +4,9 @@
 //! told [`CleanupHook`] that it ends; a [`Value`] cannot leave the [`Scope`] it was made in; a
 //! panic never crosses into Node.
 
+// `clippy.toml` forbids these everywhere else.
+#![allow(clippy::disallowed_methods)]
+
 use std::ffi::{c_void, CStr};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;

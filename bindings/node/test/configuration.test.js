@@ -60,6 +60,11 @@ test('numbers_may_be_text', async (t) => {
   assert.deepStrictEqual(await call(cache, 'headBulk', ['a', 'b']), [null, { b: 1 }, ['a']])
 })
 
+test('words_may_be_in_upper_or_lower_case', async (t) => {
+  assert.deepStrictEqual(await call(modern(t, { api: 'Classic' }), 'get', 'a'), [null, null])
+  assert.deepStrictEqual(await call(classic(t, { api: 'MODERN' }), 'get', 'a'), [null, -1, null])
+})
+
 test('the_options_are_never_changed', async (t) => {
   const options = Object.freeze({ type: 'memory', timeout: null, logLevel: 'warn' })
   const connector = new Connector(options, Object.freeze({}), Object.freeze({}))
