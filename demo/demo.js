@@ -39,12 +39,20 @@ function relative (file) {
   return name.startsWith('..') ? file : name
 }
 
+/* Programs under way; what is left of them ends with the demo, and so does what they started. */
+const programs = new Set()
+process.on('exit', () => {
+  for (const { pid } of programs) process.kill(-pid, 'SIGTERM')
+})
+
 /* Runs a program with all its output in a file; fails with the end of it. */
 async function logged (log, command, args, env) {
   const output = fs.openSync(log, 'w')
-  const child = spawn(command, args, { cwd: ROOT, stdio: ['ignore', output, output], env: { ...process.env, ...env } })
+  const options = { cwd: ROOT, detached: true, stdio: ['ignore', output, output], env: { ...process.env, ...env } }
+  const program = spawn(command, args, options)
+  programs.add(program)
   fs.closeSync(output)
-  const [code, signal] = await once(child, 'close')
+  const [code, signal] = await once(program, 'close').finally(() => programs.delete(program))
   if (code === 0) return
   const end = fs.readFileSync(log, 'utf8').trimEnd().split('\n').slice(-12).join('\n')
   throw new Error(`${relative(command)} ended with ${signal || code}; ${relative(log)} ends with:\n${end}`)
@@ -79,17 +87,21 @@ async function prepare (place) {
   for (const end of ['', '-wal', '-shm']) fs.rmSync(place.file + end, { force: true })
   fs.rmSync(place.log('server'), { force: true })
 
-  await step('Build the connector for Node.js, and a program that runs SQL', async () => {
+  if (!fs.existsSync(path.join(ADDON, 'deepstream-connector.node'))) {
+    print('The first step compiles Rust and SQLite: this once it takes a few minutes.')
+    print()
+  }
+  const build = async () => {
     const features = { FEATURES: process.env.FEATURES || 'memory,sqlite,redis' }
     await logged(place.log('build'), path.join(ADDON, 'build'), [], features)
     await logged(place.log('build-query'), process.env.CARGO || 'cargo', ['build', '--release', '--package', 'query-sqlite'])
-  })
-  await step('Get deepstream\'s own server and client from npm', async () => {
-    const install = path.join(ROOT, 'tests/deepstream/install')
-    await logged(place.log('npm'), install, ['modern'])
+  }
+  const install = async () => {
+    await logged(place.log('npm'), path.join(ROOT, 'tests/deepstream/install'), ['modern'])
     fs.rmSync(place.modules, { force: true })
     fs.symlinkSync(fs.readFileSync(place.log('npm'), 'utf8').trim().split('\n').pop(), place.modules)
-  })
+  }
+  await step('Build the connector, and get deepstream\'s own server from npm', () => Promise.all([build(), install()]))
 }
 
 async function story (place, server, port) {
@@ -186,6 +198,7 @@ function goOn (place) {
 }
 
 async function main () {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(130))
   const begun = performance.now()
   const place = settings()
   print(bold('A small town shares five bikes'))
@@ -204,7 +217,6 @@ async function main () {
   const command = path.join(place.modules, '.bin/deepstream')
   const server = new Server(command, place.config, place.log('server'))
   process.on('exit', () => server.kill())
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(130))
   await story(place, server, port)
   print()
   print(`All of it took ${inWords(performance.now() - begun)}.`)

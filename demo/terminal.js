@@ -10,6 +10,9 @@ const dim = paint('2')
 const green = paint('32')
 const red = paint('31')
 
+// Whoever reads this has left, as `head` does: then there is nobody to go on for.
+process.stdout.on('error', () => process.exit(1))
+
 const print = (line = '') => process.stdout.write(line + '\n')
 
 function inWords (milliseconds) {

@@ -85,11 +85,11 @@ async function proxy (t, port) {
 
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds))
 
-/* Resolves when the condition holds, which may be a promise's outcome; rejects after 10 s. */
+/* Resolves when the condition holds, which may be a promise's outcome; rejects after 30 s. */
 async function until (what, condition) {
-  const end = Date.now() + 10000
+  const end = Date.now() + 30000
   while (!await condition()) {
-    if (Date.now() > end) throw new Error(`it did not come about within 10 s that ${what}`)
+    if (Date.now() > end) throw new Error(`it did not come about within 30 s that ${what}`)
     await pause(10)
   }
 }

@@ -43,7 +43,8 @@ const path = require('node:path')
 const { execFileSync } = require('node:child_process')
 const { startChild } = require('./child')
 
-const LIMIT = 15000
+/* What takes a second takes many where other programs want the same cores. */
+const LIMIT = 30000
 
 /* The node_modules of a project beside this file, installed if need be. */
 function modules (project) {

@@ -16,7 +16,7 @@ async function ends (t, kind, way, options) {
   let output = ''
   for (const stream of [program.stdout, program.stderr]) stream.on('data', (text) => { output += text })
   atEnd(t, () => program.kill('SIGKILL'))
-  return [...await within(once(program, 'close'), `the end of the ${kind} server's process`, 10000), output]
+  return [...await within(once(program, 'close'), `the end of the ${kind} server's process`), output]
 }
 
 // Their servers are processes of their own, and mostly they wait.
