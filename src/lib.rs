@@ -4,8 +4,11 @@
 //! `include/deepstream_connector.h`; Node.js hosts the addon in `bindings/node`. A connector is
 //! made from one JSON object, which is the same for all of them; see the README for its options.
 
+#![deny(unsafe_code)]
+
 pub mod backends;
 #[cfg(feature = "capi")]
+#[allow(unsafe_code)]
 pub mod capi;
 pub mod config;
 mod connector;
