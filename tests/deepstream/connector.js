@@ -15,6 +15,12 @@ const run = promisify(execFile)
 const ADDON = path.join(__dirname, '../../bindings/node')
 const CTL = path.join(__dirname, '../servers/ctl')
 
+// What a failed test leaves behind could keep its process for ever.
+setTimeout(() => {
+  console.error('the tests of this file have not ended within five minutes')
+  process.exit(1)
+}, 300000).unref()
+
 const endings = new WeakMap()
 
 /* Like t.after, but the last that was made ends first: a connector before its database. */
