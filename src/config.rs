@@ -37,6 +37,80 @@ pub enum OptionKind {
     Object(&'static [OptionSpec]),
     /// `true`, `false`, or an object with these options.
     FlagOrObject(&'static [OptionSpec]),
+    /// One or more servers: see [`Server::list`].
+    Servers,
+}
+
+/// One of the servers that an option names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port, where one is given.
+    pub port: Option<u16>,
+    /// Its share of the keys, where one is given.
+    pub weight: Option<u32>,
+}
+
+impl Server {
+    /// Reads an option of the kind [`OptionKind::Servers`]: text `host:port`, several of them
+    /// separated by commas, a list of such texts or of objects with `host` and `port`, or an
+    /// object that gives each `host:port` a weight. `None` where it is none of these.
+    pub fn list(value: &Value) -> Option<Vec<Server>> {
+        let servers: Vec<Server> = match value {
+            Value::String(text) => text.split(',').map(Server::parse).collect::<Option<_>>()?,
+            Value::Array(list) => list
+                .iter()
+                .map(|item| match item {
+                    Value::String(text) => Server::parse(text),
+                    Value::Object(parts) => {
+                        if parts.keys().any(|name| name != "host" && name != "port") {
+                            return None;
+                        }
+                        let host = parts.get("host")?.as_str()?.to_owned();
+                        let port = match parts.get("port") {
+                            None | Some(Value::Null) => None,
+                            Some(Value::String(text)) => Some(port(text)?),
+                            Some(number) => Some(port(&number.to_string())?),
+                        };
+                        (!host.is_empty()).then_some(Server { host, port, weight: None })
+                    }
+                    _ => None,
+                })
+                .collect::<Option<_>>()?,
+            Value::Object(weights) => weights
+                .iter()
+                .map(|(place, weight)| {
+                    let weight = weight.as_u64().and_then(|weight| u32::try_from(weight).ok())?;
+                    (weight > 0).then_some(Server { weight: Some(weight), ..Server::parse(place)? })
+                })
+                .collect::<Option<_>>()?,
+            _ => return None,
+        };
+        (!servers.is_empty()).then_some(servers)
+    }
+
+    /// Reads `host`, `host:port`, `[address]:port`, or a bare IPv6 address.
+    pub fn parse(text: &str) -> Option<Server> {
+        let text = text.trim();
+        let (host, port) = if let Some(rest) = text.strip_prefix('[') {
+            let (host, rest) = rest.split_once(']')?;
+            match rest.strip_prefix(':') {
+                Some(digits) => (host, Some(port(digits)?)),
+                None => (host, rest.is_empty().then_some(None)?),
+            }
+        } else {
+            match text.split_once(':') {
+                Some((host, digits)) if !digits.contains(':') => (host, Some(port(digits)?)),
+                _ => (text, None),
+            }
+        };
+        (!host.is_empty()).then(|| Server { host: host.to_owned(), port, weight: None })
+    }
+}
+
+fn port(digits: &str) -> Option<u16> {
+    digits.parse().ok().filter(|port| *port != 0)
 }
 
 const DAY: i64 = 86_400_000;
@@ -201,6 +275,11 @@ impl Settings {
         self.get(name).and_then(Value::as_object).map(|values| Settings { values: values.clone() })
     }
 
+    /// The servers that an option names; none where it is absent.
+    pub fn servers(&self, name: &str) -> Vec<Server> {
+        self.get(name).and_then(Server::list).unwrap_or_default()
+    }
+
     /// What the common options say to the engine.
     pub fn engine(&self) -> EngineOptions {
         let default = EngineOptions::default();
@@ -290,6 +369,11 @@ fn check_value(value: Value, name: &str, owner: &str, kind: OptionKind) -> Resul
         (OptionKind::Object(specs) | OptionKind::FlagOrObject(specs), Value::Object(values)) => {
             check_object(values, &format!("{name}."), owner, specs).map(Value::Object)
         }
+        (OptionKind::Servers, value) if Server::list(&value).is_some() => Ok(value),
+        (OptionKind::Servers, value) => refuse(
+            &value,
+            "\"host:port\", a list of such texts or of objects with \"host\" and \"port\", or an object that gives each \"host:port\" a weight from 1".into(),
+        ),
         (OptionKind::Object(_), value) => refuse(&value, "an object".into()),
         (OptionKind::FlagOrObject(_), value) => refuse(&value, "true, false or an object".into()),
     }
@@ -357,6 +441,26 @@ mod tests {
             "the test backend has no option \"tls.cafile\"; did you mean \"tls.caFile\"?"
         );
         assert!(message(r#"{"zzzzzzzz": 1}"#).contains("it has: type, timeout"));
+    }
+
+    #[test]
+    fn servers_are_text_lists_or_weights() {
+        let list = |json: &str| {
+            Server::list(&serde_json::from_str(json).unwrap())
+                .map(|servers| servers.into_iter().map(|s| (s.host, s.port, s.weight)).collect::<Vec<_>>())
+        };
+        let server = |host: &str, port, weight| (host.to_owned(), port, weight);
+        let two = Some(vec![server("a", Some(1), None), server("b", None, None)]);
+        assert_eq!(list(r#""a:1, b""#), two);
+        assert_eq!(list(r#"["a:1", "b"]"#), two);
+        assert_eq!(list(r#"[{"host": "a", "port": "1"}, {"host": "b"}]"#), two);
+        assert_eq!(list(r#"{"[::1]:2": 3}"#), Some(vec![server("::1", Some(2), Some(3))]));
+        assert_eq!(list(r#""::1""#), Some(vec![server("::1", None, None)]));
+        for bad in
+            [r#""""#, "[]", "{}", "7", r#""a:0""#, r#""a:x""#, r#"{"a": 0}"#, r#"[{"hots": "a"}]"#, r#""[a""#]
+        {
+            assert_eq!(list(bad), None, "{bad}");
+        }
     }
 
     #[test]

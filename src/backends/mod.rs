@@ -12,6 +12,10 @@ use crate::core::{Backend, EngineOptions, Error};
 mod memory;
 #[cfg(feature = "sqlite")]
 mod naming;
+#[cfg(feature = "tls")]
+mod network;
+#[cfg(feature = "redis")]
+mod pipeline;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "sqlite")]

@@ -64,6 +64,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
 pub(super) struct Tls {
     connector: TlsConnector,
     name: ServerName<'static>,
+    /// The name was given, and holds for whatever host.
+    is_fixed: bool,
 }
 
 impl Tls {
@@ -84,13 +86,16 @@ impl Tls {
             text("key"),
             options.as_ref().and_then(|o| o.flag("rejectUnauthorized")),
         )?;
-        let name = text("serverName").or_else(|| text("servername")).unwrap_or(host);
-        let name = ServerName::try_from(name.to_owned()).map_err(|_| {
-            wrong(format!(
-                "\"{name}\" is no host name; give the name in the server's certificate as \"tls.serverName\""
-            ))
-        })?;
-        Ok(Some(Tls { connector: TlsConnector::from(Arc::new(config)), name }))
+        let given = text("serverName").or_else(|| text("servername"));
+        let name = server_name(given.unwrap_or(host))?;
+        Ok(Some(Tls { connector: TlsConnector::from(Arc::new(config)), name, is_fixed: given.is_some() }))
+    }
+
+    /// The same for another host, whose certificate must hold its own name, unless the option
+    /// `serverName` says which name all of them have.
+    pub fn for_host(&self, host: &str) -> Result<Tls, Error> {
+        let name = if self.is_fixed { self.name.clone() } else { server_name(host)? };
+        Ok(Tls { name, ..self.clone() })
     }
 
     /// Shakes hands over a connected stream.
@@ -107,6 +112,14 @@ impl Tls {
             })
         })
     }
+}
+
+fn server_name(name: &str) -> Result<ServerName<'static>, Error> {
+    ServerName::try_from(name.to_owned()).map_err(|_| {
+        wrong(format!(
+            "\"{name}\" is no host name; give the name in the server's certificate as \"tls.serverName\""
+        ))
+    })
 }
 
 fn client_config(

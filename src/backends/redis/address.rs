@@ -1,25 +1,13 @@
 //! Where the server is, how to reach it, and who we are there.
 
-use std::io;
-use std::time::Duration;
-
-use socket2::{SockRef, TcpKeepalive};
-use tokio::net::TcpStream;
-#[cfg(unix)]
-use tokio::net::UnixStream;
-use tokio_rustls::client::TlsStream;
 use url::{Host, Url};
 
 use super::replies;
 use super::wire::Wire;
+use crate::backends::network::{self, Stream};
 use crate::backends::tls::Tls;
 use crate::config::{wrong, Settings};
 use crate::core::Error;
-
-/// Half-open connections are noticed after about half a minute of silence.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
-const KEEPALIVE_RETRIES: u32 = 3;
 
 const DEFAULT_PORT: u16 = 6379;
 
@@ -35,14 +23,6 @@ pub(super) struct Address {
 enum Place {
     Tcp { host: String, port: u16 },
     Unix { path: String },
-}
-
-/// A connected stream.
-pub(super) enum Stream {
-    Tcp(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-    #[cfg(unix)]
-    Unix(UnixStream),
 }
 
 /// What a URL says.
@@ -89,8 +69,7 @@ impl Address {
     /// Host and port, or the socket's path.
     pub fn in_words(&self) -> String {
         match &self.place {
-            Place::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
-            Place::Tcp { host, port } => format!("{host}:{port}"),
+            Place::Tcp { host, port } => network::in_words(host, *port),
             Place::Unix { path } => path.clone(),
         }
     }
@@ -120,32 +99,10 @@ impl Address {
     /// Connects, and shakes hands where TLS is asked for.
     pub async fn dial(&self) -> Result<Stream, Error> {
         match &self.place {
-            Place::Tcp { host, port } => {
-                let stream =
-                    TcpStream::connect((host.as_str(), *port)).await.map_err(|error| unreachable(&error))?;
-                stream.set_nodelay(true).map_err(|error| unreachable(&error))?;
-                let keepalive = TcpKeepalive::new()
-                    .with_time(KEEPALIVE_IDLE)
-                    .with_interval(KEEPALIVE_INTERVAL)
-                    .with_retries(KEEPALIVE_RETRIES);
-                SockRef::from(&stream).set_tcp_keepalive(&keepalive).map_err(|error| unreachable(&error))?;
-                match &self.tls {
-                    Some(tls) => Ok(Stream::Tls(Box::new(tls.connect(stream).await?))),
-                    None => Ok(Stream::Tcp(stream)),
-                }
-            }
-            #[cfg(unix)]
-            Place::Unix { path } => {
-                UnixStream::connect(path).await.map(Stream::Unix).map_err(|error| unreachable(&error))
-            }
-            #[cfg(not(unix))]
-            Place::Unix { .. } => Err(wrong("this system has no Unix sockets; give \"host\" and \"port\"")),
+            Place::Tcp { host, port } => network::dial(host, *port, self.tls.as_ref()).await,
+            Place::Unix { path } => network::dial_unix(path).await,
         }
     }
-}
-
-fn unreachable(error: &io::Error) -> Error {
-    Error::connection(format!("cannot connect: {error}"))
 }
 
 /// Reads `redis://`, `rediss://`, `valkey://`, `valkeys://` and `unix://` URLs, as in

@@ -25,12 +25,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::{select, BoxFuture, Either};
 use redis::Value;
-use tokio::io::{AsyncRead, AsyncWrite};
 
-use self::address::{Address, Stream};
+use self::address::Address;
 use self::decode::Reply;
 use self::layout::Layout;
 use self::wire::Wire;
+use super::network::Stream;
 use super::tls;
 use crate::config::{OptionKind, OptionSpec, Settings};
 use crate::core::{Backend, BatchResult, Connection, Description, Error, Key, Link, Record};
@@ -103,21 +103,13 @@ impl Backend for Redis {
     }
 
     async fn connect(&self) -> Result<Link, Error> {
-        match self.address.dial().await? {
-            Stream::Tcp(stream) => self.greet(stream).await,
-            Stream::Tls(stream) => self.greet(stream).await,
-            #[cfg(unix)]
-            Stream::Unix(stream) => self.greet(stream).await,
-        }
+        self.greet(self.address.dial().await?).await
     }
 }
 
 impl Redis {
     /// Logs in, selects the database, and asks whether the server does answer.
-    async fn greet<S>(&self, stream: S) -> Result<Link, Error>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
+    async fn greet(&self, stream: Stream) -> Result<Link, Error> {
         let (wire, lifeline) = Wire::new(stream);
         let mut lifeline: BoxFuture<'static, Error> = Box::pin(lifeline);
         match select(Box::pin(self.address.log_in(&wire)), &mut lifeline).await {

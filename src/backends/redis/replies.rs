@@ -1,10 +1,7 @@
 //! What a Redis server's refusals, and failures of the connection, mean for the engine.
 
-use std::io;
-
 use redis::{ServerError, Value};
 
-use crate::backends::tls;
 use crate::core::{Error, ErrorCode};
 
 /// An answer that has not the form its command promises: the two sides have lost each other.
@@ -15,12 +12,6 @@ pub(super) fn unexpected() -> Error {
 /// Bytes that are no Redis reply at all.
 pub(super) fn malformed() -> Error {
     Error::connection("the server does not speak the Redis protocol")
-}
-
-/// A failure of the socket, or of TLS on it.
-pub(super) fn io_error(error: &io::Error) -> Error {
-    tls::failure(error)
-        .unwrap_or_else(|| Error::connection(format!("the connection broke: {}", error.kind())))
 }
 
 /// Why the server refused an operation; see <https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors>
