@@ -27,6 +27,14 @@ pub trait Backend: Send + Sync {
     /// deadline and drops the future when it has passed. An error with code
     /// `Authentication` or `Configuration` means that waiting will not help.
     async fn connect(&self) -> Result<Link, Error>;
+
+    /// Which of several servers a key is at, as far as is known; below 256. A batch holds keys
+    /// of one group, and each group has its own [`Description::read_batches`] and
+    /// [`Description::write_batches`], so that a slow server does not hold up the others. It
+    /// may change at any time: a connection must cope with any mixture.
+    fn group_of(&self, _key: &Key) -> usize {
+        0
+    }
 }
 
 /// A backend in words and numbers.
@@ -38,9 +46,9 @@ pub struct Description {
     pub max_batch_records: usize,
     /// The most bytes of keys and data in a batch; a single larger record still goes alone.
     pub max_batch_bytes: usize,
-    /// How many batches of reads may be under way at once; at least 1.
+    /// How many batches of reads may be under way at once in each group; at least 1.
     pub read_batches: usize,
-    /// How many batches of writes may be under way at once; at least 1.
+    /// How many batches of writes may be under way at once in each group; at least 1.
     pub write_batches: usize,
     /// Whether the backend's futures do all their work when polled, without spawning tasks, so
     /// that the host's own thread may drive them. Otherwise a thread of ours does.

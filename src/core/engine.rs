@@ -53,8 +53,8 @@ pub struct Engine<T> {
     sequencer: Sequencer<Address<T>>,
     bulks: Bulks<T>,
     batches: FuturesUnordered<BoxFuture<'static, Answer>>,
-    /// Batches under way, by whether they read: `[writes, reads]`.
-    under_way: [usize; 2],
+    /// Batches under way in each group, by whether they read: `[writes, reads]`.
+    under_way: Vec<[usize; 2]>,
     watch: Watch,
     /// The kind that may take the next free place first, so that none starves.
     next_kind: usize,
@@ -75,6 +75,7 @@ pub struct Engine<T> {
 struct Answer {
     number: BatchNumber,
     lanes: Vec<LaneId>,
+    group: usize,
     is_read: bool,
     result: BatchResult<Reply>,
 }
@@ -83,16 +84,17 @@ impl<T: Send + 'static> Engine<T> {
     /// An engine that begins to connect when it is first polled, and the handle to submit to it.
     pub fn new(backend: Arc<dyn Backend>, options: EngineOptions) -> (Engine<T>, Submitter<T>) {
         let shared = Arc::new(Shared::new(&options));
+        let grouping = Arc::clone(&backend);
         let engine = Engine {
             shared: Arc::clone(&shared),
             limits: backend.describe(),
             supervisor: Supervisor::new(backend, &options),
             watch: Watch::new(options.timeout),
             options,
-            sequencer: Sequencer::new(),
+            sequencer: Sequencer::new(Box::new(move |key| grouping.group_of(key))),
             bulks: Bulks::new(),
             batches: FuturesUnordered::new(),
-            under_way: [0, 0],
+            under_way: vec![[0, 0]],
             next_kind: 0,
             inbox: VecDeque::new(),
             tally: Vec::new(),
@@ -216,7 +218,7 @@ impl<T: Send + 'static> Engine<T> {
     fn lost(&mut self, error: &Error, out: &mut Vec<Delivery<T>>) {
         self.shared.ready.store(false, Ordering::Release);
         self.batches = FuturesUnordered::new();
-        self.under_way = [0, 0];
+        self.under_way = vec![[0, 0]];
         self.watch.clear();
         let requeued = self.sequencer.requeue_in_flight(error);
         // Statistics in a block of its own: the lock is not held while we log.
@@ -237,24 +239,35 @@ impl<T: Send + 'static> Engine<T> {
     /// Sends batches while there is room and something to send. Returns whether any went.
     fn send_batches(&mut self) -> bool {
         let Some(connection) = self.supervisor.connection() else { return false };
+        self.under_way.resize(self.sequencer.groups(), [0, 0]);
         let mut sent = false;
-        loop {
-            let next = (0..Kind::ALL.len())
-                .map(|offset| Kind::ALL[(self.next_kind + offset) % Kind::ALL.len()])
-                .find(|&kind| {
-                    self.sequencer.has_queued(kind)
-                        && self.under_way[usize::from(kind.is_read())] < self.room(kind)
-                });
-            let Some(kind) = next else { return sent };
-            sent = true;
-            self.next_kind = kind as usize + 1;
-            let batch =
-                self.sequencer.take_batch(kind, self.limits.max_batch_records, self.limits.max_batch_bytes);
-            self.under_way[usize::from(kind.is_read())] += 1;
-            self.shared.statistics().batch_sent(batch.lanes.len());
-            let number = self.watch.sent(Instant::now(), batch.deadline);
-            self.batches.push(Box::pin(run(Arc::clone(&connection), kind, number, batch)));
+        for group in 0..self.under_way.len() {
+            while let Some(kind) = self.next_to_go(group) {
+                sent = true;
+                self.send_batch(&connection, group, kind);
+            }
         }
+        sent
+    }
+
+    /// The kind of operation that may go next in a group.
+    fn next_to_go(&self, group: usize) -> Option<Kind> {
+        (0..Kind::ALL.len()).map(|offset| Kind::ALL[(self.next_kind + offset) % Kind::ALL.len()]).find(
+            |&kind| {
+                self.sequencer.has_queued(group, kind)
+                    && self.under_way[group][usize::from(kind.is_read())] < self.room(kind)
+            },
+        )
+    }
+
+    fn send_batch(&mut self, connection: &Arc<dyn Connection>, group: usize, kind: Kind) {
+        self.next_kind = kind as usize + 1;
+        let (records, bytes) = (self.limits.max_batch_records, self.limits.max_batch_bytes);
+        let batch = self.sequencer.take_batch(group, kind, records, bytes);
+        self.under_way[group][usize::from(kind.is_read())] += 1;
+        self.shared.statistics().batch_sent(batch.lanes.len());
+        let number = self.watch.sent(Instant::now(), batch.deadline);
+        self.batches.push(Box::pin(run(Arc::clone(connection), group, kind, number, batch)));
     }
 
     fn room(&self, kind: Kind) -> usize {
@@ -270,7 +283,7 @@ impl<T: Send + 'static> Engine<T> {
         let mut any = false;
         while let Poll::Ready(Some(answer)) = self.batches.poll_next_unpin(cx) {
             any = true;
-            self.under_way[usize::from(answer.is_read)] -= 1;
+            self.under_way[answer.group][usize::from(answer.is_read)] -= 1;
             self.watch.answered(Instant::now(), answer.number);
             self.settle(answer, out);
         }
@@ -494,7 +507,13 @@ impl<T: Send + 'static> Engine<T> {
 }
 
 /// Carries out a batch. A panic of the backend fails the batch, not the engine.
-async fn run(connection: Arc<dyn Connection>, kind: Kind, number: BatchNumber, batch: Batch) -> Answer {
+async fn run(
+    connection: Arc<dyn Connection>,
+    group: usize,
+    kind: Kind,
+    number: BatchNumber,
+    batch: Batch,
+) -> Answer {
     let Batch { lanes, keys, entries, .. } = batch;
     let work = AssertUnwindSafe(async {
         match kind {
@@ -505,7 +524,7 @@ async fn run(connection: Arc<dyn Connection>, kind: Kind, number: BatchNumber, b
         }
     });
     let result = work.catch_unwind().await.unwrap_or_else(|_| Err(panicked()));
-    Answer { number, lanes, is_read: kind.is_read(), result }
+    Answer { number, lanes, group, is_read: kind.is_read(), result }
 }
 
 fn replies<R>(result: BatchResult<R>, wrap: impl Fn(R) -> Reply) -> BatchResult<Reply> {

@@ -18,6 +18,7 @@ mod options;
 mod outbox;
 #[cfg(target_os = "linux")]
 mod pollable;
+mod queues;
 mod quiet_waker;
 mod reactor;
 mod record;

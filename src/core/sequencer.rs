@@ -14,6 +14,7 @@ use slab::Slab;
 use smallvec::SmallVec;
 
 use super::error::Error;
+use super::queues::{GroupOf, Queues};
 use super::record::{Key, Record};
 use super::request::{Kind, Operation};
 
@@ -62,7 +63,7 @@ pub(super) struct Sequencer<A> {
     lanes: Slab<Lane<A>>,
     by_key: HashTable<LaneId>,
     hasher: DefaultHashBuilder,
-    queues: [VecDeque<LaneId>; 4],
+    queues: Queues,
     paused: usize,
 }
 
@@ -86,12 +87,12 @@ pub(super) enum Placed {
 }
 
 impl<A> Sequencer<A> {
-    pub fn new() -> Sequencer<A> {
+    pub fn new(group_of: GroupOf) -> Sequencer<A> {
         Sequencer {
             lanes: Slab::new(),
             by_key: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
-            queues: Default::default(),
+            queues: Queues::new(group_of),
             paused: 0,
         }
     }
@@ -100,9 +101,14 @@ impl<A> Sequencer<A> {
         self.lanes.is_empty()
     }
 
-    /// Whether a lane of this kind is waiting for a batch.
-    pub fn has_queued(&self, kind: Kind) -> bool {
-        !self.queues[kind as usize].is_empty()
+    /// How many groups of keys there were at the most.
+    pub fn groups(&self) -> usize {
+        self.queues.groups()
+    }
+
+    /// Whether a lane of this group and kind is waiting for a batch.
+    pub fn has_queued(&self, group: usize, kind: Kind) -> bool {
+        self.queues.has(group, kind)
     }
 
     /// Puts an operation at the end of its key's lane.
@@ -119,13 +125,13 @@ impl<A> Sequencer<A> {
         let id = self.lanes.insert(Lane { key, hash, state: State::Queued, front, rest: VecDeque::new() });
         let lanes = &self.lanes;
         self.by_key.insert_unique(hash, id, |&id| lanes[id].hash);
-        self.queues[kind as usize].push_back(id);
+        self.queues.push(&lanes[id].key, kind, id);
         Placed::Alone
     }
 
-    /// Takes the next batch of one kind, of at most so many records and bytes.
-    pub fn take_batch(&mut self, kind: Kind, max_records: usize, max_bytes: usize) -> Batch {
-        let queue = &mut self.queues[kind as usize];
+    /// Takes the next batch of one group and kind, of at most so many records and bytes.
+    pub fn take_batch(&mut self, group: usize, kind: Kind, max_records: usize, max_bytes: usize) -> Batch {
+        let queue = self.queues.queue(group, kind);
         let capacity = queue.len().min(max_records);
         let mut batch = Batch { lanes: Vec::with_capacity(capacity), ..Batch::default() };
         match kind {
@@ -169,7 +175,7 @@ impl<A> Sequencer<A> {
         };
         let done = std::mem::replace(&mut lane.front, next);
         lane.state = State::Queued;
-        self.queues[lane.front.operation.kind() as usize].push_back(id);
+        self.queues.push(&lane.key, lane.front.operation.kind(), id);
         done
     }
 
@@ -197,7 +203,7 @@ impl<A> Sequencer<A> {
             match lane.state {
                 State::Paused(until) if until <= now => {
                     lane.state = State::Queued;
-                    self.queues[lane.front.operation.kind() as usize].push_back(id);
+                    self.queues.push(&lane.key, lane.front.operation.kind(), id);
                     self.paused -= 1;
                 }
                 State::Paused(until) => next = Some(next.map_or(until, |other: Instant| other.min(until))),
@@ -222,7 +228,7 @@ impl<A> Sequencer<A> {
             }
             lane.state = State::Queued;
             lane.front.cause = Some(cause.clone());
-            self.queues[lane.front.operation.kind() as usize].push_back(id);
+            self.queues.push(&lane.key, lane.front.operation.kind(), id);
             count += 1;
         }
         count
@@ -271,14 +277,14 @@ impl<A> Sequencer<A> {
             lane.rest.into_iter().for_each(&mut each);
         }
         self.by_key.clear();
-        self.queues.iter_mut().for_each(VecDeque::clear);
+        self.queues.clear();
         self.paused = 0;
     }
 
     /// Ends the turns that wait for a connection, for a server that refuses us.
     pub fn drain_queued(&mut self, mut each: impl FnMut(Turn<A>)) {
         // Taking a front off may queue the lane again, for another kind.
-        while let Some(id) = self.queues.iter_mut().find_map(VecDeque::pop_front) {
+        while let Some(id) = self.queues.pop() {
             each(self.finish(id));
         }
     }
@@ -294,17 +300,15 @@ impl<A> Sequencer<A> {
     fn rebuild_queues(&mut self) {
         let lanes = &self.lanes;
         let mut seen = vec![false; lanes.capacity()];
-        for kind in Kind::ALL {
-            self.queues[kind as usize].retain(|&id| {
-                let keep = lanes.get(id).is_some_and(|lane| {
-                    lane.state == State::Queued && lane.front.operation.kind() == kind && !seen[id]
-                });
-                if keep {
-                    seen[id] = true;
-                }
-                keep
+        self.queues.retain(|id, kind| {
+            let keep = lanes.get(id).is_some_and(|lane| {
+                lane.state == State::Queued && lane.front.operation.kind() == kind && !seen[id]
             });
-        }
+            if keep {
+                seen[id] = true;
+            }
+            keep
+        });
     }
 }
 
@@ -358,7 +362,10 @@ mod tests {
 
     impl Bench {
         fn new() -> Bench {
-            Bench { sequencer: Sequencer::new(), start: Instant::now() }
+            Bench {
+                sequencer: Sequencer::new(Box::new(|key| usize::from(key.starts_with('2')))),
+                start: Instant::now(),
+            }
         }
 
         fn at(&self, milliseconds: u64) -> Instant {
@@ -379,7 +386,7 @@ mod tests {
         }
 
         fn take(&mut self, kind: Kind) -> Batch {
-            self.sequencer.take_batch(kind, 100, usize::MAX)
+            self.sequencer.take_batch(0, kind, 100, usize::MAX)
         }
 
         /// Ends the turns of a batch; who waited for them.
@@ -411,16 +418,32 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_holds_keys_of_one_group() {
+        let mut bench = Bench::new();
+        bench.set("a", 1);
+        bench.set("2a", 2);
+        bench.set("b", 3);
+        assert_eq!(bench.sequencer.groups(), 2);
+        let other = bench.sequencer.take_batch(1, Kind::Set, 100, usize::MAX);
+        assert_eq!(versions(&other), [("2a", 2)]);
+        bench.set("2a", 4);
+        assert_eq!(versions(&bench.take(Kind::Set)), [("a", 1), ("b", 3)]);
+        assert!(!bench.sequencer.has_queued(1, Kind::Set));
+        assert_eq!(bench.finish(other), [2]);
+        assert!(bench.sequencer.has_queued(1, Kind::Set));
+    }
+
+    #[test]
     fn a_lane_is_in_one_batch_at_a_time() {
         let mut bench = Bench::new();
         bench.set("a", 1);
         bench.get("a", 2);
         bench.set("a", 3);
         bench.set("b", 4);
-        assert!(!bench.sequencer.has_queued(Kind::Get));
+        assert!(!bench.sequencer.has_queued(0, Kind::Get));
         let sets = bench.take(Kind::Set);
         assert_eq!(versions(&sets), [("a", 1), ("b", 4)]);
-        assert!(!bench.sequencer.has_queued(Kind::Get) && !bench.sequencer.has_queued(Kind::Set));
+        assert!(!bench.sequencer.has_queued(0, Kind::Get) && !bench.sequencer.has_queued(0, Kind::Set));
         assert_eq!(bench.finish(sets), [1, 4]);
         let gets = bench.take(Kind::Get);
         assert_eq!(gets.keys, [Key::from("a")]);
@@ -471,14 +494,14 @@ mod tests {
             bench.set(key, address);
         }
         // Three bytes each, with the key.
-        assert_eq!(bench.sequencer.take_batch(Kind::Set, 100, 6).lanes.len(), 2);
-        assert_eq!(bench.sequencer.take_batch(Kind::Set, 100, 1).lanes.len(), 1);
-        assert_eq!(bench.sequencer.take_batch(Kind::Set, 100, 1).lanes.len(), 1);
+        assert_eq!(bench.sequencer.take_batch(0, Kind::Set, 100, 6).lanes.len(), 2);
+        assert_eq!(bench.sequencer.take_batch(0, Kind::Set, 100, 1).lanes.len(), 1);
+        assert_eq!(bench.sequencer.take_batch(0, Kind::Set, 100, 1).lanes.len(), 1);
         for (address, key) in (1..).zip(["e", "f", "g"]) {
             bench.get(key, address);
         }
-        assert_eq!(bench.sequencer.take_batch(Kind::Get, 2, usize::MAX).lanes.len(), 2);
-        assert_eq!(bench.sequencer.take_batch(Kind::Get, 2, usize::MAX).lanes.len(), 1);
+        assert_eq!(bench.sequencer.take_batch(0, Kind::Get, 2, usize::MAX).lanes.len(), 2);
+        assert_eq!(bench.sequencer.take_batch(0, Kind::Get, 2, usize::MAX).lanes.len(), 1);
     }
 
     #[test]
@@ -506,7 +529,7 @@ mod tests {
         assert_eq!(bench.set("a", 2), Placed::Alone);
         assert_eq!(bench.expire(2000), [(1, true), (2, false)]);
         assert!(bench.sequencer.is_empty());
-        assert!(!bench.sequencer.has_queued(Kind::Set));
+        assert!(!bench.sequencer.has_queued(0, Kind::Set));
     }
 
     #[test]
@@ -518,12 +541,12 @@ mod tests {
         let sets = bench.take(Kind::Set);
         assert_eq!(bench.expire(200), [(1, true), (3, true)]);
         // The order holds as long as it may still be carried out.
-        assert!(!bench.sequencer.has_queued(Kind::Get));
+        assert!(!bench.sequencer.has_queued(0, Kind::Get));
         let until = bench.at(300);
         let passing = Error::transient(ErrorCode::Backend, "loading");
         assert!(!bench.sequencer.pause(sets.lanes[1], until, passing));
         assert_eq!(bench.sequencer.requeue_in_flight(&loss()), 0);
-        assert!(!bench.sequencer.has_queued(Kind::Set));
+        assert!(!bench.sequencer.has_queued(0, Kind::Set));
         let gets = bench.take(Kind::Get);
         assert_eq!(bench.finish(gets), [2]);
         assert!(bench.sequencer.is_empty());
@@ -538,14 +561,14 @@ mod tests {
         let until = bench.at(20);
         let passing = Error::transient(ErrorCode::Backend, "loading");
         assert!(bench.sequencer.pause(sets.lanes[0], until, passing));
-        assert!(!bench.sequencer.has_queued(Kind::Get));
+        assert!(!bench.sequencer.has_queued(0, Kind::Get));
         let early = bench.at(10);
         assert_eq!(bench.sequencer.resume_paused(early), Some(until));
-        assert!(!bench.sequencer.has_queued(Kind::Set));
+        assert!(!bench.sequencer.has_queued(0, Kind::Set));
         assert_eq!(bench.sequencer.resume_paused(until), None);
         let sets = bench.take(Kind::Set);
         assert_eq!(bench.finish(sets), [1]);
-        assert!(bench.sequencer.has_queued(Kind::Get));
+        assert!(bench.sequencer.has_queued(0, Kind::Get));
     }
 
     #[test]
@@ -565,7 +588,7 @@ mod tests {
         assert_eq!(bench.take(Kind::Get).keys, [Key::from("b")]);
         assert_eq!(bench.sequencer.resume_paused(until), None);
         bench.sequencer.finish(sets.lanes[0]);
-        assert!(!bench.sequencer.has_queued(Kind::Delete));
+        assert!(!bench.sequencer.has_queued(0, Kind::Delete));
         assert_eq!(bench.take(Kind::Get).keys, [Key::from("a")]);
     }
 
