@@ -8,6 +8,8 @@ use serde_json::Value;
 use crate::config::{self, nearest, wrong, OptionSpec, Settings};
 use crate::core::{Backend, EngineOptions, Error};
 
+#[cfg(feature = "redis")]
+mod fleet;
 #[cfg(feature = "memory")]
 mod memory;
 #[cfg(feature = "sqlite")]

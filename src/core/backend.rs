@@ -5,6 +5,7 @@
 //! batch of the same connection.
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
@@ -82,4 +83,25 @@ pub trait Connection: Send + Sync {
 
     /// Ends the connection in an orderly way. Nothing else is called after it.
     async fn close(&self) {}
+
+    /// News of one of several servers behind this connection. `cx`'s waker is woken when there
+    /// is more.
+    fn poll_notice(&self, _cx: &mut Context<'_>) -> Poll<Notice> {
+        Poll::Pending
+    }
+
+    /// Whether background work waits for one of the runtime's timers while no batch is under
+    /// way: a pause between attempts to connect, say.
+    fn waits_for_timer(&self) -> bool {
+        false
+    }
+}
+
+/// What befell a part of a connection that stands as a whole.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    /// Something failed that belongs to no operation.
+    Trouble(Error),
+    /// It is over; in one sentence.
+    Recovery(String),
 }

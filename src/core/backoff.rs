@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// Doubles from the first pause to the longest. Each pause is shortened by a random part of up
 /// to half, so that many clients of one server do not come back in step.
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     first: Duration,
     longest: Duration,
     next: Duration,

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use super::backend::{Backend, BatchResult, Connection, Description};
+use super::backend::{Backend, BatchResult, Connection, Description, Notice};
 use super::bulk::{Address, Bulks};
 use super::error::{Error, ErrorCode, Remedy};
 use super::link::{LinkEvent, Supervisor};
@@ -192,6 +192,14 @@ impl<T: Send + 'static> Engine<T> {
                     out.push(Delivery::Ready);
                 }
                 LinkEvent::Lost(error) => self.lost(&error, out),
+                LinkEvent::Noticed(Notice::Trouble(error)) => {
+                    let line = format!("{}: {}", self.limits.target, error.message());
+                    self.log(LogLevel::Warn, line, out);
+                    out.push(Delivery::Failure { error, fatal: false });
+                }
+                LinkEvent::Noticed(Notice::Recovery(words)) => {
+                    self.log(LogLevel::Info, format!("{}: {words}", self.limits.target), out);
+                }
                 LinkEvent::Refused { error, news } => {
                     if news {
                         self.log(LogLevel::Error, error.message().to_owned(), out);
@@ -481,7 +489,7 @@ impl<T: Send + 'static> Engine<T> {
 
     /// Whether a client library may have timers running that somebody has to look at.
     pub(super) fn waits_for_library(&self) -> bool {
-        !self.batches.is_empty() || self.supervisor.is_connecting()
+        !self.batches.is_empty() || self.supervisor.waits_for_timer()
     }
 
     fn wake_at(&self) -> Option<Instant> {

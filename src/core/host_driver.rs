@@ -120,10 +120,9 @@ impl<T: Send + 'static> HostDriver<T> {
 
     /// Sets the timer, seldom: it may go off too early, never too late.
     fn arm(&mut self, wake_at: Option<Instant>) {
-        let Some(wake_at) = wake_at else { return };
         let now = Instant::now();
-        let wake_at =
-            if self.engine.waits_for_library() { wake_at.min(now + LIBRARY_TIMER_TICK) } else { wake_at };
+        let tick = self.engine.waits_for_library().then(|| now + LIBRARY_TIMER_TICK);
+        let Some(wake_at) = wake_at.into_iter().chain(tick).min() else { return };
         if self.armed.is_some_and(|armed| armed > now && armed <= wake_at) {
             return;
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, FutureExt};
 
-use super::backend::{Backend, Connection, Link};
+use super::backend::{Backend, Connection, Link, Notice};
 use super::backoff::Backoff;
 use super::error::{Error, ErrorCode};
 use super::options::EngineOptions;
@@ -20,6 +20,8 @@ pub(super) enum LinkEvent {
     Lost(Error),
     /// An attempt failed, and more will follow. `news` is true for the first of an outage.
     Absent { error: Error, news: bool },
+    /// It stands, and one of several servers behind it has news.
+    Noticed(Notice),
     /// The server refused us. `news` is true for the first time in a row.
     Refused { error: Error, news: bool },
 }
@@ -97,9 +99,14 @@ impl Supervisor {
                     }
                     Poll::Pending => return None,
                 },
-                State::Up { lifeline, .. } => match poll_caught(lifeline, cx) {
+                State::Up { lifeline, connection } => match poll_caught(lifeline, cx) {
                     Poll::Ready(Ok(error) | Err(error)) => self.state = State::Broken(error),
-                    Poll::Pending => return None,
+                    Poll::Pending => {
+                        return match connection.poll_notice(cx) {
+                            Poll::Ready(notice) => Some(LinkEvent::Noticed(notice)),
+                            Poll::Pending => None,
+                        }
+                    }
                 },
                 State::Broken(error) => {
                     let error = error.clone();
@@ -136,9 +143,13 @@ impl Supervisor {
         }
     }
 
-    /// Whether an attempt to connect is under way.
-    pub fn is_connecting(&self) -> bool {
-        matches!(self.state, State::Connecting { .. })
+    /// Whether the backend may have one of the runtime's timers running.
+    pub fn waits_for_timer(&self) -> bool {
+        match &self.state {
+            State::Connecting { .. } => true,
+            State::Up { connection, .. } => connection.waits_for_timer(),
+            _ => false,
+        }
     }
 
     /// Why the server refuses us, while it does: operations need not wait then.

@@ -28,7 +28,8 @@ mod stats;
 mod submission;
 mod watch;
 
-pub use backend::{Backend, BatchResult, Connection, Description, Link};
+pub use backend::{Backend, BatchResult, Connection, Description, Link, Notice};
+pub(crate) use backoff::Backoff;
 pub use engine::{Engine, Progress};
 pub use error::{Error, ErrorCode, Remedy};
 #[cfg(target_os = "linux")]
