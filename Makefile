@@ -1,8 +1,9 @@
 # `make demo` shows the library at work, `make test` runs all tests; both do all their own set-up.
 
 CARGO ?= cargo
-# The backends in the addon and the library: cargo features.
-FEATURES ?= memory,sqlite,redis
+# The backends in the addon and the library: cargo features; `full` is all of them.
+FEATURES ?= full
+ALL = --release --workspace --features full
 
 .PHONY: help demo test quick bench node library lint docs clean
 
@@ -20,7 +21,7 @@ node:
 	FEATURES=$(FEATURES) bindings/node/build
 
 library:
-	$(CARGO) build --release
+	$(CARGO) build --release --features $(FEATURES)
 	ln -sf libdeepstream_connector.so target/release/libdeepstream_connector.so.0
 
 demo:
@@ -29,21 +30,21 @@ demo:
 
 lint:
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --release --workspace --all-targets --quiet -- -D warnings
+	$(CARGO) clippy $(ALL) --all-targets --quiet -- -D warnings
 
 docs:
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --release --workspace --no-deps --quiet
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(ALL) --no-deps --quiet
 
 quick: lint node
-	$(CARGO) test --release --lib --quiet
-	CONFORMANCE_BACKENDS=memory,sqlite $(CARGO) test --release --test conformance
+	$(CARGO) test --release --features full --lib --quiet
+	CONFORMANCE_BACKENDS=memory,sqlite $(CARGO) test --release --features full --test conformance
 
 test:
 	@tests/setup tools
 	@tests/setup servers
 	$(MAKE) lint docs node
-	$(CARGO) build --release --workspace --all-targets
-	$(CARGO) test --release --workspace
+	$(CARGO) build $(ALL) --all-targets
+	$(CARGO) test $(ALL)
 	node --test bindings/node/test/
 	tests/servers/selftest
 	node --test tests/deepstream/
