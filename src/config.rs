@@ -245,6 +245,25 @@ impl Settings {
         self.values.get(name)
     }
 
+    /// Whether an option is given.
+    pub fn has(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+
+    /// These options and others together.
+    ///
+    /// # Errors
+    /// The name of an option that both have.
+    pub fn with(&self, other: &Settings) -> Result<Settings, String> {
+        let mut values = self.values.clone();
+        for (name, value) in &other.values {
+            if values.insert(name.clone(), value.clone()).is_some() {
+                return Err(name.clone());
+            }
+        }
+        Ok(Settings { values })
+    }
+
     /// A text option.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(Value::as_str)

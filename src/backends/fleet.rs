@@ -90,6 +90,8 @@ struct Shared<S> {
     nodes: BTreeMap<Node, Status<S>>,
     /// The list of nodes has changed.
     is_changed: bool,
+    /// The beginning is over, so that a node that is away is news.
+    is_settled: bool,
     /// Connections that somebody found to be of no more use.
     condemned: Vec<(Node, u64, Error)>,
     notices: VecDeque<Notice>,
@@ -122,31 +124,40 @@ impl<S: Clone + Send + Sync + 'static> Fleet<S> {
         let shared = Arc::new(Mutex::new(Shared {
             nodes: nodes.into_iter().map(|node| (node, Status::New)).collect(),
             is_changed: true,
+            is_settled: false,
             condemned: Vec::new(),
             notices: VecDeque::new(),
             work: None,
             beginning: None,
             reader: None,
         }));
-        let mut run =
-            Run { dial, timing, shared: Arc::clone(&shared), members: BTreeMap::new(), generation: 0 };
+        let mut run = Run {
+            dial,
+            timing,
+            shared: Arc::clone(&shared),
+            members: BTreeMap::new(),
+            generation: 0,
+            is_troubled: false,
+        };
         (Fleet { shared, patience: timing.patience }, poll_fn(move |cx| run.poll(cx)))
     }
 
-    /// Waits until every node was tried, or until some stand and the others had a moment more.
-    /// The background work must be polled meanwhile.
+    /// Waits until all nodes stand, or until some do and the others had a moment more. The
+    /// background work must be polled meanwhile.
     pub async fn settled(&self) {
-        let all = poll_fn(|cx| self.poll_tried(cx, |tried, _, total| tried == total));
-        let some = poll_fn(|cx| self.poll_tried(cx, |_, up, _| up > 0)).then(|()| sleep(GRACE));
+        let all = poll_fn(|cx| self.poll_standing(cx, |up, total| up == total));
+        let some = poll_fn(|cx| self.poll_standing(cx, |up, _| up > 0)).then(|()| sleep(GRACE));
         // Both are of one task, so that one waker will do.
         select(Box::pin(all), Box::pin(some)).await;
+        let mut shared = lock(&self.shared);
+        shared.is_settled = true;
+        wake(&mut shared.work);
     }
 
-    fn poll_tried(&self, cx: &Context<'_>, enough: impl Fn(usize, usize, usize) -> bool) -> Poll<()> {
+    fn poll_standing(&self, cx: &Context<'_>, enough: impl Fn(usize, usize) -> bool) -> Poll<()> {
         let mut shared = lock(&self.shared);
-        let tried = shared.nodes.values().filter(|status| !matches!(status, Status::New)).count();
         let up = shared.nodes.values().filter(|status| matches!(status, Status::Up { .. })).count();
-        if enough(tried, up, shared.nodes.len()) {
+        if enough(up, shared.nodes.len()) {
             return Poll::Ready(());
         }
         shared.beginning = Some(cx.waker().clone());
@@ -177,11 +188,6 @@ impl<S: Clone + Send + Sync + 'static> Fleet<S> {
             .iter()
             .map(|(node, status)| (node.clone(), matches!(status, Status::Up { .. })))
             .collect()
-    }
-
-    /// Whether a node stands.
-    pub fn is_up(&self, node: &Node) -> bool {
-        matches!(lock(&self.shared).nodes.get(node), Some(Status::Up { .. }))
     }
 
     /// Whether some node is away, so that a timer runs until it is tried again.
@@ -250,6 +256,8 @@ struct Run<D: Dial> {
     shared: Arc<Mutex<Shared<D::Session>>>,
     members: BTreeMap<Node, Member<D::Session>>,
     generation: u64,
+    /// The host was told that something is amiss, or would have been told soon.
+    is_troubled: bool,
 }
 
 struct Member<S> {
@@ -289,6 +297,7 @@ impl<D: Dial> Run<D> {
                 }
             }
         }
+        self.tell();
         Poll::Pending
     }
 
@@ -354,11 +363,8 @@ impl<D: Dial> Run<D> {
         let mut shared = lock(&self.shared);
         shared.nodes.insert(node.clone(), Status::Up { session, generation });
         wake(&mut shared.beginning);
-        let Some(member) = self.members.get_mut(node) else { return };
-        member.backoff.reset();
-        if std::mem::take(&mut member.is_told) {
-            shared.notices.push_back(Notice::Recovery(format!("{node} is back")));
-            wake(&mut shared.reader);
+        if let Some(member) = self.members.get_mut(node) {
+            member.backoff.reset();
         }
     }
 
@@ -367,26 +373,54 @@ impl<D: Dial> Run<D> {
         let mut shared = lock(&self.shared);
         shared.nodes.insert(node.clone(), Status::Down(error.clone()));
         wake(&mut shared.beginning);
-        if shared.nodes.values().all(|status| matches!(status, Status::Down(_))) {
-            let alone = shared.nodes.len() == 1;
-            let reason = shared.nodes.values().find_map(|status| match status {
-                Status::Down(error) if will_not_help(error) => Some(error.clone()),
-                _ => None,
-            });
-            return Some(match reason {
-                Some(reason) => reason,
-                None if alone => error,
-                None => Error::connection(format!("no server is left; {node}: {}", error.message())),
-            });
+        if !shared.nodes.values().all(|status| matches!(status, Status::Down(_))) {
+            return None;
         }
-        if let Some(member) = self.members.get_mut(node) {
-            if !std::mem::replace(&mut member.is_told, true) {
-                let words = format!("the server {node} is away: {}", error.message());
-                shared.notices.push_back(Notice::Trouble(Error::connection(words)));
-                wake(&mut shared.reader);
+        let reason = shared.nodes.values().find_map(|status| match status {
+            Status::Down(error) if will_not_help(error) => Some(error.clone()),
+            _ => None,
+        });
+        Some(match reason {
+            Some(reason) => reason,
+            None if shared.nodes.len() == 1 => error,
+            None => Error::connection(format!("no server is left; {node}: {}", error.message())),
+        })
+    }
+
+    /// Gives notice of what is new since the last time.
+    fn tell(&mut self) {
+        let mut shared = lock(&self.shared);
+        if !shared.is_settled {
+            return;
+        }
+        let mut notices = Vec::new();
+        let mut all_stand = true;
+        for (node, status) in &shared.nodes {
+            let Some(member) = self.members.get_mut(node) else { continue };
+            match status {
+                Status::New => all_stand = false,
+                Status::Up { .. } => {
+                    if std::mem::take(&mut member.is_told) {
+                        notices.push(Notice::Recovery(format!("{node} is back")));
+                    }
+                }
+                Status::Down(error) => {
+                    all_stand = false;
+                    if !std::mem::replace(&mut member.is_told, true) {
+                        let words = format!("the server {node} is away: {}", error.message());
+                        notices.push(Notice::Trouble(Error::connection(words)));
+                    }
+                }
             }
         }
-        None
+        if all_stand && std::mem::take(&mut self.is_troubled) {
+            notices.push(Notice::Restored);
+        }
+        self.is_troubled |= !all_stand;
+        if !notices.is_empty() {
+            shared.notices.extend(notices);
+            wake(&mut shared.reader);
+        }
     }
 }
 
@@ -530,7 +564,7 @@ mod tests {
                 notices.push(while_running(&mut run, poll_fn(|cx| fleet.poll_notice(cx))).await);
             }
             assert!(matches!(&notices[1], Notice::Recovery(words) if words == "h:2 is back"), "{notices:?}");
-            assert!(fleet.is_up(&node(2)) && !fleet.waits_for_timer());
+            assert!(fleet.session(&node(2)).is_ok() && !fleet.waits_for_timer());
         });
     }
 }

@@ -102,6 +102,8 @@ pub trait Connection: Send + Sync {
 pub enum Notice {
     /// Something failed that belongs to no operation.
     Trouble(Error),
-    /// It is over; in one sentence.
+    /// One such trouble is over; in one sentence.
     Recovery(String),
+    /// All of them are.
+    Restored,
 }

@@ -32,6 +32,9 @@ const TRY_AGAIN_PAUSE: Duration = Duration::from_millis(20);
 /// How often deadlines are looked at, at the most.
 const DEADLINE_GRAIN: Duration = Duration::from_millis(5);
 
+/// Troubles that follow each other as fast as this may have one cause.
+const ONE_OUTAGE: Duration = Duration::from_secs(5);
+
 /// How long an orderly goodbye to the server may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -67,6 +70,8 @@ pub struct Engine<T> {
     earliest_resume: Option<Instant>,
     /// When `close` gives up the operations that are left.
     give_up_at: Option<Instant>,
+    /// When the host was last told of a trouble that is not over.
+    outage: Option<Instant>,
     goodbye: Option<(BoxFuture<'static, ()>, Instant)>,
     finished: bool,
 }
@@ -101,6 +106,7 @@ impl<T: Send + 'static> Engine<T> {
             earliest_deadline: None,
             earliest_resume: None,
             give_up_at: None,
+            outage: None,
             goodbye: None,
             finished: false,
         };
@@ -189,16 +195,27 @@ impl<T: Send + 'static> Engine<T> {
                     self.shared.ready.store(true, Ordering::Release);
                     self.shared.statistics().connected();
                     self.log(LogLevel::Info, format!("connected to {}", self.limits.target), out);
+                    self.outage = None;
                     out.push(Delivery::Ready);
                 }
                 LinkEvent::Lost(error) => self.lost(&error, out),
                 LinkEvent::Noticed(Notice::Trouble(error)) => {
                     let line = format!("{}: {}", self.limits.target, error.message());
                     self.log(LogLevel::Warn, line, out);
-                    out.push(Delivery::Failure { error, fatal: false });
+                    // More of the same outage until all servers are back.
+                    if self.outage.is_none() {
+                        self.outage = Some(Instant::now());
+                        out.push(Delivery::Failure { error, fatal: false });
+                    }
                 }
                 LinkEvent::Noticed(Notice::Recovery(words)) => {
                     self.log(LogLevel::Info, format!("{}: {words}", self.limits.target), out);
+                }
+                LinkEvent::Noticed(Notice::Restored) => {
+                    if self.outage.take().is_some() {
+                        self.log(LogLevel::Info, format!("all is well with {}", self.limits.target), out);
+                        out.push(Delivery::Ready);
+                    }
                 }
                 LinkEvent::Refused { error, news } => {
                     if news {
@@ -241,7 +258,12 @@ impl<T: Send + 'static> Engine<T> {
             error.message()
         );
         self.log(LogLevel::Warn, line, out);
-        out.push(Delivery::Failure { error: error.clone(), fatal: false });
+        // Servers that go one after the other are one outage.
+        let is_told = self.outage.is_some_and(|told| told.elapsed() < ONE_OUTAGE);
+        if !is_told {
+            out.push(Delivery::Failure { error: error.clone(), fatal: false });
+        }
+        self.outage = Some(Instant::now());
     }
 
     /// Sends batches while there is room and something to send. Returns whether any went.

@@ -1,7 +1,6 @@
 //! Where records are stored: each backend with its server, if it has one.
 
 use std::env;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 use deepstream_connector::backends;
@@ -11,7 +10,8 @@ use serde_json::{json, Map, Value};
 
 use crate::faulty::{Attempt, Faulty};
 use crate::promises::Scope;
-use crate::servers::{self, Proxy, Running};
+use crate::redis_places::{Form, Redis};
+use crate::servers;
 use crate::stage::object;
 
 /// A password that servers refuse until `Place::accept_credentials`. It must appear nowhere.
@@ -102,7 +102,14 @@ const ALL: &[BackendKind] = &[
         name: "redis",
         scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Crash, Scope::Network, Scope::Credentials],
         missing: || servers::missing("redis"),
-        place: |scope| Box::new(Redis::new(scope)),
+        place: |scope| Box::new(Redis::new(Form::Single, scope)),
+    },
+    #[cfg(feature = "redis")]
+    BackendKind {
+        name: "redis-cluster",
+        scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Crash, Scope::Credentials],
+        missing: || servers::missing("redis-cluster"),
+        place: |scope| Box::new(Redis::new(Form::Cluster, scope)),
     },
 ];
 
@@ -215,79 +222,5 @@ impl Place for Sqlite {
     fn options(&self) -> Map<String, Value> {
         let path = self.folder.path().join("records.db");
         object(json!({"type": "sqlite", "path": path}))
-    }
-}
-
-/// A key prefix for each place.
-#[cfg(feature = "redis")]
-struct Redis {
-    server: Running,
-    proxy: Option<Proxy>,
-    prefix: String,
-    password: Option<&'static str>,
-}
-
-#[cfg(feature = "redis")]
-impl Redis {
-    fn new(scope: Scope) -> Redis {
-        static PLACES: AtomicU64 = AtomicU64::new(1);
-        let server = match scope {
-            Scope::Server | Scope::Crash => Running::alone("redis", &["durable"]),
-            Scope::Credentials => Running::alone("redis", &["password=right"]),
-            _ => Running::shared("redis", &[]),
-        };
-        let proxy = (scope == Scope::Network).then(|| Proxy::start(server.port()));
-        let password = (scope == Scope::Credentials).then_some(WRONG_PASSWORD);
-        let prefix = format!("place {}:", PLACES.fetch_add(1, Ordering::Relaxed));
-        Redis { server, proxy, prefix, password }
-    }
-}
-
-#[cfg(feature = "redis")]
-impl Place for Redis {
-    fn options(&self) -> Map<String, Value> {
-        let port = self.proxy.as_ref().map_or(self.server.port(), Proxy::port);
-        let mut options = object(json!({"type": "redis", "port": port, "keyPrefix": self.prefix}));
-        if let Some(password) = self.password {
-            options.insert("password".into(), json!(password));
-        }
-        options
-    }
-
-    fn server(&self) -> Option<&dyn Server> {
-        self.server.hurtable()
-    }
-
-    fn spoil_network(&self, words: &[&str]) {
-        self.proxy.as_ref().expect("the suite gives it to those who ask").tell(words);
-    }
-
-    fn stored_versions(&self, keys: &[String]) -> Vec<Option<i64>> {
-        // The version by itself in layout V2, and the whole record in V1: hosts differ in theirs.
-        let names =
-            keys.iter().flat_map(|key| ["_v", ""].map(|suffix| format!("{}{key}{suffix}", self.prefix)));
-        let arguments: Vec<String> = std::iter::once("MGET".to_owned()).chain(names).collect();
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        // One line each, an empty one where there is nothing.
-        let answer = self.server.client(&arguments);
-        let mut lines = answer.split('\n');
-        let version = |lines: &mut std::str::Split<'_, char>| {
-            let (v2, v1) = (lines.next()?, lines.next().unwrap_or_default());
-            let enveloped = || v1.strip_prefix("{\"_v\":")?.split(',').next()?.parse().ok();
-            v2.parse().ok().or_else(enveloped)
-        };
-        keys.iter().map(|_| version(&mut lines)).collect()
-    }
-
-    fn accept_credentials(&self) {
-        self.server.client(&["CONFIG", "SET", "requirepass", WRONG_PASSWORD]);
-        self.server.spend();
-    }
-
-    fn heal(&self) {
-        self.server.heal();
-        if let Some(proxy) = &self.proxy {
-            proxy.tell(&["pass"]);
-        }
     }
 }

@@ -19,6 +19,8 @@ mod json;
 mod program_host;
 mod promises;
 mod protocol;
+#[cfg(feature = "redis")]
+mod redis_places;
 mod rust_host;
 mod sequence;
 mod servers;

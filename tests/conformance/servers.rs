@@ -91,9 +91,14 @@ impl Running {
         self.server().port
     }
 
-    /// Runs the server's own client.
-    pub fn client(&self, arguments: &[&str]) -> String {
-        self.server().client(arguments)
+    /// Has the server's own client carry out commands, one in each line.
+    pub fn client_with_input(&self, commands: &str) -> String {
+        self.server().client_with_input(commands)
+    }
+
+    /// Runs one of the recipe's own commands.
+    pub fn ctl(&self, arguments: &[&str]) -> String {
+        self.server().ctl(arguments)
     }
 
     /// The way to hurt it, if nobody else suffers.

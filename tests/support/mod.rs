@@ -3,8 +3,9 @@
 
 #![allow(dead_code)] // Each test binary uses its own part.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{channel, Receiver, Sender};
 use std::time::Duration;
 
@@ -52,6 +53,19 @@ impl Server {
     pub fn client(&self, arguments: &[&str]) -> String {
         self.ctl(&[&["client"], arguments].concat())
     }
+
+    /// Has the server's own client carry out commands, one in each line, and returns what it printed.
+    pub fn client_with_input(&self, commands: &str) -> String {
+        let mut client = command(self.recipe, Some(self.folder.path()), &["client"]);
+        let mut client = client.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut input = client.stdin.take().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(move || input.write_all(commands.as_bytes()).unwrap());
+            let output = client.wait_with_output().unwrap();
+            assert!(output.status.success(), "{} client: {output:?}", self.recipe);
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        })
+    }
 }
 
 impl Drop for Server {
@@ -71,13 +85,18 @@ fn ctl_path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/ctl")
 }
 
-fn ctl(recipe: &str, folder: Option<&Path>, arguments: &[&str]) -> (bool, String) {
+fn command(recipe: &str, folder: Option<&Path>, arguments: &[&str]) -> Command {
     let mut command = Command::new(ctl_path());
     command.arg(recipe).arg(arguments[0]);
     if let Some(folder) = folder {
         command.arg("--dir").arg(folder.join("server"));
     }
-    let output = command.args(&arguments[1..]).output().unwrap();
+    command.args(&arguments[1..]);
+    command
+}
+
+fn ctl(recipe: &str, folder: Option<&Path>, arguments: &[&str]) -> (bool, String) {
+    let output = command(recipe, folder, arguments).output().unwrap();
     let text = if output.status.success() { output.stdout } else { [output.stdout, output.stderr].concat() };
     (output.status.success(), String::from_utf8_lossy(&text).into_owned())
 }

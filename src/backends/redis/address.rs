@@ -1,10 +1,11 @@
 //! Where the server is, how to reach it, and who we are there.
 
+use futures_util::future::{select, BoxFuture, Either};
 use url::{Host, Url};
 
 use super::replies;
 use super::wire::Wire;
-use crate::backends::network::{self, Stream};
+use crate::backends::network;
 use crate::backends::tls::Tls;
 use crate::config::{wrong, Settings};
 use crate::core::Error;
@@ -12,6 +13,7 @@ use crate::core::Error;
 const DEFAULT_PORT: u16 = 6379;
 
 /// A server and a login there.
+#[derive(Clone)]
 pub(super) struct Address {
     place: Place,
     tls: Option<Tls>,
@@ -20,6 +22,7 @@ pub(super) struct Address {
     db: i64,
 }
 
+#[derive(Clone)]
 enum Place {
     Tcp { host: String, port: u16 },
     Unix { path: String },
@@ -75,7 +78,7 @@ impl Address {
     }
 
     /// Logs in and selects the database, and sees that the server does answer.
-    pub async fn log_in(&self, wire: &Wire) -> Result<(), Error> {
+    async fn log_in(&self, wire: &Wire) -> Result<(), Error> {
         if let Some(password) = &self.password {
             let mut command = redis::cmd("AUTH");
             command.arg(self.username.as_deref()).arg(password);
@@ -96,12 +99,25 @@ impl Address {
         }
     }
 
-    /// Connects, and shakes hands where TLS is asked for.
-    pub async fn dial(&self) -> Result<Stream, Error> {
-        match &self.place {
-            Place::Tcp { host, port } => network::dial(host, *port, self.tls.as_ref()).await,
-            Place::Unix { path } => network::dial_unix(path).await,
+    /// The same login at another server.
+    pub fn at(&self, host: &str, port: u16) -> Result<Address, Error> {
+        let tls = self.tls.as_ref().map(|tls| tls.for_host(host)).transpose()?;
+        Ok(Address { place: Place::Tcp { host: host.to_owned(), port }, tls, ..self.clone() })
+    }
+
+    /// Connects and logs in. The future that comes with the connection is its background work.
+    pub async fn connect(&self) -> Result<(Wire, BoxFuture<'static, Error>), Error> {
+        let stream = match &self.place {
+            Place::Tcp { host, port } => network::dial(host, *port, self.tls.as_ref()).await?,
+            Place::Unix { path } => network::dial_unix(path).await?,
+        };
+        let (wire, lifeline) = Wire::new(stream);
+        let mut lifeline: BoxFuture<'static, Error> = Box::pin(lifeline);
+        match select(Box::pin(self.log_in(&wire)), &mut lifeline).await {
+            Either::Left((result, _)) => result?,
+            Either::Right((error, _)) => return Err(error),
         }
+        Ok((wire, lifeline))
     }
 }
 

@@ -5,6 +5,8 @@ use redis::Pipeline;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::cluster::slots;
+use crate::config::{wrong, Settings};
 use crate::core::{Error, ErrorCode, Key, Record};
 
 /// Makes commands from records and records from replies.
@@ -12,6 +14,8 @@ use crate::core::{Error, ErrorCode, Key, Record};
 pub(super) struct Layout {
     form: Form,
     prefix: String,
+    /// The keys of one record are to be in one slot of a cluster.
+    is_tagged: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,12 +42,17 @@ struct Envelope<'a> {
 struct Names {
     buffer: Vec<u8>,
     prefix_length: usize,
+    is_tagged: bool,
 }
 
 impl Names {
     fn of(&mut self, key: &str, suffix: &[u8]) -> &[u8] {
         self.buffer.truncate(self.prefix_length);
-        self.buffer.extend_from_slice(key.as_bytes());
+        if self.is_tagged {
+            slots::put_tagged(&mut self.buffer, key);
+        } else {
+            self.buffer.extend_from_slice(key.as_bytes());
+        }
         self.buffer.extend_from_slice(suffix);
         &self.buffer
     }
@@ -55,8 +64,8 @@ struct Command {
     digits: itoa::Buffer,
 }
 
-/// What an argument takes besides its bytes: `$length` and two line ends.
-const ARGUMENT_OVERHEAD: usize = 12;
+/// What an argument takes besides its bytes: `$length`, two line ends, and a hash tag.
+const ARGUMENT_OVERHEAD: usize = 12 + slots::TAG_OVERHEAD;
 
 impl Command {
     /// A command with so many arguments of so many bytes together; the count must be right.
@@ -83,11 +92,39 @@ impl Command {
 
 impl Layout {
     pub fn new(v1: bool, prefix: &str) -> Layout {
-        Layout { form: if v1 { Form::V1 } else { Form::V2 }, prefix: prefix.to_owned() }
+        let form = if v1 { Form::V1 } else { Form::V2 };
+        Layout { form, prefix: prefix.to_owned(), is_tagged: false }
+    }
+
+    /// The layout that the options ask for.
+    pub fn plain(settings: &Settings) -> Layout {
+        Layout::new(settings.text("layout") == Some("V1"), settings.text("keyPrefix").unwrap_or_default())
+    }
+
+    /// The same for a cluster, where all keys of a record must be in one slot.
+    pub fn tagged(settings: &Settings) -> Result<Layout, Error> {
+        let mut layout = Layout::plain(settings);
+        layout.is_tagged = layout.form == Form::V2;
+        let mut names = layout.names();
+        let version = slots::of(names.of("name", VERSION));
+        if layout.is_tagged && version != slots::of(names.of("name", DATA)) {
+            return Err(wrong("the option \"keyPrefix\" begins an empty hash tag (`{}`), so that version and data would be apart; leave the braces out"));
+        }
+        Ok(layout)
+    }
+
+    /// The slot of a record's keys in a cluster.
+    pub fn slot(&self, key: &str) -> u16 {
+        let suffix = match self.form {
+            Form::V1 => b"",
+            Form::V2 => VERSION,
+        };
+        slots::of(self.names().of(key, suffix))
     }
 
     fn names(&self) -> Names {
-        Names { buffer: self.prefix.as_bytes().to_vec(), prefix_length: self.prefix.len() }
+        let buffer = self.prefix.as_bytes().to_vec();
+        Names { buffer, prefix_length: self.prefix.len(), is_tagged: self.is_tagged }
     }
 
     /// Reads records, or only what holds their versions.

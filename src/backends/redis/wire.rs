@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::decode::{Decoder, Reply};
 use super::replies::unexpected;
-use crate::backends::pipeline::{Decode, Pipeline};
+use crate::backends::pipeline::{Decode, Pipeline, Replies};
 use crate::core::Error;
 
 /// Where commands are handed in. Clones share the connection.
@@ -37,16 +37,16 @@ impl Wire {
     /// Sends encoded commands and waits for the reply after `skip` others, those inside a
     /// transaction. An error reply, of any of them, is an error; the first says the most.
     pub async fn ask(&self, commands: Vec<u8>, skip: usize) -> Result<Reply, Error> {
-        let replies = self.pipeline.ask(commands, skip + 1).await?;
-        replies.into_iter().map(Reply::into_result).reduce(Result::and).unwrap_or_else(|| Err(unexpected()))
+        all_well(self.pipeline.ask(commands, skip + 1).await?)
     }
 
-    /// Sends encoded commands and waits for so many replies, each a result of its own.
-    pub async fn ask_each(
-        &self,
-        commands: Vec<u8>,
-        replies: usize,
-    ) -> Result<impl Iterator<Item = Result<Reply, Error>>, Error> {
-        Ok(self.pipeline.ask(commands, replies).await?.into_iter().map(Reply::into_result))
+    /// Sends encoded commands and waits for so many replies, as they are.
+    pub async fn ask_each(&self, commands: Vec<u8>, replies: usize) -> Result<Replies<Reply>, Error> {
+        self.pipeline.ask(commands, replies).await
     }
+}
+
+/// The last of some replies; the first error among them, if there is one.
+pub(super) fn all_well(replies: Replies<Reply>) -> Result<Reply, Error> {
+    replies.into_iter().map(Reply::into_result).reduce(Result::and).unwrap_or_else(|| Err(unexpected()))
 }

@@ -76,3 +76,6 @@ command_client() {
     "${client[@]}" "${connection[@]}" "$@"
   fi
 }
+
+# password WORD: from now on it is this one. The server forgets it when it ends.
+command_password() { command_client CONFIG SET requirepass "$1"; }

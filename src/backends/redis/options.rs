@@ -1,0 +1,117 @@
+//! The options of the Redis backend.
+
+use crate::backends::tls;
+use crate::config::{wrong, OptionKind, OptionSpec, Settings};
+use crate::core::Error;
+
+pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
+    OptionSpec { name: "host", kind: OptionKind::Text, default: "127.0.0.1", meaning: "Host name or address." },
+    OptionSpec { name: "port", kind: OptionKind::Integer(1, 65535), default: "6379", meaning: "TCP port." },
+    OptionSpec { name: "path", kind: OptionKind::Text, default: "none", meaning: "Unix socket, instead of host and port." },
+    OptionSpec { name: "username", kind: OptionKind::Text, default: "none", meaning: "ACL user." },
+    OptionSpec { name: "password", kind: OptionKind::Text, default: "none", meaning: "Password of the user, or of the server." },
+    OptionSpec { name: "db", kind: OptionKind::Integer(0, i32::MAX as i64), default: "0", meaning: "Database number." },
+    OptionSpec {
+        name: "url",
+        kind: OptionKind::Text,
+        default: "none",
+        meaning: "`redis://user:password@host:port/db`, `rediss://…` for TLS, or `unix:///path?db=0`; options beside it win over its parts.",
+    },
+    OptionSpec {
+        name: "tls",
+        kind: OptionKind::FlagOrObject(tls::OPTIONS),
+        default: "false",
+        meaning: "`true`, or an object: see the TLS options.",
+    },
+    OptionSpec { name: "keyPrefix", kind: OptionKind::Text, default: "none", meaning: "Put before every key." },
+    OptionSpec {
+        name: "ttl",
+        kind: OptionKind::Integer(1, 1 << 40),
+        default: "none",
+        meaning: "Seconds after its last `set` at which a record is gone; version and data go together.",
+    },
+    OptionSpec {
+        name: "layout",
+        kind: OptionKind::Choice(&["V1", "V2"]),
+        default: "V2; V1 for a classic deepstream server",
+        meaning: "`V2` is the layout of `@deepstream/cache-redis`, `V1` that of `deepstream.io-cache-redis`.",
+    },
+    OptionSpec {
+        name: "nodes",
+        kind: OptionKind::Servers,
+        default: "none",
+        meaning: "Redis Cluster: some of its nodes, as `host:port`, a list of such texts, or of objects with `host` and `port`; the others are found through them.",
+    },
+    OptionSpec {
+        name: "redisOptions",
+        kind: OptionKind::Object(NODE_OPTIONS),
+        default: "none",
+        meaning: "Redis Cluster: login and TLS of all nodes, in an object as ioredis has it; they may as well stand beside it.",
+    },
+    OptionSpec {
+        name: "waitReplicas",
+        kind: OptionKind::Integer(0, 1000),
+        default: "0",
+        meaning: "How many replicas must have a write before it is acknowledged (`WAIT`, once for each batch).",
+    },
+    OptionSpec {
+        name: "waitTimeout",
+        kind: OptionKind::Integer(1, 3_600_000),
+        default: "1000",
+        meaning: "How long one attempt waits for `waitReplicas`, in milliseconds; the write is tried again until its deadline.",
+    },
+];
+
+/// The options inside `redisOptions`.
+const NODE_OPTIONS: &[OptionSpec] = &[
+    OptionSpec { name: "username", kind: OptionKind::Text, default: "none", meaning: "ACL user." },
+    OptionSpec {
+        name: "password",
+        kind: OptionKind::Text,
+        default: "none",
+        meaning: "Password of the user, or of the servers.",
+    },
+    OptionSpec {
+        name: "tls",
+        kind: OptionKind::FlagOrObject(tls::OPTIONS),
+        default: "false",
+        meaning: "`true`, or an object: see the TLS options.",
+    },
+    OptionSpec {
+        name: "keyPrefix",
+        kind: OptionKind::Text,
+        default: "none",
+        meaning: "Put before every key.",
+    },
+];
+
+/// Refuses options of a cluster where there is none.
+pub(super) fn only_beside_nodes(settings: &Settings) -> Result<(), Error> {
+    match settings.object("redisOptions") {
+        Some(_) => Err(wrong("the option \"redisOptions\" belongs to a cluster; give \"nodes\" beside it, or put what is in it at the top")),
+        None => Ok(()),
+    }
+}
+
+/// One set of options from `redisOptions` and what stands beside it.
+///
+/// # Errors
+/// An option that a cluster cannot have, or that is given twice.
+pub(super) fn of_cluster(settings: &Settings) -> Result<Settings, Error> {
+    for name in ["host", "port", "path", "url"] {
+        if settings.has(name) {
+            return Err(wrong(format!(
+                "the options \"{name}\" and \"nodes\" exclude each other; leave one of them out"
+            )));
+        }
+    }
+    if settings.integer("db").is_some_and(|db| db != 0) {
+        return Err(wrong("a Redis Cluster has the database 0 alone; leave the option \"db\" out"));
+    }
+    let Some(inner) = settings.object("redisOptions") else { return Ok(settings.clone()) };
+    settings.with(&inner).map_err(|name| {
+        wrong(format!(
+            "the option \"{name}\" stands at the top and in \"redisOptions\"; leave one of them out"
+        ))
+    })
+}
