@@ -1,0 +1,297 @@
+//! Redis Cluster: slots that move, nodes that die, logins and TLS at every node.
+
+mod support;
+
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use deepstream_connector::core::{ErrorCode, Operation, Record, Reply};
+use support::load::under_load;
+use support::{certificates, Client, Server, Told, PATIENCE};
+
+/// Long enough for a failover on a busy machine.
+const PATIENT: &str = r#", "timeout": 60000"#;
+const SAFE: &str = r#", "timeout": 60000, "waitReplicas": 1"#;
+
+fn open(server: &Server, options: &str) -> Client {
+    let configuration = format!(r#"{{"type": "redis", "nodes": ["127.0.0.1:{}"]{options}}}"#, server.port);
+    Client::open(&configuration).unwrap()
+}
+
+fn slot(server: &Server, key: &str) -> String {
+    server.client(&["CLUSTER", "KEYSLOT", key])
+}
+
+fn owner(server: &Server, key: &str) -> String {
+    server.ctl(&["owner", &slot(server, key)])
+}
+
+/// A name whose record the node has.
+fn name_at(server: &Server, node: &str) -> String {
+    (0..).map(|number| format!("name{number}")).find(|name| owner(server, name) == node).unwrap()
+}
+
+#[test]
+fn both_keys_of_a_record_are_in_one_slot() {
+    let Some(server) = Server::start("redis-cluster", &[]) else { return };
+    let client = open(&server, "");
+    let names =
+        ["plain", "user/1", "a}b", "}", "}{", "{", "{}", "{a}", "{}{b}", "x{y}z", "{a", "_{_}}", "ü{ö}"];
+    for (version, name) in (1..).zip(names) {
+        client.set(name, version, "{}").unwrap();
+        let stored = match name.starts_with('}') {
+            true => format!("_{{_}}{name}"),
+            false => format!("{{{name}}}"),
+        };
+        let (version_key, data_key) = (format!("{stored}_v"), format!("{stored}_d"));
+        assert_eq!(slot(&server, &version_key), slot(&server, &data_key), "{name}");
+        assert_eq!(server.client(&["GET", &version_key]), version.to_string(), "{name}");
+    }
+    let results = client.many(names.iter().map(|name| ((*name).into(), Operation::Get)).collect());
+    for (version, (name, result)) in (1..).zip(names.iter().zip(results)) {
+        assert!(matches!(&result, Ok(Reply::Record(Some(record))) if record.version == version), "{name}");
+    }
+}
+
+#[test]
+fn bulk_operations_span_slots_in_both_layouts_with_and_without_ttl() {
+    let Some(server) = Server::start("redis-cluster", &[]) else { return };
+    let keys: Vec<String> = (0..500).map(|number| format!("bulk/{number}")).collect();
+    let each = |make: &dyn Fn(i64) -> Operation| {
+        keys.iter().zip(1..).map(|(key, version)| (key.as_str().into(), make(version))).collect()
+    };
+    for (layout, ttl) in [("V1", ""), ("V2", ""), ("V1", r#", "ttl": 100"#), ("V2", r#", "ttl": 100"#)] {
+        let client = open(&server, &format!(r#", "layout": "{layout}", "keyPrefix": "{layout}:"{ttl}"#));
+        let set = |version| Operation::Set(Record { version, data: format!("[{version}]").into() });
+        assert!(client.many(each(&set)).iter().all(Result::is_ok));
+        for (version, result) in (1..).zip(client.many(each(&|_| Operation::Get))) {
+            let Ok(Reply::Record(Some(record))) = result else { panic!("{result:?}") };
+            assert_eq!((record.version, record.data), (version, format!("[{version}]").into()));
+        }
+        assert_eq!(client.head("bulk/7").unwrap(), Some(8));
+        assert!(client.many(each(&|_| Operation::Delete)).iter().all(Result::is_ok));
+        assert!(client
+            .many(each(&|_| Operation::Head))
+            .iter()
+            .all(|r| matches!(r, Ok(Reply::Version(None)))));
+    }
+}
+
+#[test]
+fn slots_move_under_load() {
+    let Some(server) = Server::start("redis-cluster", &[]) else { return };
+    let client = open(&server, PATIENT);
+    let address = format!("127.0.0.1:{}", server.port);
+    let ids = ["0", "1", "2"].map(|node| server.ctl(&["node", node, "CLUSTER", "MYID"]));
+    under_load(&client, || {
+        for (from, to) in [(0, 1), (1, 2)] {
+            let words = ["node", "0", "--cluster", "reshard", &address, "--cluster-yes"];
+            let route = ["--cluster-from", &ids[from], "--cluster-to", &ids[to], "--cluster-slots", "300"];
+            server.ctl(&[&words[..], &route[..]].concat());
+        }
+    });
+}
+
+/// The slot of a record on its way: its node sends us on (`ASK`), between its two keys nobody
+/// can answer (`TRYAGAIN`), and at the end it is the other's (`MOVED`).
+#[test]
+fn a_record_is_found_in_every_state_of_its_move() {
+    let Some(server) = Server::start("redis-cluster", &[]) else { return };
+    let client = open(&server, PATIENT);
+    let (from, to) = ("0", "1");
+    let name = name_at(&server, from);
+    let slot = slot(&server, &name);
+    let ids = [from, to].map(|node| server.ctl(&["node", node, "CLUSTER", "MYID"]));
+    let set_slot = |node: &str, words: &[&str]| {
+        server.ctl(&[&["node", node, "CLUSTER", "SETSLOT", &slot], words].concat());
+    };
+    let to_port = server.ctl(&["port", to]);
+    let migrate = |key: &str| {
+        let answer = server.ctl(&["node", from, "MIGRATE", "127.0.0.1", &to_port, key, "0", "5000"]);
+        assert_eq!(answer, "OK");
+    };
+    client.set(&name, 1, "[1]").unwrap();
+    set_slot(to, &["IMPORTING", &ids[0]]);
+    set_slot(from, &["MIGRATING", &ids[1]]);
+    assert_eq!(client.get(&name).unwrap(), Some((1, "[1]".into())), "before its keys moved");
+
+    migrate(&format!("{{{name}}}_v"));
+    let (sender, receiver) = channel();
+    client.connector.get(&name, move |result| sender.send(result).unwrap()).unwrap();
+    let half_moved = receiver.recv_timeout(Duration::from_millis(300));
+    assert!(half_moved.is_err(), "a record of which half has moved was answered: {half_moved:?}");
+    migrate(&format!("{{{name}}}_d"));
+    let record = receiver.recv_timeout(PATIENCE).expect("a callback is missing").unwrap().unwrap();
+    assert_eq!(record.version, 1, "between the moves of its keys");
+
+    client.set(&name, 2, "[2]").unwrap();
+    assert_eq!(client.get(&name).unwrap(), Some((2, "[2]".into())), "before the slot is the other's");
+    set_slot(to, &["NODE", &ids[1]]);
+    set_slot(from, &["NODE", &ids[1]]);
+    client.set(&name, 3, "[3]").unwrap();
+    assert_eq!(client.get(&name).unwrap(), Some((3, "[3]".into())), "after the slot is the other's");
+}
+
+#[test]
+fn a_replica_takes_over_by_command_under_load() {
+    let Some(server) = Server::start("redis-cluster", &[]) else { return };
+    let client = open(&server, SAFE);
+    under_load(&client, || {
+        let replica = server.ctl(&["replica", "0"]);
+        server.ctl(&["node", &replica, "CLUSTER", "FAILOVER"]);
+        wait_until("the replica is the primary", || {
+            server.ctl(&["node", &replica, "ROLE"]).starts_with("master")
+        });
+    });
+}
+
+#[test]
+fn a_primary_dies_under_load() {
+    let Some(server) = Server::start("redis-cluster", &[]) else { return };
+    let client = open(&server, SAFE);
+    assert!(matches!(client.event(), Told::Ready));
+    under_load(&client, || {
+        let replica = server.ctl(&["replica", "0"]);
+        server.ctl(&["kill-node", "0"]);
+        wait_until("the replica is the primary", || {
+            server.ctl(&["node", &replica, "ROLE"]).starts_with("master")
+        });
+        // Else nobody could have its writes besides it.
+        server.ctl(&["start-node", "0"]);
+    });
+    assert!(matches!(client.event(), Told::Error { fatal: false, .. }));
+    assert!(matches!(client.event(), Told::Ready));
+    while let Ok(told) = client.told.try_recv() {
+        assert!(matches!(told, Told::Log(..)), "one outage was told again: {told:?}");
+    }
+}
+
+#[test]
+fn a_primary_freezes_under_load() {
+    let Some(server) = Server::start("redis-cluster", &[]) else { return };
+    let client = open(&server, r#", "timeout": 60000, "waitReplicas": 1, "connectTimeout": 1000"#);
+    under_load(&client, || {
+        let replica = server.ctl(&["replica", "1"]);
+        server.ctl(&["freeze-node", "1"]);
+        wait_until("the replica is the primary", || {
+            server.ctl(&["node", &replica, "ROLE"]).starts_with("master")
+        });
+        server.ctl(&["thaw-node", "1"]);
+        wait_until("the former primary is a replica", || {
+            server.ctl(&["node", "1", "ROLE"]).starts_with("slave")
+        });
+    });
+}
+
+#[test]
+fn a_node_that_hangs_holds_up_its_own_keys_alone() {
+    let Some(server) = Server::start("redis-cluster", &[]) else { return };
+    let client = open(&server, PATIENT);
+    let names = ["0", "1", "2"].map(|node| name_at(&server, node));
+    for name in &names {
+        client.set(name, 1, "{}").unwrap();
+    }
+    server.ctl(&["freeze-node", "0"]);
+    let (sender, receiver) = channel();
+    for (node, name) in names.iter().enumerate() {
+        let sender = sender.clone();
+        let record = Record { version: 2, data: "{}".into() };
+        client.connector.set(name, record, move |result| sender.send((node, result)).unwrap()).unwrap();
+    }
+    let order: Vec<usize> = (0..3)
+        .map(|_| {
+            let (node, result) = receiver.recv_timeout(PATIENCE).expect("a callback is missing");
+            result.unwrap_or_else(|error| panic!("{node}: {error}"));
+            node
+        })
+        .collect();
+    assert_eq!(order[2], 0, "{order:?}");
+}
+
+#[test]
+fn seeds_may_be_dead() {
+    let Some(server) = Server::start("redis-cluster", &[]) else { return };
+    let text =
+        format!(r#"{{"type": "redis", "nodes": "127.0.0.1:1,127.0.0.1:{}"}}"#, server.ctl(&["port", "4"]));
+    let client = Client::open(&text).unwrap();
+    client.set("a", 1, "{}").unwrap();
+    assert_eq!(client.get("a").unwrap(), Some((1, "{}".into())));
+}
+
+#[test]
+fn a_single_server_is_no_cluster() {
+    let Some(server) = Server::start("redis", &[]) else { return };
+    let error = open(&server, "").get("a").unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Configuration, "{error}");
+    assert!(error.message().contains("\"nodes\""), "{error}");
+}
+
+#[test]
+fn too_few_replicas_are_an_error_that_says_so() {
+    let Some(server) = Server::start("redis-cluster", &[]) else { return };
+    let client = open(&server, r#", "timeout": 1500, "waitReplicas": 3, "waitTimeout": 100"#);
+    let error = client.set("a", 1, "{}").unwrap_err();
+    assert!(error.message().contains("\"waitReplicas\""), "{error}");
+    assert_eq!(client.get("a").unwrap(), Some((1, "{}".into())), "the primary has it");
+}
+
+#[test]
+fn every_node_wants_the_login() {
+    let Some(server) = Server::start("redis-cluster", &["acl"]) else { return };
+    let login =
+        |word: &str| format!(r#", "redisOptions": {{"username": "connector", "password": "{word}"}}"#);
+    let client = open(&server, &login("secret"));
+    let keys = || (0..50).map(|number| format!("k{number}"));
+    let set = || Operation::Set(Record { version: 1, data: "{}".into() });
+    let results = client.many(keys().map(|key| (key.as_str().into(), set())).collect());
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+
+    let refused = open(&server, &login("hunter2"));
+    let error = refused.get("a").unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Authentication, "{error}");
+    assert!(error.message().contains("\"password\"") && !error.message().contains("hunter2"), "{error}");
+
+    let reader = open(&server, r#", "username": "reader", "password": "secret""#);
+    let error = reader.set("a", 1, "{}").unwrap_err();
+    assert!(error.message().contains("NOPERM"), "{error}");
+    let twice = Client::open(
+        r#"{"type": "redis", "nodes": "h", "password": "a", "redisOptions": {"password": "b"}}"#,
+    );
+    assert!(twice.err().unwrap().message().contains("\"redisOptions\""));
+}
+
+#[test]
+fn every_node_wants_tls() {
+    let Some(server) = Server::start("redis-cluster", &["tls-client-auth"]) else { return };
+    let folder = certificates();
+    let path = |name: &str| folder.join(name).display().to_string();
+    let (cert, key) = (path("client.crt"), path("client.key"));
+    let tls = |ca: &str, more: &str| {
+        format!(
+            r#", "redisOptions": {{"tls": {{"ca": "{}", "cert": "{cert}", "key": "{key}"{more}}}}}"#,
+            path(ca)
+        )
+    };
+    let client = open(&server, &tls("ca.crt", ""));
+    for number in 0..50 {
+        client.set(&format!("k{number}"), 1, "{}").unwrap();
+    }
+    for (options, word) in [
+        (tls("other-ca.crt", ""), "tls.ca"),
+        (tls("ca.crt", r#", "serverName": "example.org""#), "tls.serverName"),
+    ] {
+        let error = open(&server, &options).get("a").unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Configuration, "{error}");
+        assert!(error.message().contains(word), "{error}");
+    }
+    let plain = open(&server, r#", "timeout": 500"#);
+    assert_eq!(plain.get("a").unwrap_err().code(), ErrorCode::Timeout, "there is no fallback to plain");
+}
+
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let begin = std::time::Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < PATIENCE, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
