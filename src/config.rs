@@ -264,6 +264,12 @@ impl Settings {
         Ok(Settings { values })
     }
 
+    /// Some of these options, each under another name.
+    pub fn renamed(&self, names: &[(&str, &str)]) -> Settings {
+        let value = |(from, to): &(&str, &str)| Some(((*to).to_owned(), self.get(from)?.clone()));
+        Settings { values: names.iter().filter_map(value).collect() }
+    }
+
     /// A text option.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(Value::as_str)

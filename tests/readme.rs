@@ -28,9 +28,10 @@ fn sections() -> Vec<(String, String)> {
         sections.push((entry.name.to_owned(), table(entry.options)));
         for option in entry.options {
             if let OptionKind::FlagOrObject(inner) | OptionKind::Object(inner) = option.kind {
-                let name = option.name.to_owned();
-                if !sections.iter().any(|(known, _)| *known == name) {
-                    sections.push((name, table(inner)));
+                // Several options may have the same inside.
+                let inner = table(inner);
+                if !sections.iter().any(|(_, known)| *known == inner) {
+                    sections.push((option.name.to_owned(), inner));
                 }
             }
         }

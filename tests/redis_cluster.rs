@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use deepstream_connector::core::{ErrorCode, Operation, Record, Reply};
 use support::load::under_load;
-use support::{certificates, Client, Server, Told, PATIENCE};
+use support::{certificates, wait_until, Client, Server, Told, PATIENCE};
 
 /// Long enough for a failover on a busy machine.
 const PATIENT: &str = r#", "timeout": 60000"#;
@@ -286,12 +286,4 @@ fn every_node_wants_tls() {
     }
     let plain = open(&server, r#", "timeout": 500"#);
     assert_eq!(plain.get("a").unwrap_err().code(), ErrorCode::Timeout, "there is no fallback to plain");
-}
-
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let begin = std::time::Instant::now();
-    while !is_so() {
-        assert!(begin.elapsed() < PATIENCE, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }

@@ -11,6 +11,7 @@ use std::pin::{pin, Pin};
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
+use futures_util::future::{select, BoxFuture, Either};
 use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
@@ -87,6 +88,20 @@ impl<R: Send + 'static> Pipeline<R> {
         let gone = || Error::connection("the connection was closed");
         self.sender.send(Question { commands, expected }).map_err(|_| gone())?;
         answered.await.map_err(|_| gone())
+    }
+}
+
+/// Does something with a connection whose background work nobody else has yet.
+///
+/// # Errors
+/// The work's own, or that the connection was lost.
+pub(super) async fn while_alive<R>(
+    lifeline: &mut BoxFuture<'static, Error>,
+    work: impl Future<Output = Result<R, Error>>,
+) -> Result<R, Error> {
+    match select(pin!(work), lifeline).await {
+        Either::Left((result, _)) => result,
+        Either::Right((error, _)) => Err(error),
     }
 }
 

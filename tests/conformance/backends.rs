@@ -111,6 +111,13 @@ const ALL: &[BackendKind] = &[
         missing: || servers::missing("redis-cluster"),
         place: |scope| Box::new(Redis::new(Form::Cluster, scope)),
     },
+    #[cfg(feature = "redis")]
+    BackendKind {
+        name: "redis-sentinel",
+        scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Crash, Scope::Credentials],
+        missing: || servers::missing("redis-sentinel"),
+        place: |scope| Box::new(Redis::new(Form::Sentinel, scope)),
+    },
 ];
 
 /// Those to be tested: all, or what `CONFORMANCE_BACKENDS` names. The misbehaving one always is.

@@ -14,6 +14,7 @@ use crate::stage::object;
 pub enum Form {
     Single,
     Cluster,
+    Sentinel,
 }
 
 impl Form {
@@ -21,6 +22,7 @@ impl Form {
         match self {
             Form::Single => "redis",
             Form::Cluster => "redis-cluster",
+            Form::Sentinel => "redis-sentinel",
         }
     }
 
@@ -28,13 +30,14 @@ impl Form {
         match self {
             Form::Single => json!({"port": port}),
             Form::Cluster => json!({"nodes": [format!("127.0.0.1:{port}")]}),
+            Form::Sentinel => json!({"sentinels": [format!("127.0.0.1:{port}")], "name": "records"}),
         }
     }
 
     /// The name of a record's version in layout V2.
     fn version_name(self, prefix: &str, key: &str) -> String {
         match self {
-            Form::Single => format!("{prefix}{key}_v"),
+            Form::Single | Form::Sentinel => format!("{prefix}{key}_v"),
             Form::Cluster => format!("{prefix}{{{key}}}_v"),
         }
     }
@@ -53,6 +56,10 @@ impl Redis {
     pub fn new(form: Form, scope: Scope) -> Redis {
         static PLACES: AtomicU64 = AtomicU64::new(1);
         let server = match scope {
+            // With a failover in between, an outage would be two.
+            Scope::Server | Scope::Crash if form == Form::Sentinel => {
+                Running::alone(form.recipe(), &["durable", "patient"])
+            }
             Scope::Server | Scope::Crash => Running::alone(form.recipe(), &["durable"]),
             Scope::Credentials => Running::alone(form.recipe(), &["password=right"]),
             _ => Running::shared(form.recipe(), &[]),
@@ -71,6 +78,9 @@ impl Place for Redis {
         options.extend(object(self.form.address(port)));
         if let Some(password) = self.password {
             options.insert("password".into(), json!(password));
+            if self.form == Form::Sentinel {
+                options.insert("sentinelPassword".into(), json!("right"));
+            }
         }
         options
     }

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{channel, Receiver, Sender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deepstream_connector::core::{Error, Key, LogLevel, Operation, Record, Reply};
 use deepstream_connector::{Connector, Events};
@@ -180,4 +180,12 @@ fn wait<R: Send + 'static>(submit: impl FnOnce(Done<R>) -> Result<(), Error>) ->
     let (sender, receiver) = channel();
     submit(Box::new(move |result| sender.send(result).unwrap()))?;
     receiver.recv_timeout(PATIENCE).expect("a callback is missing")
+}
+
+pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < PATIENCE, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

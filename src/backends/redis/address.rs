@@ -1,11 +1,12 @@
 //! Where the server is, how to reach it, and who we are there.
 
-use futures_util::future::{select, BoxFuture, Either};
+use futures_util::future::BoxFuture;
 use url::{Host, Url};
 
 use super::replies;
 use super::wire::Wire;
 use crate::backends::network;
+use crate::backends::pipeline::while_alive;
 use crate::backends::tls::Tls;
 use crate::config::{wrong, Settings};
 use crate::core::Error;
@@ -113,10 +114,7 @@ impl Address {
         };
         let (wire, lifeline) = Wire::new(stream);
         let mut lifeline: BoxFuture<'static, Error> = Box::pin(lifeline);
-        match select(Box::pin(self.log_in(&wire)), &mut lifeline).await {
-            Either::Left((result, _)) => result?,
-            Either::Right((error, _)) => return Err(error),
-        }
+        while_alive(&mut lifeline, self.log_in(&wire)).await?;
         Ok((wire, lifeline))
     }
 }

@@ -22,6 +22,7 @@ mod decode;
 mod layout;
 mod options;
 mod replies;
+mod sentinel;
 mod single;
 mod wire;
 
@@ -42,10 +43,13 @@ const MAX_BATCH_BYTES: usize = 1 << 20;
 const BATCHES_IN_PIPELINE: usize = 2;
 
 pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
-    if !settings.servers("nodes").is_empty() {
+    if settings.has("nodes") {
         return cluster::open(settings);
     }
-    options::only_beside_nodes(settings)?;
+    if settings.has("sentinels") {
+        return sentinel::open(settings);
+    }
+    options::only_single(settings)?;
     let address = Address::from_settings(settings)?;
     let plan = Plan::from_settings(settings, Layout::plain(settings));
     Ok(Arc::new(single::Redis::new(address, plan)))

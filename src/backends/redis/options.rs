@@ -37,6 +37,36 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         meaning: "`V2` is the layout of `@deepstream/cache-redis`, `V1` that of `deepstream.io-cache-redis`.",
     },
     OptionSpec {
+        name: "sentinels",
+        kind: OptionKind::Servers,
+        default: "none",
+        meaning: "Redis Sentinel: the sentinels, as `host:port`, a list of such texts, or of objects with `host` and `port`; port 26379 unless given.",
+    },
+    OptionSpec {
+        name: "name",
+        kind: OptionKind::Text,
+        default: "none",
+        meaning: "Redis Sentinel: the name under which the sentinels know the primary, such as `mymaster`.",
+    },
+    OptionSpec {
+        name: "sentinelUsername",
+        kind: OptionKind::Text,
+        default: "none",
+        meaning: "ACL user at the sentinels.",
+    },
+    OptionSpec {
+        name: "sentinelPassword",
+        kind: OptionKind::Text,
+        default: "none",
+        meaning: "Password of that user, or of the sentinels.",
+    },
+    OptionSpec {
+        name: "sentinelTLS",
+        kind: OptionKind::FlagOrObject(tls::OPTIONS),
+        default: "as `tls`",
+        meaning: "TLS to the sentinels, where it is not that to the servers: `true`, `false`, or an object like `tls`.",
+    },
+    OptionSpec {
         name: "nodes",
         kind: OptionKind::Servers,
         default: "none",
@@ -85,12 +115,44 @@ const NODE_OPTIONS: &[OptionSpec] = &[
     },
 ];
 
-/// Refuses options of a cluster where there is none.
-pub(super) fn only_beside_nodes(settings: &Settings) -> Result<(), Error> {
-    match settings.object("redisOptions") {
-        Some(_) => Err(wrong("the option \"redisOptions\" belongs to a cluster; give \"nodes\" beside it, or put what is in it at the top")),
+const OF_CLUSTERS: &[&str] = &["redisOptions"];
+const OF_SENTINELS: &[&str] = &["name", "sentinelUsername", "sentinelPassword", "sentinelTLS"];
+const OF_SINGLE_SERVERS: &[&str] = &["host", "port", "path", "url"];
+
+/// Refuses options that contradict another one.
+fn refuse(settings: &Settings, names: &[&str], how: &str) -> Result<(), Error> {
+    match names.iter().find(|name| settings.has(name)) {
+        Some(name) => Err(wrong(format!("the option \"{name}\" {how}; leave one of them out"))),
         None => Ok(()),
     }
+}
+
+/// Refuses options that mean nothing without another one, which is absent.
+fn need(settings: &Settings, names: &[&str], beside: &str) -> Result<(), Error> {
+    match names.iter().find(|name| settings.has(name)) {
+        Some(name) => Err(wrong(format!(
+            "the option \"{name}\" needs \"{beside}\" beside it; give that too, or leave it out"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses what belongs to a cluster or to sentinels.
+pub(super) fn only_single(settings: &Settings) -> Result<(), Error> {
+    need(settings, OF_CLUSTERS, "nodes")?;
+    need(settings, OF_SENTINELS, "sentinels")
+}
+
+/// Refuses what belongs to a cluster or to a server that has a fixed place.
+pub(super) fn only_sentinels(settings: &Settings) -> Result<(), Error> {
+    need(settings, OF_CLUSTERS, "nodes")?;
+    refuse(settings, OF_SINGLE_SERVERS, "and \"sentinels\" exclude each other")
+}
+
+/// The login at the sentinels, by the names that it has at a server.
+pub(super) fn of_sentinels(settings: &Settings) -> Settings {
+    let tls = if settings.has("sentinelTLS") { "sentinelTLS" } else { "tls" };
+    settings.renamed(&[("sentinelUsername", "username"), ("sentinelPassword", "password"), (tls, "tls")])
 }
 
 /// One set of options from `redisOptions` and what stands beside it.
@@ -98,13 +160,9 @@ pub(super) fn only_beside_nodes(settings: &Settings) -> Result<(), Error> {
 /// # Errors
 /// An option that a cluster cannot have, or that is given twice.
 pub(super) fn of_cluster(settings: &Settings) -> Result<Settings, Error> {
-    for name in ["host", "port", "path", "url"] {
-        if settings.has(name) {
-            return Err(wrong(format!(
-                "the options \"{name}\" and \"nodes\" exclude each other; leave one of them out"
-            )));
-        }
-    }
+    refuse(settings, OF_SINGLE_SERVERS, "and \"nodes\" exclude each other")?;
+    refuse(settings, &["sentinels"], "and \"nodes\" exclude each other")?;
+    need(settings, OF_SENTINELS, "sentinels")?;
     if settings.integer("db").is_some_and(|db| db != 0) {
         return Err(wrong("a Redis Cluster has the database 0 alone; leave the option \"db\" out"));
     }

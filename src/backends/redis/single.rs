@@ -8,6 +8,7 @@ use redis::Value;
 
 use super::address::Address;
 use super::decode::Reply;
+use super::sentinel::Lookout;
 use super::wire::{self, Wire};
 use super::{replies, Plan, BATCHES_IN_PIPELINE, MAX_BATCH_BYTES, MAX_BATCH_RECORDS};
 use crate::core::{Backend, BatchResult, Connection, Description, Error, Key, Link, Record};
@@ -27,30 +28,41 @@ impl Redis {
 #[async_trait]
 impl Backend for Redis {
     fn describe(&self) -> Description {
-        Description {
-            target: format!("Redis at {}", self.address.in_words()),
-            max_batch_records: MAX_BATCH_RECORDS,
-            max_batch_bytes: MAX_BATCH_BYTES,
-            read_batches: BATCHES_IN_PIPELINE,
-            write_batches: BATCHES_IN_PIPELINE,
-            host_driven: true,
-        }
+        description(format!("Redis at {}", self.address.in_words()))
     }
 
     async fn connect(&self) -> Result<Link, Error> {
         let (wire, lifeline) = self.address.connect().await?;
-        let session = Session { wire, plan: self.plan.clone() };
+        let session = Session::new(wire, self.plan.clone(), None);
         Ok(Link { connection: Arc::new(session), lifeline })
     }
 }
 
+/// What the engine must know, wherever the servers are.
+pub(super) fn description(target: String) -> Description {
+    Description {
+        target,
+        max_batch_records: MAX_BATCH_RECORDS,
+        max_batch_bytes: MAX_BATCH_BYTES,
+        read_batches: BATCHES_IN_PIPELINE,
+        write_batches: BATCHES_IN_PIPELINE,
+        host_driven: true,
+    }
+}
+
 /// A connection that is logged in.
-struct Session {
+pub(super) struct Session {
     wire: Wire,
     plan: Plan,
+    /// The sentinels that watch over the server, if there are any.
+    lookout: Option<Arc<Lookout>>,
 }
 
 impl Session {
+    pub fn new(wire: Wire, plan: Plan, lookout: Option<Arc<Lookout>>) -> Session {
+        Session { wire, plan, lookout }
+    }
+
     async fn read(&self, keys: &[Key], head: bool) -> Result<Vec<Option<Bytes>>, Error> {
         match self.wire.ask(self.plan.layout.read(keys, head), 0).await? {
             Reply::Strings(values) if values.len() == keys.len() * self.plan.layout.values_per_read(head) => {
@@ -142,5 +154,9 @@ impl Connection for Session {
 
     async fn delete_many(&self, keys: &[Key]) -> BatchResult<()> {
         one_by_one!(keys, self.remove(keys).await.map(|()| vec![Ok(()); keys.len()]), |key| self.remove(key))
+    }
+
+    fn waits_for_timer(&self) -> bool {
+        self.lookout.as_ref().is_some_and(|lookout| lookout.waits_for_timer())
     }
 }

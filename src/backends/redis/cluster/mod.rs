@@ -23,9 +23,11 @@ use self::connection::ClusterConnection;
 use self::topology::Topology;
 use super::address::Address;
 use super::layout::Layout;
+use super::single::description;
 use super::wire::Wire;
-use super::{options, Plan, BATCHES_IN_PIPELINE, MAX_BATCH_BYTES, MAX_BATCH_RECORDS};
+use super::{options, Plan};
 use crate::backends::fleet::{Dial, Dialed, Fleet, Node, Timing};
+use crate::backends::pipeline::while_alive;
 use crate::config::{wrong, Settings};
 use crate::core::{Backend, Description, Error, ErrorCode, Key, Link};
 
@@ -85,14 +87,7 @@ struct Cluster {
 impl Backend for Cluster {
     fn describe(&self) -> Description {
         let seeds: Vec<String> = self.seeds.iter().map(Node::to_string).collect();
-        Description {
-            target: format!("the Redis Cluster at {}", seeds.join(", ")),
-            max_batch_records: MAX_BATCH_RECORDS,
-            max_batch_bytes: MAX_BATCH_BYTES,
-            read_batches: BATCHES_IN_PIPELINE,
-            write_batches: BATCHES_IN_PIPELINE,
-            host_driven: true,
-        }
+        description(format!("the Redis Cluster at {}", seeds.join(", ")))
     }
 
     async fn connect(&self) -> Result<Link, Error> {
@@ -100,9 +95,11 @@ impl Backend for Cluster {
         let (fleet, run) = Fleet::start(self.login.clone(), found.masters().to_vec(), self.timing);
         set(&self.topology, found);
         let mut run: BoxFuture<'static, Error> = Box::pin(run);
-        if let Either::Right((error, _)) = select(Box::pin(fleet.settled()), &mut run).await {
-            return Err(error);
-        }
+        while_alive(&mut run, async {
+            fleet.settled().await;
+            Ok(())
+        })
+        .await?;
         let watch = Watch {
             fleet: fleet.clone(),
             topology: Arc::clone(&self.topology),
@@ -145,12 +142,8 @@ impl Cluster {
     }
 
     async fn ask_seed(&self, node: &Node) -> Result<Topology, Error> {
-        let (wire, lifeline) = self.login.dial(node).await?;
-        let answer = select(Box::pin(ask_topology(&wire, node)), lifeline).await;
-        match answer {
-            Either::Left((result, _)) => result,
-            Either::Right((error, _)) => Err(error),
-        }
+        let (wire, mut lifeline) = self.login.dial(node).await?;
+        while_alive(&mut lifeline, ask_topology(&wire, node)).await
     }
 }
 
