@@ -121,7 +121,7 @@ pub const COMMON: &[OptionSpec] = &[
         name: "type",
         kind: OptionKind::Text,
         default: "–",
-        meaning: "Which cache or database: `memory`, `sqlite`, `redis`.",
+        meaning: "Which cache or database: `memory`, `sqlite`, `redis`, `memcached`.",
     },
     OptionSpec {
         name: "timeout",

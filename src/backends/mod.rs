@@ -8,15 +8,19 @@ use serde_json::Value;
 use crate::config::{self, nearest, wrong, OptionSpec, Settings};
 use crate::core::{Backend, EngineOptions, Error};
 
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "redis", feature = "memcached"))]
+mod envelope;
+#[cfg(any(feature = "redis", feature = "memcached"))]
 mod fleet;
+#[cfg(feature = "memcached")]
+mod memcached;
 #[cfg(feature = "memory")]
 mod memory;
 #[cfg(feature = "sqlite")]
 mod naming;
 #[cfg(feature = "tls")]
 mod network;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "redis", feature = "memcached"))]
 mod pipeline;
 #[cfg(feature = "redis")]
 mod redis;
@@ -42,10 +46,26 @@ pub const ENTRIES: &[Entry] = &[
     Entry { name: "sqlite", options: sqlite::OPTIONS, open: sqlite::open },
     #[cfg(feature = "redis")]
     Entry { name: "redis", options: redis::OPTIONS, open: redis::open },
+    #[cfg(feature = "memcached")]
+    Entry { name: "memcached", options: memcached::OPTIONS, open: memcached::open },
 ];
 
 /// Every backend there is, so that one that is left out of a build can be named as such.
-const KNOWN: &[&str] = &["memory", "sqlite", "redis"];
+const KNOWN: &[&str] = &[
+    "memory",
+    "sqlite",
+    "redis",
+    "memcached",
+    "elasticache",
+    "ironcache",
+    "postgres",
+    "mysql",
+    "mariadb",
+    "mongodb",
+    "couchdb",
+    "cassandra",
+    "dynamodb",
+];
 
 /// Makes a backend and the engine's options from a configuration (JSON text).
 ///

@@ -9,6 +9,8 @@ use deepstream_connector::core::{Backend, EngineOptions, Error, ErrorCode};
 use serde_json::{json, Map, Value};
 
 use crate::faulty::{Attempt, Faulty};
+#[cfg(feature = "memcached")]
+use crate::memcached_places::Memcached;
 use crate::promises::Scope;
 use crate::redis_places::{Form, Redis};
 use crate::servers;
@@ -117,6 +119,13 @@ const ALL: &[BackendKind] = &[
         scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Crash, Scope::Credentials],
         missing: || servers::missing("redis-sentinel"),
         place: |scope| Box::new(Redis::new(Form::Sentinel, scope)),
+    },
+    #[cfg(feature = "memcached")]
+    BackendKind {
+        name: "memcached",
+        scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Network],
+        missing: || servers::missing("memcached"),
+        place: |scope| Box::new(Memcached::new(scope)),
     },
 ];
 

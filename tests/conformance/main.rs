@@ -16,6 +16,8 @@ mod faulty;
 mod host;
 mod hosts;
 mod json;
+#[cfg(feature = "memcached")]
+mod memcached_places;
 mod program_host;
 mod promises;
 mod protocol;

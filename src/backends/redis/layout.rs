@@ -2,10 +2,9 @@
 
 use bytes::Bytes;
 use redis::Pipeline;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::cluster::slots;
+use crate::backends::envelope;
 use crate::config::{wrong, Settings};
 use crate::core::{Error, ErrorCode, Key, Record};
 
@@ -28,15 +27,6 @@ enum Form {
 
 const VERSION: &[u8] = b"_v";
 const DATA: &[u8] = b"_d";
-
-/// A record of layout V1. Other fields are passed over.
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(rename = "_v")]
-    version: i64,
-    #[serde(rename = "_d", borrow)]
-    data: &'a RawValue,
-}
 
 /// The names of one record's keys, in one buffer that is used again and again.
 struct Names {
@@ -168,7 +158,7 @@ impl Layout {
             match self.form {
                 Form::V1 => {
                     command.argument(names.of(key, b""));
-                    command.argument(&envelope(record));
+                    command.argument(&envelope::write(envelope::Form::V1, record));
                 }
                 Form::V2 => {
                     command.argument(names.of(key, VERSION));
@@ -196,7 +186,12 @@ impl Layout {
         for (key, record) in entries {
             match self.form {
                 Form::V1 => {
-                    pipeline.cmd("SET").arg(names.of(key, b"")).arg(envelope(record)).arg("EX").arg(ttl);
+                    pipeline
+                        .cmd("SET")
+                        .arg(names.of(key, b""))
+                        .arg(envelope::write(envelope::Form::V1, record))
+                        .arg("EX")
+                        .arg(ttl);
                 }
                 Form::V2 => {
                     pipeline.cmd("SET").arg(names.of(key, VERSION)).arg(record.version).arg("EX").arg(ttl);
@@ -256,18 +251,11 @@ impl Layout {
     }
 }
 
-fn envelope(record: &Record) -> Vec<u8> {
-    let mut text = format!("{{\"_v\":{},\"_d\":", record.version).into_bytes();
-    text.extend_from_slice(&record.data);
-    text.push(b'}');
-    text
-}
-
 fn unwrap(value: Option<Bytes>) -> Result<Option<Record>, Error> {
     let Some(text) = value else { return Ok(None) };
-    let envelope: Envelope<'_> = serde_json::from_slice(&text)
-        .map_err(|_| corrupt("the value is not {\"_v\": version, \"_d\": data}; is the layout V2?"))?;
-    Ok(Some(Record { version: envelope.version, data: text.slice_ref(envelope.data.get().as_bytes()) }))
+    envelope::read(&text)
+        .map(Some)
+        .ok_or_else(|| corrupt("the value is not {\"_v\": version, \"_d\": data}; is the layout V2?"))
 }
 
 fn version(value: Option<Bytes>) -> Result<Option<i64>, Error> {

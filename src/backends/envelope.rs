@@ -1,0 +1,78 @@
+//! A record in one JSON text: its version and its data side by side, as deepstream's connectors
+//! write it where a key has one value.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::core::Record;
+
+/// The names in the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// `{"_v":version,"_d":data}`, of classic connectors.
+    V1,
+    /// `{"version":version,"data":data}`.
+    #[cfg(feature = "memcached")]
+    V2,
+}
+
+/// Either form; other fields are passed over.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(rename = "_v", alias = "version")]
+    version: i64,
+    #[serde(rename = "_d", alias = "data", borrow)]
+    data: &'a RawValue,
+}
+
+/// The text of a record.
+pub(super) fn write(form: Form, record: &Record) -> Vec<u8> {
+    let mut text = Vec::with_capacity(record.data.len() + 42);
+    let (before, between): (&[u8], &[u8]) = match form {
+        Form::V1 => (b"{\"_v\":", b",\"_d\":"),
+        #[cfg(feature = "memcached")]
+        Form::V2 => (b"{\"version\":", b",\"data\":"),
+    };
+    text.extend_from_slice(before);
+    text.extend_from_slice(itoa::Buffer::new().format(record.version).as_bytes());
+    text.extend_from_slice(between);
+    text.extend_from_slice(&record.data);
+    text.push(b'}');
+    text
+}
+
+/// The record in a text of either form; `None` where it is neither.
+pub(super) fn read(text: &Bytes) -> Option<Record> {
+    let envelope: Envelope<'_> = serde_json::from_slice(text).ok()?;
+    Some(Record { version: envelope.version, data: text.slice_ref(envelope.data.get().as_bytes()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn either_form_is_read_with_other_fields_and_in_any_order() {
+        for text in [
+            r#"{"_v":7,"_d":{"a":[1]}}"#,
+            r#"{"version":7,"data":{"a":[1]}}"#,
+            r#" { "data" : {"a":[1]}, "more": null, "version" : 7 } "#,
+        ] {
+            let record = read(&Bytes::from(text)).unwrap_or_else(|| panic!("{text}"));
+            assert_eq!((record.version, &record.data[..]), (7, &br#"{"a":[1]}"#[..]));
+        }
+        for text in ["", "7", "{}", r#"{"_v":7}"#, r#"{"_v":"7","_d":1}"#, r#"{"_v":7,"_d":1"#] {
+            assert!(read(&Bytes::from(text)).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let record = Record { version: -3, data: Bytes::from_static(b"[null]") };
+        assert_eq!(write(Form::V1, &record), br#"{"_v":-3,"_d":[null]}"#);
+        assert_eq!(read(&write(Form::V1, &record).into()), Some(record.clone()));
+        #[cfg(feature = "memcached")]
+        assert_eq!(write(Form::V2, &record), br#"{"version":-3,"data":[null]}"#);
+    }
+}

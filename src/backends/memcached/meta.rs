@@ -1,0 +1,268 @@
+//! The meta protocol of memcached 1.6 and what goes with it: commands as bytes, and bytes as
+//! answers, without any I/O. See <https://docs.memcached.org/protocols/meta/> and
+//! <https://github.com/memcached/memcached/blob/master/doc/protocol.txt>.
+
+use bytes::{Buf, BytesMut};
+
+use super::reply::{malformed, Refusal, Reply};
+use crate::core::Error;
+
+/// No answer line is longer; whoever sends more is no memcached.
+const MAX_LINE: usize = 8 * 1024;
+
+/// No item is larger: memcached's own upper bound.
+const MAX_VALUE: usize = 1 << 30;
+
+/// A value that is JSON, as the npm client marks it.
+const FLAGS: &[u8] = b"2";
+
+pub(super) fn get(out: &mut Vec<u8>, key: &[u8]) {
+    put(out, &[b"mg ", key, b" v\r\n"]);
+}
+
+/// `expires` is memcached's exptime.
+pub(super) fn set(out: &mut Vec<u8>, key: &[u8], expires: u32, value: &[u8]) {
+    let mut digits = itoa::Buffer::new();
+    put(out, &[b"ms ", key, b" ", digits.format(value.len()).as_bytes(), b" F", FLAGS]);
+    if expires != 0 {
+        put(out, &[b" T", digits.format(expires).as_bytes()]);
+    }
+    put(out, &[b"\r\n", value, b"\r\n"]);
+}
+
+pub(super) fn delete(out: &mut Vec<u8>, key: &[u8]) {
+    put(out, &[b"md ", key, b"\r\n"]);
+}
+
+/// Asks for a sign of life.
+pub(super) fn no_op(out: &mut Vec<u8>) {
+    put(out, &[b"mn\r\n"]);
+}
+
+/// Asks for the settings, of which the item limit is the answer.
+pub(super) fn settings(out: &mut Vec<u8>) {
+    put(out, &[b"stats settings\r\n"]);
+}
+
+/// The login at a server with `-Y`: a `set` with any key.
+pub(super) fn log_in(out: &mut Vec<u8>, username: &str, password: &str) {
+    let length = (username.len() + 1 + password.len()).to_string();
+    put(out, &[b"set auth 0 0 ", length.as_bytes(), b"\r\n"]);
+    put(out, &[username.as_bytes(), b" ", password.as_bytes(), b"\r\n"]);
+}
+
+fn put(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+}
+
+/// Takes answers off the front of what was received.
+#[derive(Default)]
+pub(super) struct Decoder {
+    /// The settings of which some were read: what they said of the limit.
+    settings: Option<Option<usize>>,
+    /// How much of the line that is not whole yet was looked at.
+    searched: usize,
+}
+
+impl Decoder {
+    /// The next whole answer, if there is one; its bytes are gone from the buffer then.
+    pub fn next(&mut self, input: &mut BytesMut) -> Result<Option<Reply>, Error> {
+        loop {
+            let Some(end) = self.find_line(input)? else { return Ok(None) };
+            if let Some(rest) = input[..end].strip_prefix(b"VA ") {
+                let length =
+                    first_number(rest).filter(|length| *length <= MAX_VALUE).ok_or_else(malformed)?;
+                // Line, value, and the line ends after both.
+                let whole = end + 2 + length + 2;
+                if input.len() < whole {
+                    input.reserve(whole - input.len());
+                    return Ok(None);
+                }
+                self.searched = 0;
+                if &input[whole - 2..whole] != b"\r\n" {
+                    return Err(malformed());
+                }
+                input.advance(end + 2);
+                let value = input.split_to(length).freeze();
+                input.advance(2);
+                return Ok(Some(Reply::Value(value)));
+            }
+            self.searched = 0;
+            let line = input.split_to(end + 2);
+            if let Some(reply) = self.line(&line[..end])? {
+                return Ok(Some(reply));
+            }
+        }
+    }
+
+    /// Where the first line ends.
+    fn find_line(&mut self, input: &BytesMut) -> Result<Option<usize>, Error> {
+        let found = input[self.searched..].windows(2).position(|two| two == b"\r\n");
+        match found {
+            Some(end) => {
+                // Asked again with more of the value, it is found at once.
+                self.searched += end;
+                Ok(Some(self.searched))
+            }
+            None if input.len() > MAX_LINE => Err(malformed()),
+            None => {
+                // The first half of a line end may be there.
+                self.searched = input.len().saturating_sub(1);
+                Ok(None)
+            }
+        }
+    }
+
+    fn line(&mut self, line: &[u8]) -> Result<Option<Reply>, Error> {
+        if let Some(statistic) = line.strip_prefix(b"STAT ") {
+            let limit = self.settings.get_or_insert(None);
+            if let Some(value) = statistic.strip_prefix(b"item_size_max ") {
+                *limit = first_number(value);
+            }
+            return Ok(None);
+        }
+        let word = line.split(|byte| *byte == b' ').next().unwrap_or_default();
+        Ok(Some(match word {
+            b"HD" | b"MN" | b"STORED" => Reply::Done,
+            b"EN" | b"NF" => Reply::Missing,
+            b"END" => Reply::ItemLimit(self.settings.take().ok_or_else(malformed)?),
+            b"NS" => refusal(Refusal::Other, "the item was not stored"),
+            b"ERROR" => refusal(Refusal::Unknown, "ERROR"),
+            b"CLIENT_ERROR" | b"SERVER_ERROR" => {
+                let text = String::from_utf8_lossy(line);
+                refusal(reason(&text), &text)
+            }
+            _ => return Err(malformed()),
+        }))
+    }
+}
+
+fn refusal(reason: Refusal, text: &str) -> Reply {
+    Reply::Refused(reason, text.to_owned())
+}
+
+/// By memcached's own words.
+fn reason(text: &str) -> Refusal {
+    if text.contains("authentica") {
+        Refusal::Login
+    } else if text.contains("too large") {
+        Refusal::Size
+    } else if text.contains("temporary failure") {
+        Refusal::Busy
+    } else {
+        Refusal::Other
+    }
+}
+
+fn first_number(text: &[u8]) -> Option<usize> {
+    let digits = text.split(|byte| *byte == b' ').next()?;
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ANSWERS: &str =
+        "VA 5 f2\r\na\r\nbc\r\nEN\r\nHD\r\nSTAT maxbytes 1\r\nSTAT item_size_max 1048576\r\n\
+        END\r\nVA 0\r\n\r\nSERVER_ERROR object too large for cache\r\nCLIENT_ERROR unauthenticated\r\nNF\r\n\
+        MN\r\nERROR\r\n";
+
+    fn expected() -> Vec<Reply> {
+        let refused = |reason, text: &str| Reply::Refused(reason, text.into());
+        vec![
+            Reply::Value("a\r\nbc".into()),
+            Reply::Missing,
+            Reply::Done,
+            Reply::ItemLimit(Some(1_048_576)),
+            Reply::Value("".into()),
+            refused(Refusal::Size, "SERVER_ERROR object too large for cache"),
+            refused(Refusal::Login, "CLIENT_ERROR unauthenticated"),
+            Reply::Missing,
+            Reply::Done,
+            refused(Refusal::Unknown, "ERROR"),
+        ]
+    }
+
+    #[test]
+    fn what_is_no_answer_is_an_error() {
+        for bad in [
+            "HTTP/1.1 200 OK\r\n",
+            "VA x\r\n",
+            "VA -1 \r\n",
+            "VA 99999999999\r\n",
+            "VA 1\r\nabc",
+            "END\r\n",
+            "\r\n",
+        ] {
+            assert!(Decoder::default().next(&mut BytesMut::from(bad)).is_err(), "{bad:?}");
+        }
+        assert!(Decoder::default().next(&mut BytesMut::from(&[b'x'; MAX_LINE + 1][..])).is_err());
+    }
+
+    #[test]
+    fn commands_are_as_the_protocol_has_them() {
+        let mut out = Vec::new();
+        get(&mut out, b"k");
+        set(&mut out, b"k", 0, b"{}");
+        set(&mut out, b"k", 60, b"");
+        delete(&mut out, b"k");
+        log_in(&mut out, "me", "word");
+        let expected =
+            "mg k v\r\nms k 2 F2\r\n{}\r\nms k 0 F2 T60\r\n\r\nmd k\r\nset auth 0 0 7\r\nme word\r\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn answers_may_come_in_any_pieces(cuts in proptest::collection::vec(1_usize..20, 1..60)) {
+            let mut decoder = Decoder::default();
+            let mut input = BytesMut::new();
+            let mut rest = ANSWERS.as_bytes();
+            let mut replies = Vec::new();
+            for cut in cuts.iter().cycle() {
+                let (piece, later) = rest.split_at((*cut).min(rest.len()));
+                input.extend_from_slice(piece);
+                rest = later;
+                while let Some(reply) = decoder.next(&mut input).unwrap() {
+                    replies.push(reply);
+                }
+                if rest.is_empty() {
+                    break;
+                }
+            }
+            prop_assert_eq!(replies, expected());
+        }
+
+        #[test]
+        fn no_bytes_break_the_decoder(pieces in proptest::collection::vec(
+            prop_oneof![
+                "VA [0-9]{1,3} f2\r\n",
+                "(HD|EN|NF|END|STAT item_size_max 5|SERVER_ERROR x|VA )(\r\n)?",
+                any::<Vec<u8>>().prop_map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+            ],
+            0..20,
+        )) {
+            let mut decoder = Decoder::default();
+            let mut input = BytesMut::new();
+            for piece in pieces {
+                input.extend_from_slice(piece.as_bytes());
+                loop {
+                    let before = input.len();
+                    match decoder.next(&mut input) {
+                        Ok(Some(_)) => prop_assert!(input.len() < before),
+                        Ok(None) => break,
+                        Err(_) => return Ok(()),
+                    }
+                }
+            }
+        }
+    }
+}
