@@ -9,6 +9,7 @@
 mod backend;
 mod backoff;
 mod bulk;
+pub mod document;
 mod engine;
 mod error;
 #[cfg(target_os = "linux")]
