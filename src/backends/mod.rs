@@ -8,6 +8,8 @@ use serde_json::Value;
 use crate::config::{self, nearest, wrong, OptionSpec, Settings};
 use crate::core::{Backend, EngineOptions, Error};
 
+#[cfg(feature = "dynamodb")]
+mod dynamodb;
 #[cfg(any(feature = "redis", feature = "memcached"))]
 mod envelope;
 #[cfg(any(feature = "redis", feature = "memcached"))]
@@ -18,7 +20,7 @@ mod http;
 mod memcached;
 #[cfg(feature = "memory")]
 mod memory;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "dynamodb"))]
 mod naming;
 #[cfg(feature = "tls")]
 mod network;
@@ -50,6 +52,8 @@ pub const ENTRIES: &[Entry] = &[
     Entry { name: "redis", options: redis::OPTIONS, open: redis::open },
     #[cfg(feature = "memcached")]
     Entry { name: "memcached", options: memcached::OPTIONS, open: memcached::open },
+    #[cfg(feature = "dynamodb")]
+    Entry { name: "dynamodb", options: dynamodb::OPTIONS, open: dynamodb::open },
 ];
 
 /// Every backend there is, so that one that is left out of a build can be named as such.

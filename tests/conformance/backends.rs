@@ -9,6 +9,8 @@ use deepstream_connector::core::{Backend, EngineOptions, Error, ErrorCode};
 use serde_json::{json, Map, Value};
 
 use crate::faulty::{Attempt, Faulty};
+#[cfg(feature = "dynamodb")]
+use crate::dynamodb_places::{self, DynamoDb};
 #[cfg(feature = "memcached")]
 use crate::memcached_places::Memcached;
 use crate::promises::Scope;
@@ -126,6 +128,20 @@ const ALL: &[BackendKind] = &[
         scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Network],
         missing: || servers::missing("memcached"),
         place: |scope| Box::new(Memcached::new(scope)),
+    },
+    #[cfg(feature = "dynamodb")]
+    BackendKind {
+        name: "dynamodb",
+        scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Crash, Scope::Network],
+        missing: dynamodb_places::missing,
+        place: |scope| Box::new(DynamoDb::new(dynamodb_places::Form::OneTable, scope)),
+    },
+    #[cfg(feature = "dynamodb")]
+    BackendKind {
+        name: "dynamodb-tables",
+        scopes: &[Scope::Every, Scope::Kept],
+        missing: dynamodb_places::missing,
+        place: |scope| Box::new(DynamoDb::new(dynamodb_places::Form::TablePerCollection, scope)),
     },
 ];
 
