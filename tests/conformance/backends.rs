@@ -8,9 +8,9 @@ use deepstream_connector::config::{parse, Settings};
 use deepstream_connector::core::{Backend, EngineOptions, Error, ErrorCode};
 use serde_json::{json, Map, Value};
 
-use crate::faulty::{Attempt, Faulty};
 #[cfg(feature = "dynamodb")]
 use crate::dynamodb_places::{self, DynamoDb};
+use crate::faulty::{Attempt, Faulty};
 #[cfg(feature = "memcached")]
 use crate::memcached_places::Memcached;
 use crate::promises::Scope;
@@ -159,14 +159,21 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "dynamodb")]
     BackendKind {
         name: "dynamodb",
-        scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Crash, Scope::Network],
+        scopes: &[
+            Scope::Every,
+            Scope::Kept,
+            Scope::Server,
+            Scope::Crash,
+            Scope::Network,
+            Scope::Listed,
+        ],
         missing: dynamodb_places::missing,
         place: |scope| Box::new(DynamoDb::new(dynamodb_places::Form::OneTable, scope)),
     },
     #[cfg(feature = "dynamodb")]
     BackendKind {
         name: "dynamodb-tables",
-        scopes: &[Scope::Every, Scope::Kept],
+        scopes: &[Scope::Every, Scope::Kept, Scope::Listed],
         missing: dynamodb_places::missing,
         place: |scope| Box::new(DynamoDb::new(dynamodb_places::Form::TablePerCollection, scope)),
     },

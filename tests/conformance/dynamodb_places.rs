@@ -90,8 +90,7 @@ impl Place for DynamoDb {
         let mut found = std::collections::HashMap::new();
         let mut after = Value::Null;
         loop {
-            let mut question =
-                json!({"TableName": self.table, "ProjectionExpression": "ds_key,ds_version", "ConsistentRead": true});
+            let mut question = json!({"TableName": self.table, "ProjectionExpression": "ds_key,ds_version", "ConsistentRead": true});
             if !after.is_null() {
                 question["ExclusiveStartKey"] = after;
             }

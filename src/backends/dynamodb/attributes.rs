@@ -135,7 +135,8 @@ fn number_bytes(number: &str) -> Option<usize> {
 /// Makes a document of one attribute value. Sets and binary values, which only others write, are
 /// lists and base64 text. `None` where it is no attribute value.
 pub(super) fn decode(value: &str) -> Option<Vec<u8>> {
-    let mut reader = Reader { pieces: tokens(value.as_bytes()).peekable(), writer: Writer::with_capacity(value.len()) };
+    let mut reader =
+        Reader { pieces: tokens(value.as_bytes()).peekable(), writer: Writer::with_capacity(value.len()) };
     // Of the maps and lists that are open: whether each is a map.
     let mut open: Vec<bool> = Vec::new();
     loop {
@@ -250,7 +251,9 @@ mod tests {
     #[test]
     fn numbers_beyond_what_dynamodb_keeps_are_not_encoded() {
         let (most, more) = ("1".repeat(38), "1".repeat(39));
-        for good in ["0", "0.0", "-1.5", "1e125", "1E-130", "100000000000000000000000000000000000000000e3", &most] {
+        for good in
+            ["0", "0.0", "-1.5", "1e125", "1E-130", "100000000000000000000000000000000000000000e3", &most]
+        {
             assert!(encoded(good).is_some(), "{good}");
         }
         for bad in ["-0", "-0.0e5", "1e126", "1e-131", "1e400", "5e-324", "0.1e99999999999999999999", &more] {
@@ -280,8 +283,19 @@ mod tests {
     #[test]
     fn what_is_no_attribute_value_is_seen() {
         for bad in [
-            "", "{}", "7", r#"{"S":7}"#, r#"{"N":"x"}"#, r#"{"N":"[]"}"#, r#"{"X":"a"}"#, r#"{"S":"a","N":"1"}"#,
-            r#"{"L":[7]}"#, r#"{"M":{"a":1}}"#, r#"{"S":"a"}{"S":"b"}"#, r#"{"L":[{"S":"a"}"#, "[[[",
+            "",
+            "{}",
+            "7",
+            r#"{"S":7}"#,
+            r#"{"N":"x"}"#,
+            r#"{"N":"[]"}"#,
+            r#"{"X":"a"}"#,
+            r#"{"S":"a","N":"1"}"#,
+            r#"{"L":[7]}"#,
+            r#"{"M":{"a":1}}"#,
+            r#"{"S":"a"}{"S":"b"}"#,
+            r#"{"L":[{"S":"a"}"#,
+            "[[[",
         ] {
             assert!(decode(bad).is_none(), "{bad}");
         }

@@ -10,7 +10,7 @@ use super::calls::{read, Kind, Refusal, Service};
 use super::item::Members;
 use super::names::Slot;
 use crate::core::document::Writer;
-use crate::core::{Error, ErrorCode};
+use crate::core::{Error, ErrorCode, Remedy};
 
 /// The most items in a `BatchWriteItem`.
 pub(super) const WRITES: usize = 25;
@@ -162,7 +162,11 @@ impl Service {
             chunks.push(chunk);
             rest = after;
         }
-        join_all(chunks.into_iter().map(|chunk| self.write_chunk(chunk))).await.into_iter().flatten().collect()
+        join_all(chunks.into_iter().map(|chunk| self.write_chunk(chunk)))
+            .await
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     async fn write_chunk(&self, chunk: &[Write<'_>]) -> Vec<Result<(), Refusal>> {
@@ -191,7 +195,12 @@ impl Service {
             }
             request.array_end();
         });
-        let answer = self.call("BatchWriteItem", request).await?;
+        let underway = self.doubt.sent();
+        let answer = self.call("BatchWriteItem", request).await;
+        if !answer.as_ref().is_err_and(|refusal| refusal.error.remedy() == Remedy::Reconnect) {
+            underway.is_answered();
+        }
+        let answer = answer?;
         let written: Written<'_> = read("BatchWriteItem", &answer)?;
         let mut results: Vec<Result<(), Refusal>> = chunk.iter().map(|_| Ok(())).collect();
         if written.unprocessed.is_empty() {
@@ -268,11 +277,15 @@ impl Service {
     }
 
     fn unprocessed(&self, what: &str) -> Error {
-        Error::transient(ErrorCode::Backend, format!("DynamoDB cannot serve all requests (unprocessed {what})"))
-            .after(self.pace.slower(None))
+        Error::transient(
+            ErrorCode::Backend,
+            format!("DynamoDB cannot serve all requests (unprocessed {what})"),
+        )
+        .after(self.pace.slower(None))
     }
 }
 
 fn more_to_come() -> Error {
-    Error::transient(ErrorCode::Backend, "DynamoDB answers with 16 MB at most").after(std::time::Duration::ZERO)
+    Error::transient(ErrorCode::Backend, "DynamoDB answers with 16 MB at most")
+        .after(std::time::Duration::ZERO)
 }

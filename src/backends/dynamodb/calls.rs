@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::credentials::Provider;
 use super::moment::Moment;
 use super::sign::Signer;
-use crate::backends::http::{Answer, Client, Pace};
+use crate::backends::http::{Answer, Client, Doubt, Pace};
 use crate::core::{Error, ErrorCode};
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
@@ -38,6 +38,7 @@ pub(super) struct Service {
     pub authority: Arc<str>,
     pub identity: Arc<Identity>,
     pub pace: Arc<Pace>,
+    pub doubt: Arc<Doubt>,
 }
 
 /// Why a call failed, as far as that matters to whoever made it.
@@ -204,6 +205,7 @@ fn ahead(answer: &Answer) -> Option<i64> {
 
 /// An answer that must be there in a call that succeeded.
 pub(super) fn read<'a, T: Deserialize<'a>>(action: &str, body: &'a [u8]) -> Result<T, Error> {
-    serde_json::from_slice(body)
-        .map_err(|_| Error::connection(format!("the server is no DynamoDB: its answer to {action} cannot be read")))
+    serde_json::from_slice(body).map_err(|_| {
+        Error::connection(format!("the server is no DynamoDB: its answer to {action} cannot be read"))
+    })
 }

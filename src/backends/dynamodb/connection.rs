@@ -132,8 +132,8 @@ impl DynamoConnection {
             false => take(item).map(Some),
         };
         let answers = self.service.read(&good, options, take).await;
-        let answers = answers
-            .map_err(|refusal| self.error_of(refusal, good.iter().map(|slot| slot.table.as_ref())))?;
+        let answers =
+            answers.map_err(|refusal| self.error_of(refusal, good.iter().map(|slot| slot.table.as_ref())))?;
         for (place, answer) in places.into_iter().zip(answers) {
             results[place] = answer;
         }
@@ -219,7 +219,8 @@ impl Connection for DynamoConnection {
                 records.push((Key::from(key), item.record()?));
             }
         }
-        let next = match scanned.last_evaluated_key.and_then(|last| last.text(KEY).map(|id| id.into_owned())) {
+        let next = match scanned.last_evaluated_key.and_then(|last| last.text(KEY).map(|id| id.into_owned()))
+        {
             Some(last) => Some(format!("{table}{CURSOR}{last}")),
             None if self.names.has_many_tables() => {
                 self.tables.next(Some(&table), owns).await?.map(|table| format!("{table}{CURSOR}"))
@@ -227,5 +228,9 @@ impl Connection for DynamoConnection {
             None => None,
         };
         Ok(Page { records, next })
+    }
+
+    fn waits_for_timer(&self) -> bool {
+        self.service.client.waits_for_timer()
     }
 }

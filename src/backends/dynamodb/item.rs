@@ -265,9 +265,8 @@ mod tests {
     fn an_item_that_has_expired_is_seen() {
         let expiry = Expiry { attribute: "gone".into(), seconds: 60 };
         let item = |expires: u64| format!(r#"{{"gone":{{"N":"{expires}"}}}}"#);
-        let is_gone = |text: &str| {
-            serde_json::from_str::<Members<'_>>(text).unwrap().has_expired(Some(&expiry))
-        };
+        let is_gone =
+            |text: &str| serde_json::from_str::<Members<'_>>(text).unwrap().has_expired(Some(&expiry));
         assert!(is_gone(&item(1_000_000)));
         assert!(!is_gone(&item(Moment::now().0 + 60)));
         assert!(!is_gone("{}"));

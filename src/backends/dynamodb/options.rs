@@ -11,7 +11,9 @@ use crate::core::Error;
 
 const CREDENTIALS: &[OptionSpec] = &[
     OptionSpec { name: "accessKeyId", kind: OptionKind::Text, default: "–", meaning: "The key's id." },
-    OptionSpec { name: "secretAccessKey", kind: OptionKind::Text, default: "–", meaning: "The key itself." },
+    OptionSpec {
+        name: "secretAccessKey", kind: OptionKind::Text, default: "–", meaning: "The key itself."
+    },
     OptionSpec {
         name: "sessionToken",
         kind: OptionKind::Text,
@@ -128,7 +130,9 @@ impl Access {
         let endpoint = settings
             .text("endpoint")
             .map(|text| ("endpoint", text.to_owned()))
-            .or_else(|| Some(("AWS_ENDPOINT_URL_DYNAMODB", environment.variable("AWS_ENDPOINT_URL_DYNAMODB")?)))
+            .or_else(|| {
+                Some(("AWS_ENDPOINT_URL_DYNAMODB", environment.variable("AWS_ENDPOINT_URL_DYNAMODB")?))
+            })
             .or_else(|| Some(("AWS_ENDPOINT_URL", environment.variable("AWS_ENDPOINT_URL")?)));
         let region = settings
             .text("region")
@@ -187,7 +191,9 @@ pub(super) fn expiry(settings: &Settings) -> Result<Option<Expiry>, Error> {
     let attribute = settings.text("ttlAttribute").unwrap_or("ds_expires").to_owned();
     let taken = ["ds_key", "ds_version", "ds_data", "ds_json", "ds_collection", "ds_full_key"];
     if attribute.is_empty() || attribute.len() > 255 || taken.contains(&attribute.as_str()) {
-        return Err(wrong("the option \"ttlAttribute\" is no attribute of its own; give one of 1 to 255 bytes"));
+        return Err(wrong(
+            "the option \"ttlAttribute\" is no attribute of its own; give one of 1 to 255 bytes",
+        ));
     }
     let seconds = settings.count("ttl").and_then(|seconds| u64::try_from(seconds).ok());
     Ok(seconds.map(|seconds| Expiry { attribute, seconds }))

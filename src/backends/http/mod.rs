@@ -4,14 +4,18 @@
 //! connection that the request is on, and [`Client::watch`] those that nobody uses.
 
 mod answer;
+mod doubt;
 mod kept;
 mod origin;
 mod pace;
+mod wire;
 
 use std::future::{poll_fn, Future};
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
@@ -20,12 +24,19 @@ use hyper::Request;
 use tokio::sync::Semaphore;
 
 pub(super) use self::answer::Answer;
+pub(super) use self::doubt::Doubt;
 use self::kept::{Broken, Kept};
 pub(super) use self::origin::{parse_url, Origin};
 pub(super) use self::pace::Pace;
 use super::network;
 use crate::config::wrong;
 use crate::core::Error;
+
+/// How often in a row a connection is made anew that was of no use, and half the pause before the
+/// first time; it doubles. A server that dies takes its connections down one by one, the listening
+/// one perhaps last, so one such end says nothing.
+const FUTILE: u32 = 6;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// One server and the connections to it. Clones share them.
 #[derive(Clone)]
@@ -43,6 +54,8 @@ struct Shared {
     idle: Mutex<Vec<Kept>>,
     /// Whoever looks after those that are idle.
     watcher: AtomicWaker,
+    /// Whether it waits for a timer.
+    pausing: AtomicBool,
 }
 
 impl Client {
@@ -60,6 +73,7 @@ impl Client {
             room: Semaphore::new(connections.max(1)),
             idle: Mutex::new(Vec::new()),
             watcher: AtomicWaker::new(),
+            pausing: AtomicBool::new(false),
         };
         Ok(Client { shared: Arc::new(shared) })
     }
@@ -97,15 +111,26 @@ impl Client {
     ///
     /// It ends with the reason when no new connection can be made.
     pub async fn watch(self) -> Error {
+        let mut futile = 0;
         loop {
-            let worth_replacing = poll_fn(|cx| self.shared.poll_idle(cx)).await;
-            if worth_replacing {
-                match self.shared.dial().await {
-                    Ok(kept) => self.shared.keep(kept),
-                    Err(error) => return error,
+            let was_of_use = poll_fn(|cx| self.shared.poll_idle(cx)).await;
+            futile = if was_of_use { 0 } else { futile + 1 };
+            if futile > 0 {
+                if futile > FUTILE {
+                    continue;
                 }
+                self.shared.pause(PAUSE * (1 << futile)).await;
+            }
+            match self.shared.dial().await {
+                Ok(kept) => self.shared.keep(kept),
+                Err(error) => return error,
             }
         }
+    }
+
+    /// Whether [`Client::watch`] waits for one of the runtime's timers.
+    pub fn waits_for_timer(&self) -> bool {
+        self.shared.pausing.load(Ordering::Relaxed)
     }
 }
 
@@ -136,20 +161,26 @@ impl Shared {
         self.watcher.wake();
     }
 
-    /// Ready when none is left of the connections that were idle; says whether it served long
-    /// enough that another one may be expected to.
+    async fn pause(&self, pause: Duration) {
+        self.pausing.store(true, Ordering::Relaxed);
+        tokio::time::sleep(pause).await;
+        self.pausing.store(false, Ordering::Relaxed);
+    }
+
+    /// Ready when none is left of the connections that were idle; says whether one of them was of
+    /// use, so that another one may be expected to be.
     fn poll_idle(&self, cx: &mut Context<'_>) -> Poll<bool> {
         self.watcher.register(cx.waker());
         let mut idle = self.idle();
-        let mut worth_replacing = false;
+        let mut was_of_use = false;
         let before = idle.len();
         idle.retain_mut(|kept| {
             let alive = kept.poll_alive(cx);
-            worth_replacing |= !alive && kept.has_proved_good();
+            was_of_use |= !alive && kept.has_proved_good();
             alive
         });
         if before > 0 && idle.is_empty() {
-            Poll::Ready(worth_replacing)
+            Poll::Ready(was_of_use)
         } else {
             Poll::Pending
         }

@@ -43,8 +43,10 @@ pub(in crate::backends::dynamodb) fn region(
     environment: &Environment,
     profile: Option<&str>,
 ) -> Option<String> {
-    let variable = || environment.variable("AWS_REGION").or_else(|| environment.variable("AWS_DEFAULT_REGION"));
-    let shared = || Some(Profile::read(environment, &environment.profile(profile))?.get("region")?.to_owned());
+    let variable =
+        || environment.variable("AWS_REGION").or_else(|| environment.variable("AWS_DEFAULT_REGION"));
+    let shared =
+        || Some(Profile::read(environment, &environment.profile(profile))?.get("region")?.to_owned());
     match profile {
         Some(_) => shared().or_else(variable),
         None => variable().or_else(shared),

@@ -128,7 +128,8 @@ pub(super) async fn instance(environment: &Environment) -> Result<Option<Credent
     let url = |path: &str| parse(&format!("{}{path}", base.trim_end_matches('/')), variable);
     let fetch = |method: &'static str, path: String, headers: Vec<(&'static str, String)>| async move {
         let url = url(&path)?;
-        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         ask(&url, request(method, &url, &headers, Bytes::new())?, PATIENCE_NEAR).await
     };
     let lifetime = vec![("x-aws-ec2-metadata-token-ttl-seconds", "21600".to_owned())];
