@@ -12,6 +12,8 @@ use crate::core::{Backend, EngineOptions, Error};
 mod envelope;
 #[cfg(any(feature = "redis", feature = "memcached"))]
 mod fleet;
+#[cfg(feature = "http")]
+mod http;
 #[cfg(feature = "memcached")]
 mod memcached;
 #[cfg(feature = "memory")]
