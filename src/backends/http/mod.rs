@@ -9,14 +9,17 @@ mod pace;
 
 use std::future::{poll_fn, Future};
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use hyper::header::{HeaderValue, HOST};
 use hyper::Request;
 use tokio::sync::Semaphore;
+use tokio::time::sleep;
 
 pub(super) use self::answer::Answer;
 use self::kept::{Broken, Kept};
@@ -24,7 +27,12 @@ pub(super) use self::pace::Pace;
 use super::network;
 use super::tls::Tls;
 use crate::config::wrong;
-use crate::core::Error;
+use crate::core::{Backoff, Error};
+
+/// Pauses between connections that end before they were of use, and how many of them are made:
+/// a server that goes away may take one more while it does.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+const EARLY_ENDS: usize = 6;
 
 /// Where requests go.
 #[derive(Clone)]
@@ -65,6 +73,8 @@ struct Shared {
     idle: Mutex<Vec<Kept>>,
     /// Whoever looks after those that are idle.
     watcher: AtomicWaker,
+    /// The watcher pauses.
+    is_pausing: AtomicBool,
 }
 
 impl Client {
@@ -82,6 +92,7 @@ impl Client {
             room: Semaphore::new(connections.max(1)),
             idle: Mutex::new(Vec::new()),
             watcher: AtomicWaker::new(),
+            is_pausing: AtomicBool::new(false),
         };
         Ok(Client { shared: Arc::new(shared) })
     }
@@ -119,15 +130,31 @@ impl Client {
     ///
     /// It ends with the reason when no new connection can be made.
     pub async fn watch(self) -> Error {
+        let mut pauses = Backoff::new(PAUSES.0, PAUSES.1);
+        let mut early_ends = 0;
         loop {
-            let worth_replacing = poll_fn(|cx| self.shared.poll_idle(cx)).await;
-            if worth_replacing {
-                match self.shared.dial().await {
-                    Ok(kept) => self.shared.keep(kept),
-                    Err(error) => return error,
-                }
+            let was_of_use = poll_fn(|cx| self.shared.poll_idle(cx)).await;
+            if was_of_use {
+                early_ends = 0;
+                pauses.reset();
+            } else if early_ends == EARLY_ENDS {
+                continue;
+            } else {
+                early_ends += 1;
+                self.shared.is_pausing.store(true, Ordering::Relaxed);
+                sleep(pauses.next()).await;
+                self.shared.is_pausing.store(false, Ordering::Relaxed);
+            }
+            match self.shared.dial().await {
+                Ok(kept) => self.shared.keep(kept),
+                Err(error) => return error,
             }
         }
+    }
+
+    /// For [`Connection::waits_for_timer`](crate::core::Connection::waits_for_timer).
+    pub fn waits_for_timer(&self) -> bool {
+        self.shared.is_pausing.load(Ordering::Relaxed)
     }
 }
 
@@ -158,20 +185,20 @@ impl Shared {
         self.watcher.wake();
     }
 
-    /// Ready when none is left of the connections that were idle; says whether it served long
-    /// enough that another one may be expected to.
+    /// Ready when none is left of the connections that were idle; says whether one of them was of
+    /// use, so that another one may be expected to be.
     fn poll_idle(&self, cx: &mut Context<'_>) -> Poll<bool> {
         self.watcher.register(cx.waker());
         let mut idle = self.idle();
-        let mut worth_replacing = false;
+        let mut was_of_use = false;
         let before = idle.len();
         idle.retain_mut(|kept| {
             let alive = kept.poll_alive(cx);
-            worth_replacing |= !alive && kept.has_proved_good();
+            was_of_use |= !alive && kept.has_proved_good();
             alive
         });
         if before > 0 && idle.is_empty() {
-            Poll::Ready(worth_replacing)
+            Poll::Ready(was_of_use)
         } else {
             Poll::Pending
         }
