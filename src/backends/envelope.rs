@@ -11,9 +11,10 @@ use crate::core::Record;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// `{"_v":version,"_d":data}`, of classic connectors.
+    #[cfg(any(feature = "redis", feature = "memcached"))]
     V1,
     /// `{"version":version,"data":data}`.
-    #[cfg(feature = "memcached")]
+    #[cfg(any(feature = "memcached", feature = "ironcache"))]
     V2,
 }
 
@@ -30,8 +31,9 @@ struct Envelope<'a> {
 pub(super) fn write(form: Form, record: &Record) -> Vec<u8> {
     let mut text = Vec::with_capacity(record.data.len() + 42);
     let (before, between): (&[u8], &[u8]) = match form {
+        #[cfg(any(feature = "redis", feature = "memcached"))]
         Form::V1 => (b"{\"_v\":", b",\"_d\":"),
-        #[cfg(feature = "memcached")]
+        #[cfg(any(feature = "memcached", feature = "ironcache"))]
         Form::V2 => (b"{\"version\":", b",\"data\":"),
     };
     text.extend_from_slice(before);
@@ -70,9 +72,15 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let record = Record { version: -3, data: Bytes::from_static(b"[null]") };
-        assert_eq!(write(Form::V1, &record), br#"{"_v":-3,"_d":[null]}"#);
-        assert_eq!(read(&write(Form::V1, &record).into()), Some(record.clone()));
-        #[cfg(feature = "memcached")]
-        assert_eq!(write(Form::V2, &record), br#"{"version":-3,"data":[null]}"#);
+        #[cfg(any(feature = "redis", feature = "memcached"))]
+        {
+            assert_eq!(write(Form::V1, &record), br#"{"_v":-3,"_d":[null]}"#);
+            assert_eq!(read(&write(Form::V1, &record).into()), Some(record.clone()));
+        }
+        #[cfg(any(feature = "memcached", feature = "ironcache"))]
+        {
+            assert_eq!(write(Form::V2, &record), br#"{"version":-3,"data":[null]}"#);
+            assert_eq!(read(&write(Form::V2, &record).into()), Some(record));
+        }
     }
 }

@@ -8,10 +8,14 @@ use serde_json::Value;
 use crate::config::{self, nearest, wrong, OptionSpec, Settings};
 use crate::core::{Backend, EngineOptions, Error};
 
-#[cfg(any(feature = "redis", feature = "memcached"))]
+#[cfg(any(feature = "redis", feature = "memcached", feature = "ironcache"))]
 mod envelope;
 #[cfg(any(feature = "redis", feature = "memcached"))]
 mod fleet;
+#[cfg(feature = "http")]
+mod http;
+#[cfg(feature = "ironcache")]
+mod ironcache;
 #[cfg(feature = "memcached")]
 mod memcached;
 #[cfg(feature = "memory")]
@@ -48,6 +52,8 @@ pub const ENTRIES: &[Entry] = &[
     Entry { name: "redis", options: redis::OPTIONS, open: redis::open },
     #[cfg(feature = "memcached")]
     Entry { name: "memcached", options: memcached::OPTIONS, open: memcached::open },
+    #[cfg(feature = "ironcache")]
+    Entry { name: "ironcache", options: ironcache::OPTIONS, open: ironcache::open },
 ];
 
 /// Every type there is and the feature that brings it, so that one that is left out of a build

@@ -15,6 +15,8 @@ mod documents;
 mod faulty;
 mod host;
 mod hosts;
+#[cfg(feature = "ironcache")]
+mod ironcache_places;
 mod json;
 #[cfg(feature = "memcached")]
 mod memcached_places;
