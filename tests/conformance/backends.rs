@@ -8,6 +8,8 @@ use deepstream_connector::config::{parse, Settings};
 use deepstream_connector::core::{Backend, EngineOptions, Error, ErrorCode};
 use serde_json::{json, Map, Value};
 
+#[cfg(feature = "dynamodb")]
+use crate::dynamodb_places::{self, DynamoDb};
 use crate::faulty::{Attempt, Faulty};
 #[cfg(feature = "ironcache")]
 use crate::ironcache_places::IronCache;
@@ -181,6 +183,20 @@ const ALL: &[BackendKind] = &[
         ],
         missing: || servers::missing("ironcache"),
         place: |scope| Box::new(IronCache::new(scope)),
+    },
+    #[cfg(feature = "dynamodb")]
+    BackendKind {
+        name: "dynamodb",
+        scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Crash, Scope::Network, Scope::Listed],
+        missing: dynamodb_places::missing,
+        place: |scope| Box::new(DynamoDb::new(dynamodb_places::Form::OneTable, scope)),
+    },
+    #[cfg(feature = "dynamodb")]
+    BackendKind {
+        name: "dynamodb-tables",
+        scopes: &[Scope::Every, Scope::Kept],
+        missing: dynamodb_places::missing,
+        place: |scope| Box::new(DynamoDb::new(dynamodb_places::Form::TablePerCollection, scope)),
     },
 ];
 
