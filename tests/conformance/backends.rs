@@ -10,7 +10,7 @@ use serde_json::{json, Map, Value};
 
 use crate::faulty::{Attempt, Faulty};
 #[cfg(feature = "memcached")]
-use crate::memcached_places::Memcached;
+use crate::memcached_places::{Memcached, Protocol};
 use crate::promises::Scope;
 use crate::redis_places::{Form, Redis};
 use crate::servers;
@@ -123,9 +123,16 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "memcached")]
     BackendKind {
         name: "memcached",
-        scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Network],
+        scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Network, Scope::Credentials],
         missing: || servers::missing("memcached"),
-        place: |scope| Box::new(Memcached::new(scope)),
+        place: |scope| Box::new(Memcached::new(Protocol::Meta, scope)),
+    },
+    #[cfg(feature = "memcached")]
+    BackendKind {
+        name: "memcached-sasl",
+        scopes: &[Scope::Every, Scope::Kept, Scope::Credentials],
+        missing: || servers::missing("memcached"),
+        place: |scope| Box::new(Memcached::new(Protocol::Sasl, scope)),
     },
 ];
 

@@ -113,7 +113,12 @@ impl MemcachedConnection {
                     encode(*index, session.protocol, &stored(keys[*index]), &mut commands);
                 }
                 let answers = session.ask(commands, list.len()).await?;
-                Ok((answers, session.item_limit))
+                let is_too_large = |answer: &Reply| matches!(answer, Reply::Refused(Refusal::Size, _));
+                let limit = match answers.iter().any(is_too_large) {
+                    true => session.item_limit().await?,
+                    false => None,
+                };
+                Ok((answers, limit))
             });
             trip.await
         });
@@ -165,10 +170,10 @@ fn plain(reply: Reply) -> Result<Reply, Error> {
 }
 
 fn too_large(length: usize, limit: Option<usize>) -> Error {
-    let limit = limit.map_or("unknown".to_owned(), |limit| format!("{limit} bytes"));
+    let limit = limit.map_or("of a size that it does not tell".to_owned(), |limit| format!("{limit} bytes"));
     Error::new(
-        ErrorCode::Backend,
-        format!("the record takes {length} bytes and its key, and the server's item limit is {limit} (its option -I)"),
+        ErrorCode::TooLarge,
+        format!("the record takes {length} bytes besides its key, and the server's item limit is {limit}; make the record smaller, or start memcached with a larger -I"),
     )
 }
 
