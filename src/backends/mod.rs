@@ -8,6 +8,8 @@ use serde_json::Value;
 use crate::config::{self, nearest, wrong, OptionSpec, Settings};
 use crate::core::{Backend, EngineOptions, Error};
 
+#[cfg(feature = "elasticache")]
+mod elasticache;
 #[cfg(any(feature = "redis", feature = "memcached"))]
 mod envelope;
 #[cfg(any(feature = "redis", feature = "memcached"))]
@@ -48,6 +50,8 @@ pub const ENTRIES: &[Entry] = &[
     Entry { name: "redis", options: redis::OPTIONS, open: redis::open },
     #[cfg(feature = "memcached")]
     Entry { name: "memcached", options: memcached::OPTIONS, open: memcached::open },
+    #[cfg(feature = "elasticache")]
+    Entry { name: "elasticache", options: elasticache::OPTIONS, open: elasticache::open },
 ];
 
 /// Every backend there is, so that one that is left out of a build can be named as such.
