@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use super::names::{Names, Stored};
+use super::names::{self, Names, Stored};
 use super::options;
 use crate::backends::envelope::{self, Form};
 use crate::config::Settings;
@@ -42,9 +42,13 @@ impl Items {
 
     /// The value of a record's item.
     pub fn value(&self, full: &str, record: &Record) -> Vec<u8> {
-        // A record whose name is such a digest has the same key, and must not be taken for it.
-        let is_digest = matches!(self.names.stored(full), Stored::Digest(_));
-        envelope::write(self.form, record, is_digest.then_some(full))
+        // What is not told apart by the key is by the value.
+        let is_ambiguous = match self.names.stored(full) {
+            Stored::Digest(_) => true,
+            Stored::Plain(key) => names::looks_like_digest(key),
+            Stored::Escaped(_) => false,
+        };
+        envelope::write(self.form, record, is_ambiguous.then_some(full))
     }
 
     /// The record in an item's value; `None` where it is another one's.
@@ -78,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_the_digest_of_another_is_not_taken_for_it() {
+    fn a_name_and_the_name_that_is_its_digest_are_told_apart() {
         let items = Items { names: Names::new(String::new(), None), form: Form::V2, lifetime: 0 };
         let record = Record { version: 1, data: "{}".into() };
         let (long, short) = ("a".repeat(251), "21f5b107cda33036590a19419afd7fb6");
@@ -89,6 +93,9 @@ mod tests {
         // deepstream's own connector does not say whose it is.
         let theirs = Bytes::from_static(b"{\"version\":1,\"data\":{}}");
         assert_eq!(items.record(&long, &theirs).unwrap(), Some(record.clone()));
-        assert_eq!(items.value(short, &record), theirs);
+        let value = Bytes::from(items.value(short, &record));
+        assert_eq!(items.record(&long, &value).unwrap(), None);
+        assert_eq!(items.record(short, &value).unwrap(), Some(record.clone()));
+        assert_eq!(items.value("plain", &record), theirs);
     }
 }

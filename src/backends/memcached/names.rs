@@ -4,7 +4,8 @@
 //! spaces and control characters, so:
 //!
 //! - A longer one is stored as its md5 in hexadecimal, as the npm client has it; so is one with
-//!   more characters than that client's option `maxKeySize`.
+//!   more characters than that client's option `maxKeySize`. A name that is such a digest comes
+//!   to the same key; `items.rs` keeps the two apart.
 //! - One with spaces or control characters, which the npm client refuses, is stored as the byte
 //!   `FF`, which is in no name since names are UTF-8, and then the key with each such
 //!   character, and `%`, as `%` and two hexadecimal digits. So no two names meet in one key.
@@ -74,6 +75,11 @@ impl Deref for Stored<'_> {
             Stored::Escaped(key) | Stored::Digest(key) => key,
         }
     }
+}
+
+/// Whether a key may be the md5 of another.
+pub(super) fn looks_like_digest(key: &[u8]) -> bool {
+    key.len() == 32 && key.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn is_forbidden(byte: &u8) -> bool {

@@ -147,27 +147,46 @@ impl Login {
     /// Logs in, and sees that the server speaks the protocol.
     async fn greet(&self, session: &Session) -> Result<(), Error> {
         if let Some((username, password)) = &self.credentials {
+            // One that asks for no login would take that of ASCII authentication for a record.
+            if self.protocol == Protocol::Meta && self.is_open(session).await? {
+                return Err(no_login());
+            }
             let mut command = Vec::new();
             codec!(self.protocol, log_in(&mut command, username, password));
             match session.ask_one(command).await? {
-                Reply::Done => {}
-                Reply::Refused(Refusal::Unknown, _) => {
-                    return Err(wrong("the server has no SASL; leave the option \"authentication\" out"))
-                }
-                Reply::Refused(refusal, said) => return Err(refused(refusal, &said)),
-                _ => return Err(unexpected()),
+                Reply::Refused(Refusal::Unknown, _) => return Err(no_login()),
+                reply => done(reply)?,
             }
         }
+        match self.is_open(session).await? {
+            true => Ok(()),
+            false => Err(refused(Refusal::Login, "")),
+        }
+    }
+
+    /// Asks for a sign of life; `false` where a login is wanted first.
+    async fn is_open(&self, session: &Session) -> Result<bool, Error> {
         let mut command = Vec::new();
         codec!(self.protocol, no_op(&mut command));
         match session.ask_one(command).await? {
-            Reply::Done => Ok(()),
+            Reply::Refused(Refusal::Login, _) => Ok(false),
             Reply::Refused(Refusal::Unknown, _) => {
                 Err(wrong("the server does not know the meta protocol; memcached 1.6 or later is needed"))
             }
-            Reply::Refused(refusal, said) => Err(refused(refusal, &said)),
-            _ => Err(unexpected()),
+            reply => done(reply).map(|()| true),
         }
+    }
+}
+
+fn no_login() -> Error {
+    wrong("the server asks for no such login; leave the options \"username\", \"password\" and \"authentication\" out")
+}
+
+fn done(reply: Reply) -> Result<(), Error> {
+    match reply {
+        Reply::Done => Ok(()),
+        Reply::Refused(refusal, said) => Err(refused(refusal, &said)),
+        _ => Err(unexpected()),
     }
 }
 
