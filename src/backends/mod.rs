@@ -10,6 +10,8 @@ use crate::core::{Backend, EngineOptions, Error};
 
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
+#[cfg(feature = "elasticache")]
+mod elasticache;
 #[cfg(feature = "envelope")]
 mod envelope;
 #[cfg(feature = "fleet")]
@@ -58,6 +60,8 @@ pub const ENTRIES: &[Entry] = &[
     Entry { name: "ironcache", options: ironcache::OPTIONS, open: ironcache::open },
     #[cfg(feature = "dynamodb")]
     Entry { name: "dynamodb", options: dynamodb::OPTIONS, open: dynamodb::open },
+    #[cfg(feature = "elasticache")]
+    Entry { name: "elasticache", options: elasticache::OPTIONS, open: elasticache::open },
 ];
 
 /// Every type there is and the feature that brings it, so that one that is left out of a build

@@ -14,7 +14,7 @@ use crate::faulty::{Attempt, Faulty};
 #[cfg(feature = "ironcache")]
 use crate::ironcache_places::IronCache;
 #[cfg(feature = "memcached")]
-use crate::memcached_places::Memcached;
+use crate::memcached_places::{Memcached, Protocol};
 use crate::promises::Scope;
 #[cfg(feature = "redis")]
 use crate::redis_places::{Form, Redis};
@@ -165,9 +165,23 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "memcached")]
     BackendKind {
         name: "memcached",
-        scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Network, Scope::Unlisted],
+        scopes: &[
+            Scope::Every,
+            Scope::Kept,
+            Scope::Server,
+            Scope::Network,
+            Scope::Credentials,
+            Scope::Unlisted,
+        ],
         missing: || servers::missing("memcached"),
-        place: |scope| Box::new(Memcached::new(scope)),
+        place: |scope| Box::new(Memcached::new(Protocol::Meta, scope)),
+    },
+    #[cfg(feature = "memcached")]
+    BackendKind {
+        name: "memcached-sasl",
+        scopes: &[Scope::Every, Scope::Kept, Scope::Credentials],
+        missing: || servers::missing("memcached"),
+        place: |scope| Box::new(Memcached::new(Protocol::Sasl, scope)),
     },
     #[cfg(feature = "ironcache")]
     BackendKind {
