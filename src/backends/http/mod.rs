@@ -22,6 +22,7 @@ use futures_util::task::AtomicWaker;
 use hyper::header::{HeaderValue, HOST};
 use hyper::Request;
 use tokio::sync::Semaphore;
+use tokio::time::sleep;
 
 pub(super) use self::answer::Answer;
 pub(super) use self::doubt::Doubt;
@@ -30,13 +31,12 @@ pub(super) use self::origin::{parse_url, Origin};
 pub(super) use self::pace::Pace;
 use super::network;
 use crate::config::wrong;
-use crate::core::Error;
+use crate::core::{Backoff, Error};
 
-/// How often in a row a connection is made anew that was of no use, and half the pause before the
-/// first time; it doubles. A server that dies takes its connections down one by one, the listening
-/// one perhaps last, so one such end says nothing.
-const FUTILE: u32 = 6;
-const PAUSE: Duration = Duration::from_millis(20);
+/// Pauses between connections that end before they were of use, and how many of them are made:
+/// a server that goes away may take one more while it does.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+const EARLY_ENDS: usize = 6;
 
 /// One server and the connections to it. Clones share them.
 #[derive(Clone)]
@@ -54,8 +54,8 @@ struct Shared {
     idle: Mutex<Vec<Kept>>,
     /// Whoever looks after those that are idle.
     watcher: AtomicWaker,
-    /// Whether it waits for a timer.
-    pausing: AtomicBool,
+    /// The watcher pauses.
+    is_pausing: AtomicBool,
 }
 
 impl Client {
@@ -73,7 +73,7 @@ impl Client {
             room: Semaphore::new(connections.max(1)),
             idle: Mutex::new(Vec::new()),
             watcher: AtomicWaker::new(),
-            pausing: AtomicBool::new(false),
+            is_pausing: AtomicBool::new(false),
         };
         Ok(Client { shared: Arc::new(shared) })
     }
@@ -111,15 +111,20 @@ impl Client {
     ///
     /// It ends with the reason when no new connection can be made.
     pub async fn watch(self) -> Error {
-        let mut futile = 0;
+        let mut pauses = Backoff::new(PAUSES.0, PAUSES.1);
+        let mut early_ends = 0;
         loop {
             let was_of_use = poll_fn(|cx| self.shared.poll_idle(cx)).await;
-            futile = if was_of_use { 0 } else { futile + 1 };
-            if futile > 0 {
-                if futile > FUTILE {
-                    continue;
-                }
-                self.shared.pause(PAUSE * (1 << futile)).await;
+            if was_of_use {
+                early_ends = 0;
+                pauses.reset();
+            } else if early_ends == EARLY_ENDS {
+                continue;
+            } else {
+                early_ends += 1;
+                self.shared.is_pausing.store(true, Ordering::Relaxed);
+                sleep(pauses.next()).await;
+                self.shared.is_pausing.store(false, Ordering::Relaxed);
             }
             match self.shared.dial().await {
                 Ok(kept) => self.shared.keep(kept),
@@ -128,9 +133,9 @@ impl Client {
         }
     }
 
-    /// Whether [`Client::watch`] waits for one of the runtime's timers.
+    /// For [`Connection::waits_for_timer`](crate::core::Connection::waits_for_timer).
     pub fn waits_for_timer(&self) -> bool {
-        self.shared.pausing.load(Ordering::Relaxed)
+        self.shared.is_pausing.load(Ordering::Relaxed)
     }
 }
 
@@ -159,12 +164,6 @@ impl Shared {
     fn keep(&self, kept: Kept) {
         self.idle().push(kept);
         self.watcher.wake();
-    }
-
-    async fn pause(&self, pause: Duration) {
-        self.pausing.store(true, Ordering::Relaxed);
-        tokio::time::sleep(pause).await;
-        self.pausing.store(false, Ordering::Relaxed);
     }
 
     /// Ready when none is left of the connections that were idle; says whether one of them was of

@@ -194,6 +194,36 @@ fn the_watch_ends_when_the_server_is_gone() {
     });
 }
 
+/// A server that is killed may take a connection between the end of the others and its own.
+#[test]
+fn the_watch_is_not_lulled_by_a_connection_that_a_dying_server_took() {
+    runtime().block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let client = Client::new(Origin { host: "127.0.0.1".into(), port, tls: None }, 1, 1_000).unwrap();
+        let (answer, first) = futures_util::future::join(get(&client), async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            read_request(&mut stream).await;
+            stream.write_all(OK.as_bytes()).await.unwrap();
+            stream
+        })
+        .await;
+        answer.unwrap();
+        let dying = async {
+            drop(first);
+            let second = listener.accept().await.unwrap();
+            drop((second, listener));
+            std::future::pending::<()>().await
+        };
+        let (watch, dying) = (pin!(client.watch()), pin!(dying));
+        let both = futures_util::future::select(watch, dying);
+        let Ok(futures_util::future::Either::Left((error, _))) = timeout(PATIENCE, both).await else {
+            panic!("nobody noticed");
+        };
+        assert_eq!(error.remedy(), Remedy::Reconnect);
+    });
+}
+
 #[test]
 fn the_watch_replaces_what_the_server_closed() {
     runtime().block_on(async {
@@ -213,33 +243,5 @@ fn the_watch_replaces_what_the_server_closed() {
         assert_eq!(accepted.load(Ordering::SeqCst), 2);
         get(&client).await.unwrap();
         assert_eq!(accepted.load(Ordering::SeqCst), 2);
-    });
-}
-
-/// As when the system takes a process's connections down one by one.
-#[test]
-fn the_watch_is_not_deceived_by_a_server_that_is_about_to_go() {
-    runtime().block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let client = Client::new(Origin { host: "127.0.0.1".into(), port, tls: None }, 1, 1_000).unwrap();
-        let (answer, stream) = futures_util::future::join(get(&client), async {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            read_request(&mut stream).await;
-            stream.write_all(OK.as_bytes()).await.unwrap();
-            stream
-        })
-        .await;
-        answer.unwrap();
-        let dying = async {
-            drop(stream);
-            drop(listener.accept().await);
-            drop(listener);
-            std::future::pending::<()>().await;
-        };
-        let (watch, dying) = (pin!(timeout(PATIENCE, client.watch())), pin!(dying));
-        let ended = futures_util::future::select(watch, dying).await;
-        let futures_util::future::Either::Left((error, _)) = ended else { panic!("it never ends") };
-        assert_eq!(error.expect("it is gone").remedy(), Remedy::Reconnect);
     });
 }
