@@ -8,6 +8,8 @@ use serde_json::Value;
 use crate::config::{self, nearest, wrong, OptionSpec, Settings};
 use crate::core::{Backend, EngineOptions, Error};
 
+#[cfg(feature = "couchdb")]
+mod couchdb;
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
 #[cfg(feature = "elasticache")]
@@ -16,10 +18,14 @@ mod elasticache;
 mod envelope;
 #[cfg(feature = "fleet")]
 mod fleet;
+#[cfg(feature = "hash")]
+mod hash;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "ironcache")]
 mod ironcache;
+#[cfg(feature = "documents")]
+mod member_names;
 #[cfg(feature = "memcached")]
 mod memcached;
 #[cfg(feature = "memory")]
@@ -58,6 +64,8 @@ pub const ENTRIES: &[Entry] = &[
     Entry { name: "memcached", options: memcached::OPTIONS, open: memcached::open },
     #[cfg(feature = "ironcache")]
     Entry { name: "ironcache", options: ironcache::OPTIONS, open: ironcache::open },
+    #[cfg(feature = "couchdb")]
+    Entry { name: "couchdb", options: couchdb::OPTIONS, open: couchdb::open },
     #[cfg(feature = "dynamodb")]
     Entry { name: "dynamodb", options: dynamodb::OPTIONS, open: dynamodb::open },
     #[cfg(feature = "elasticache")]

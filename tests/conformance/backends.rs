@@ -8,6 +8,8 @@ use deepstream_connector::config::{parse, Settings};
 use deepstream_connector::core::{Backend, EngineOptions, Error, ErrorCode};
 use serde_json::{json, Map, Value};
 
+#[cfg(feature = "couchdb")]
+use crate::couchdb_places::{self, CouchDb};
 #[cfg(feature = "dynamodb")]
 use crate::dynamodb_places::{self, DynamoDb};
 use crate::faulty::{Attempt, Faulty};
@@ -197,6 +199,21 @@ const ALL: &[BackendKind] = &[
         ],
         missing: || servers::missing("ironcache"),
         place: |scope| Box::new(IronCache::new(scope)),
+    },
+    #[cfg(feature = "couchdb")]
+    BackendKind {
+        name: "couchdb",
+        scopes: &[
+            Scope::Every,
+            Scope::Kept,
+            Scope::Server,
+            Scope::Crash,
+            Scope::Network,
+            Scope::Credentials,
+            Scope::Listed,
+        ],
+        missing: couchdb_places::missing,
+        place: |scope| Box::new(CouchDb::new(scope)),
     },
     #[cfg(feature = "dynamodb")]
     BackendKind {

@@ -11,6 +11,8 @@
 mod backends;
 mod chance;
 mod core_host;
+#[cfg(feature = "couchdb")]
+mod couchdb_places;
 mod documents;
 #[cfg(feature = "dynamodb")]
 mod dynamodb_places;
