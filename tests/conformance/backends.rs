@@ -56,6 +56,11 @@ pub trait Place: Send {
         "password"
     }
 
+    /// How many bytes of its server's answers are enough for a handshake and one batch at least.
+    fn some_answers(&self) -> usize {
+        2_500
+    }
+
     /// How many operations its server has done within a fifth of a second, whatever else goes on.
     fn soon_done(&self) -> usize {
         1_000
