@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use deepstream_connector::core::{ErrorCode, Operation, Record, Reply};
 use serde_json::{json, Value};
+use support::load::under_load;
 use support::{certificates, wait_until, Client, Server, Told, PATIENCE};
 
 fn configuration(server: &Server, more: Value) -> String {
@@ -167,6 +168,20 @@ fn a_service_that_stays_busy_is_an_error_at_the_deadline() {
     assert!(receiver.recv_timeout(Duration::from_millis(200)).is_err(), "a callback is called twice");
     let asked = counts(&server)["troubled"].as_u64().unwrap();
     assert!(asked < 50 * 30, "50 operations in 0.7 s were tried {asked} times");
+}
+
+#[test]
+fn a_service_that_dies_or_hangs_under_load_loses_nothing() {
+    let Some(server) = Server::start("ironcache", &["durable"]) else { return };
+    let client = open(&server, json!({"timeout": 60_000}));
+    under_load(&client, || {
+        server.ctl(&["kill"]);
+        server.ctl(&["restart"]);
+        server.ctl(&["freeze"]);
+        std::thread::sleep(Duration::from_millis(300));
+        server.ctl(&["thaw"]);
+        trouble(&server, json!({"status": 503, "times": 100}));
+    });
 }
 
 #[test]
