@@ -8,11 +8,13 @@ use deepstream_connector::config::{parse, Settings};
 use deepstream_connector::core::{Backend, EngineOptions, Error, ErrorCode};
 use serde_json::{json, Map, Value};
 
+#[cfg(feature = "dynamodb")]
+use crate::dynamodb_places::{self, DynamoDb};
 use crate::faulty::{Attempt, Faulty};
 #[cfg(feature = "ironcache")]
 use crate::ironcache_places::IronCache;
 #[cfg(feature = "memcached")]
-use crate::memcached_places::Memcached;
+use crate::memcached_places::{Memcached, Protocol};
 use crate::promises::Scope;
 #[cfg(feature = "redis")]
 use crate::redis_places::{Form, Redis};
@@ -171,9 +173,23 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "memcached")]
     BackendKind {
         name: "memcached",
-        scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Network, Scope::Unlisted],
+        scopes: &[
+            Scope::Every,
+            Scope::Kept,
+            Scope::Server,
+            Scope::Network,
+            Scope::Credentials,
+            Scope::Unlisted,
+        ],
         missing: || servers::missing("memcached"),
-        place: |scope| Box::new(Memcached::new(scope)),
+        place: |scope| Box::new(Memcached::new(Protocol::Meta, scope)),
+    },
+    #[cfg(feature = "memcached")]
+    BackendKind {
+        name: "memcached-sasl",
+        scopes: &[Scope::Every, Scope::Kept, Scope::Credentials],
+        missing: || servers::missing("memcached"),
+        place: |scope| Box::new(Memcached::new(Protocol::Sasl, scope)),
     },
     #[cfg(feature = "ironcache")]
     BackendKind {
@@ -188,6 +204,20 @@ const ALL: &[BackendKind] = &[
         ],
         missing: || servers::missing("ironcache"),
         place: |scope| Box::new(IronCache::new(scope)),
+    },
+    #[cfg(feature = "dynamodb")]
+    BackendKind {
+        name: "dynamodb",
+        scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Crash, Scope::Network, Scope::Listed],
+        missing: dynamodb_places::missing,
+        place: |scope| Box::new(DynamoDb::new(dynamodb_places::Form::OneTable, scope)),
+    },
+    #[cfg(feature = "dynamodb")]
+    BackendKind {
+        name: "dynamodb-tables",
+        scopes: &[Scope::Every, Scope::Kept],
+        missing: dynamodb_places::missing,
+        place: |scope| Box::new(DynamoDb::new(dynamodb_places::Form::TablePerCollection, scope)),
     },
 ];
 

@@ -5,6 +5,7 @@
 
 mod answer;
 mod kept;
+mod origin;
 mod pace;
 
 use std::future::{poll_fn, Future};
@@ -23,9 +24,9 @@ use tokio::time::sleep;
 
 pub(super) use self::answer::Answer;
 use self::kept::{Broken, Kept};
+pub(super) use self::origin::{parse_url, Origin};
 pub(super) use self::pace::Pace;
 use super::network;
-use super::tls::Tls;
 use crate::config::wrong;
 use crate::core::{Backoff, Error};
 
@@ -33,29 +34,6 @@ use crate::core::{Backoff, Error};
 /// a server that goes away may take one more while it does.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 const EARLY_ENDS: usize = 6;
-
-/// Where requests go.
-#[derive(Clone)]
-pub(super) struct Origin {
-    /// Host name or address, without brackets.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-    /// How to protect it, if at all.
-    pub tls: Option<Tls>,
-}
-
-impl Origin {
-    /// As the header `host` has it: without the port that the protocol has by itself.
-    pub fn authority(&self) -> String {
-        let usual = if self.tls.is_some() { 443 } else { 80 };
-        match (self.port == usual, self.host.contains(':')) {
-            (false, _) => network::in_words(&self.host, self.port),
-            (true, true) => format!("[{}]", self.host),
-            (true, false) => self.host.clone(),
-        }
-    }
-}
 
 /// One server and the connections to it. Clones share them.
 #[derive(Clone)]
@@ -84,7 +62,7 @@ impl Client {
     /// The host is no host name.
     pub fn new(origin: Origin, connections: usize, longest: usize) -> Result<Client, Error> {
         let host = HeaderValue::try_from(origin.authority())
-            .map_err(|_| wrong("the host is no host name; give a name or an address without spaces"))?;
+            .map_err(|_| wrong("the host is no host name; give a name or an address"))?;
         let shared = Shared {
             origin,
             host,

@@ -245,12 +245,3 @@ fn the_watch_replaces_what_the_server_closed() {
         assert_eq!(accepted.load(Ordering::SeqCst), 2);
     });
 }
-
-#[test]
-fn a_usual_port_is_not_in_the_host_header() {
-    let authority = |host: &str, port| Origin { host: host.into(), port, tls: None }.authority();
-    assert_eq!(authority("a.example", 80), "a.example");
-    assert_eq!(authority("a.example", 443), "a.example:443");
-    assert_eq!(authority("::1", 80), "[::1]");
-    assert_eq!(authority("::1", 5984), "[::1]:5984");
-}

@@ -80,7 +80,7 @@ impl Requests {
     pub fn set(&self, key: &str, record: &Record) -> Result<Request<Bytes>, Error> {
         let unusable =
             || Error::new(ErrorCode::InvalidArgument, "the data is not UTF-8; give JSON text in UTF-8");
-        let text = envelope::write(envelope::Form::V2, record);
+        let text = envelope::write(envelope::Form::V2, record, None);
         let value = std::str::from_utf8(&text).map_err(|_| unusable())?;
         let body = serde_json::to_vec(&ItemToStore { value, expires_in: self.expires_in })
             .map_err(|_| unusable())?;
