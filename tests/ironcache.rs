@@ -266,6 +266,13 @@ fn options_that_cannot_be_are_refused() {
     let message = refusal(json!({"project_id": "p", "token": "hunter2\n"}));
     assert!(message.contains("\"token\"") && !message.contains("hunter2"), "{message}");
     assert!(refusal(json!({"project_id": "p", "token": "t", "cache": ".."})).contains("\"cache\""));
+    let known = |more: Value| {
+        let mut all = json!({"project_id": "p", "token": "t"});
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        refusal(all)
+    };
+    assert!(known(json!({"tls": false})).contains("\"protocol\""));
+    assert!(known(json!({"tls": true, "protocol": "http"})).contains("\"protocol\""));
     assert!(refusal(json!({"expires_in": 2_592_001})).contains("2592000"));
     assert!(refusal(json!({"host": "two words", "project_id": "p", "token": "t"})).contains("host"));
     assert!(refusal(json!({"projectId": "p"})).contains("did you mean \"project_id\"?"));

@@ -271,6 +271,20 @@ fn seeds_may_be_dead() {
 }
 
 #[test]
+fn a_primary_may_be_dead_at_the_start() {
+    let Some(server) = Server::start("redis-cluster", &[]) else { return };
+    let names = ["0", "1", "2"].map(|node| name_at(&server, node));
+    let text =
+        format!(r#"{{"type": "redis", "nodes": "127.0.0.1:{}"{PATIENT}}}"#, server.ctl(&["port", "1"]));
+    server.ctl(&["kill-node", "0"]);
+    let client = Client::open(&text).unwrap();
+    for name in &names {
+        client.set(name, 1, "{}").unwrap();
+        assert_eq!(client.get(name).unwrap(), Some((1, "{}".into())));
+    }
+}
+
+#[test]
 fn a_single_server_is_no_cluster() {
     let Some(server) = Server::start("redis", &[]) else { return };
     let error = open(&server, "").get("a").unwrap_err();
