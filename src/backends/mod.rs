@@ -8,6 +8,8 @@ use serde_json::Value;
 use crate::config::{self, nearest, wrong, OptionSpec, Settings};
 use crate::core::{Backend, EngineOptions, Error};
 
+#[cfg(feature = "cassandra")]
+mod cassandra;
 #[cfg(any(feature = "redis", feature = "memcached"))]
 mod envelope;
 #[cfg(any(feature = "redis", feature = "memcached"))]
@@ -16,7 +18,7 @@ mod fleet;
 mod memcached;
 #[cfg(feature = "memory")]
 mod memory;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "cassandra"))]
 mod naming;
 #[cfg(feature = "tls")]
 mod network;
@@ -48,6 +50,8 @@ pub const ENTRIES: &[Entry] = &[
     Entry { name: "redis", options: redis::OPTIONS, open: redis::open },
     #[cfg(feature = "memcached")]
     Entry { name: "memcached", options: memcached::OPTIONS, open: memcached::open },
+    #[cfg(feature = "cassandra")]
+    Entry { name: "cassandra", options: cassandra::OPTIONS, open: cassandra::open },
 ];
 
 /// Every backend there is, so that one that is left out of a build can be named as such.

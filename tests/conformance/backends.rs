@@ -8,10 +8,13 @@ use deepstream_connector::config::{parse, Settings};
 use deepstream_connector::core::{Backend, EngineOptions, Error, ErrorCode};
 use serde_json::{json, Map, Value};
 
+#[cfg(feature = "cassandra")]
+use crate::cassandra_places::Cassandra;
 use crate::faulty::{Attempt, Faulty};
 #[cfg(feature = "memcached")]
 use crate::memcached_places::Memcached;
 use crate::promises::Scope;
+#[cfg(feature = "redis")]
 use crate::redis_places::{Form, Redis};
 use crate::servers;
 use crate::stage::object;
@@ -153,6 +156,21 @@ const ALL: &[BackendKind] = &[
         scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Network, Scope::Unlisted],
         missing: || servers::missing("memcached"),
         place: |scope| Box::new(Memcached::new(scope)),
+    },
+    #[cfg(feature = "cassandra")]
+    BackendKind {
+        name: "cassandra",
+        scopes: &[
+            Scope::Every,
+            Scope::Kept,
+            Scope::Server,
+            Scope::Crash,
+            Scope::Network,
+            Scope::Credentials,
+            Scope::Listed,
+        ],
+        missing: || servers::missing("cassandra"),
+        place: |scope| Box::new(Cassandra::new(scope)),
     },
 ];
 

@@ -9,6 +9,8 @@
 //! the memory backend at least. `CONFORMANCE_SEED` is the seed of what is drawn at random.
 
 mod backends;
+#[cfg(feature = "cassandra")]
+mod cassandra_places;
 mod chance;
 mod core_host;
 mod documents;

@@ -1,0 +1,81 @@
+//! The statements, prepared; and a look at the table that they speak of.
+
+use futures_util::future::try_join_all;
+use scylla::client::session::Session;
+use scylla::errors::PrepareError;
+use scylla::frame::response::result::{ColumnType, NativeType};
+use scylla::frame::types::Consistency;
+use scylla::statement::prepared::PreparedStatement;
+use scylla::statement::unprepared::Statement;
+
+use super::failure;
+use super::options::Options;
+use super::statements;
+use crate::config::wrong;
+use crate::core::Error;
+
+/// The statements of a session.
+pub(super) struct Prepared {
+    pub get: PreparedStatement,
+    pub head: PreparedStatement,
+    pub set: PreparedStatement,
+    pub set_long: PreparedStatement,
+    pub delete: PreparedStatement,
+    pub scan: PreparedStatement,
+}
+
+impl Prepared {
+    /// Has all of them prepared at once.
+    pub async fn new(session: &Session, options: &Options) -> Result<Prepared, PrepareError> {
+        let table = options.full_table();
+        let (reads, writes) = (options.reads, options.writes);
+        let wanted = [
+            (statements::get(&table), reads),
+            (statements::head(&table), reads),
+            (statements::set(&table, options.ttl), writes),
+            (statements::set_long(&table, options.ttl), writes),
+            (statements::delete(&table), writes),
+            (statements::scan(&table), reads),
+        ];
+        let prepare = |(text, consistency)| async move {
+            let mut statement = session.prepare(statement(text, consistency)).await?;
+            // What comes back has the columns that were asked for, and need not be described.
+            statement.set_use_cached_result_metadata(true);
+            Ok::<_, PrepareError>(statement)
+        };
+        let mut all = try_join_all(wanted.map(prepare)).await?.into_iter();
+        let mut next = || all.next().ok_or(PrepareError::PreparedStatementIdsMismatch);
+        Ok(Prepared {
+            get: next()?,
+            head: next()?,
+            set: next()?,
+            set_long: next()?,
+            delete: next()?,
+            scan: next()?,
+        })
+    }
+
+    /// Sees that the columns are those of records.
+    pub fn check(&self, options: &Options) -> Result<(), Error> {
+        let columns = self.set_long.get_variable_col_specs();
+        let fits = columns.iter().all(|column| {
+            let wanted = match column.name() {
+                "collection" | "id" | "key" | "data" => NativeType::Text,
+                _ => NativeType::BigInt,
+            };
+            *column.typ() == ColumnType::Native(wanted)
+        });
+        match fits && self.set_long.is_token_aware() {
+            true => Ok(()),
+            false => Err(wrong(format!("in the table \"{}\": {}", options.table, failure::not_our_table()))),
+        }
+    }
+}
+
+/// All of them may be sent twice without harm.
+fn statement(text: String, consistency: Consistency) -> Statement {
+    let mut statement = Statement::new(text);
+    statement.set_consistency(consistency);
+    statement.set_is_idempotent(true);
+    statement
+}
