@@ -1,4 +1,5 @@
-//! Cassandra: a key prefix for each place, in one table of a server that nearly all share.
+//! Cassandra: a key prefix for each place, in one table of a server that nearly all share; a table
+//! for those that list all there is.
 //!
 //! A Cassandra takes seconds to start. So where a promise hurts its server, it hurts a proxy of
 //! its own in front of the shared one: a proxy that refuses connections and resets those there
@@ -19,7 +20,8 @@ pub struct Cassandra {
     server: Running,
     proxy: Option<Proxy>,
     prefix: String,
-    /// A user of this place alone, whose password is not what the connector is told.
+    table: String,
+    /// A user of this place alone, whom Cassandra does not know until it shall accept the credentials.
     user: Option<String>,
 }
 
@@ -34,12 +36,11 @@ impl Cassandra {
         };
         let proxy = matches!(scope, Scope::Server | Scope::Network).then(|| Proxy::start(server.port()));
         let user = (scope == Scope::Credentials).then(|| format!("user{number}"));
-        if let Some(user) = &user {
-            let role =
-                format!("CREATE ROLE {user} WITH PASSWORD = 'right' AND LOGIN = true AND SUPERUSER = true");
-            server.client_with_input(&role);
-        }
-        Cassandra { server, proxy, prefix: format!("place {number}:"), user }
+        let table = match scope {
+            Scope::Listed => format!("listed{number}"),
+            _ => "records".into(),
+        };
+        Cassandra { server, proxy, prefix: format!("place {number}:"), table, user }
     }
 }
 
@@ -47,7 +48,8 @@ impl Place for Cassandra {
     fn options(&self) -> Map<String, Value> {
         let port = self.proxy.as_ref().map_or(self.server.port(), Proxy::port);
         let mut options = object(json!({
-            "type": "cassandra", "port": port, "keyspace": "conformance", "replication": 1, "keyPrefix": self.prefix,
+            "type": "cassandra", "port": port, "keyspace": "conformance", "replication": 1,
+            "table": self.table, "keyPrefix": self.prefix,
         }));
         if let Some(user) = &self.user {
             options.extend(object(json!({"username": user, "password": WRONG_PASSWORD})));
@@ -87,7 +89,10 @@ impl Place for Cassandra {
 
     fn accept_credentials(&self) {
         let user = self.user.as_ref().expect("the suite gives it to those who ask");
-        self.server.client_with_input(&format!("ALTER ROLE {user} WITH PASSWORD = '{WRONG_PASSWORD}'"));
+        // A password could be changed only seconds after it was given.
+        self.server.client_with_input(&format!(
+            "CREATE ROLE {user} WITH PASSWORD = '{WRONG_PASSWORD}' AND LOGIN = true AND SUPERUSER = true"
+        ));
     }
 
     fn heal(&self) {
@@ -95,6 +100,15 @@ impl Place for Cassandra {
         if let Some(proxy) = &self.proxy {
             Server::thaw(proxy);
             proxy.tell(&["pass"]);
+        }
+    }
+}
+
+impl Drop for Cassandra {
+    fn drop(&mut self) {
+        // Each table costs the server memory.
+        if self.table != "records" {
+            self.server.client_with_input(&format!("DROP TABLE IF EXISTS conformance.{}", self.table));
         }
     }
 }
