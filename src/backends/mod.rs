@@ -96,6 +96,8 @@ pub fn open(configuration: &[u8]) -> Result<(Arc<dyn Backend>, EngineOptions), E
         let shown: String = name.chars().take(40).collect();
         return Err(wrong(format!("the option \"type\" is \"{shown}\"; give one of {}{hint}", list())));
     };
+    #[cfg(feature = "cassandra-tls")]
+    tls::choose_provider();
     let settings = Settings::check(values, entry.name, entry.options)?;
     Ok(((entry.open)(&settings)?, settings.engine()))
 }

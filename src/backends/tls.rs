@@ -130,6 +130,13 @@ impl Tls {
     }
 }
 
+/// Makes ring the choice of libraries that leave it to rustls, which makes none where two are
+/// compiled in. One that this program has made already stays.
+#[cfg(feature = "cassandra-tls")]
+pub(super) fn choose_provider() {
+    let _ = ring::default_provider().install_default();
+}
+
 fn server_name(name: &str) -> Result<ServerName<'static>, Error> {
     ServerName::try_from(name.to_owned()).map_err(|_| {
         wrong(format!(

@@ -6,9 +6,10 @@
 use std::io;
 
 use scylla::errors::{
-    ConnectionError, ConnectionPoolError, ConnectionSetupRequestErrorKind, DbError, ExecutionError,
-    MetadataError, MetadataFetchErrorKind, NewSessionError, NextPageError, NextRowError, PrepareError,
-    RequestAttemptError, RequestError,
+    BrokenConnectionError, BrokenConnectionErrorKind, ConnectionError, ConnectionPoolError,
+    ConnectionSetupRequestErrorKind, DbError, ExecutionError, FrameHeaderParseError, MetadataError,
+    MetadataFetchErrorKind, NewSessionError, NextPageError, NextRowError, PrepareError, RequestAttemptError,
+    RequestError,
 };
 
 use crate::backends::tls;
@@ -166,10 +167,25 @@ fn of_first_contact(error: &ConnectionPoolError) -> Error {
             ConnectionSetupRequestErrorKind::DbError(DbError::AuthenticationError, _)
             | ConnectionSetupRequestErrorKind::MissingAuthentication => login(),
             ConnectionSetupRequestErrorKind::DbError(kind, words) => of_database(kind, words),
+            // With TLS 1.3 a server refuses a client's certificate after the handshake.
+            ConnectionSetupRequestErrorKind::BrokenConnection(broken) => {
+                stream_of(broken).and_then(tls::failure).unwrap_or_else(|| Error::connection(of_pool(error)))
+            }
             _ => Error::connection(of_pool(error)),
         },
         ConnectionError::IoError(error) => of_stream(error),
         _ => Error::connection(of_pool(error)),
+    }
+}
+
+/// What the system said when a connection broke.
+fn stream_of(error: &BrokenConnectionError) -> Option<&io::Error> {
+    match error.downcast_ref::<BrokenConnectionErrorKind>()? {
+        BrokenConnectionErrorKind::FrameHeaderParseError(
+            FrameHeaderParseError::HeaderIoError(error) | FrameHeaderParseError::BodyChunkIoError(_, error),
+        )
+        | BrokenConnectionErrorKind::WriteError(error) => Some(error),
+        _ => None,
     }
 }
 
@@ -199,8 +215,9 @@ pub(super) fn unexpected() -> Error {
     Error::connection("the server's answer does not fit the question")
 }
 
+/// Somebody else's table has the name.
 pub(super) fn not_our_table() -> &'static str {
-    "the table is not one for records; give another one with the option \"table\", or one that does not exist yet"
+    "the table of the option \"table\" is not one for records; give another one, or one that does not exist yet"
 }
 
 #[cfg(test)]

@@ -101,11 +101,19 @@ impl Cassandra {
         let prepared = match Prepared::new(session, &self.options).await {
             Err(error) if failure::is_unknown_table(&error) => {
                 schema::make(session, &self.options).await?;
-                Prepared::new(session, &self.options).await.map_err(failed)?
+                match Prepared::new(session, &self.options).await {
+                    Err(error) if failure::is_unknown_table(&error) => {
+                        let words = "somebody else is making the table at this moment";
+                        return Err(Error::connection(words));
+                    }
+                    other => other.map_err(failed)?,
+                }
             }
             other => other.map_err(failed)?,
         };
-        prepared.check(&self.options)?;
+        if !prepared.is_for_records() {
+            return Err(schema::not_our_table(&self.options));
+        }
         Ok(prepared)
     }
 

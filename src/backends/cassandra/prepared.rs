@@ -8,11 +8,8 @@ use scylla::frame::types::Consistency;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::statement::unprepared::Statement;
 
-use super::failure;
 use super::options::Options;
 use super::statements;
-use crate::config::wrong;
-use crate::core::Error;
 
 /// The statements of a session.
 pub(super) struct Prepared {
@@ -55,8 +52,8 @@ impl Prepared {
         })
     }
 
-    /// Sees that the columns are those of records.
-    pub fn check(&self, options: &Options) -> Result<(), Error> {
+    /// Whether the table's columns are those of records, and its partitions too.
+    pub fn is_for_records(&self) -> bool {
         let columns = self.set_long.get_variable_col_specs();
         let fits = columns.iter().all(|column| {
             let wanted = match column.name() {
@@ -65,10 +62,7 @@ impl Prepared {
             };
             *column.typ() == ColumnType::Native(wanted)
         });
-        match fits && self.set_long.is_token_aware() {
-            true => Ok(()),
-            false => Err(wrong(format!("in the table \"{}\": {}", options.table, failure::not_our_table()))),
-        }
+        fits && self.set_long.get_variable_pk_indexes().len() == 2
     }
 }
 

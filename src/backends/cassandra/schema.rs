@@ -13,7 +13,7 @@ use crate::core::{Error, ErrorCode};
 /// prepared. All of it may be done by several at once.
 pub(super) async fn make(session: &Session, options: &Options) -> Result<(), Error> {
     let keyspace = options.keyspace.as_str();
-    if !exists(session, statements::KEYSPACE_EXISTS, &[keyspace]).await? {
+    if names(session, statements::KEYSPACE_EXISTS, &[keyspace]).await?.is_empty() {
         let Some(replication) = &options.replication else {
             return Err(wrong(format!(
                 "the keyspace \"{keyspace}\" (option \"keyspace\") does not exist; make it, or give the option \"replication\""
@@ -22,11 +22,11 @@ pub(super) async fn make(session: &Session, options: &Options) -> Result<(), Err
         let replicas = replicas(session, replication);
         change(session, &statements::create_keyspace(keyspace, &replicas), "a keyspace").await?;
     }
-    if exists(session, statements::TABLE_EXISTS, &[keyspace, options.table.as_str()]).await? {
-        return Err(wrong(format!(
-            "the table \"{}\" in the keyspace \"{keyspace}\" is not one for records; give another one with the option \"table\"",
-            options.table
-        )));
+    let columns = names(session, statements::COLUMNS, &[keyspace, options.table.as_str()]).await?;
+    if !columns.is_empty() {
+        // Made by somebody else: a moment ago for records, or long ago for something else.
+        let is_ours = statements::OUR_COLUMNS.iter().all(|name| columns.iter().any(|column| column == name));
+        return if is_ours { Ok(()) } else { Err(not_our_table(options)) };
     }
     change(session, &statements::create_table(&options.full_table()), "a table").await?;
     // With the new keyspace's replicas the driver knows which node has which record.
@@ -36,11 +36,18 @@ pub(super) async fn make(session: &Session, options: &Options) -> Result<(), Err
         .map_err(|error| Error::connection(format!("the cluster does not describe itself: {error}")))
 }
 
-async fn exists(session: &Session, question: &str, names: &[&str]) -> Result<bool, Error> {
-    let answer = session.query_unpaged(question, names).await;
-    let rows = answer.map_err(|error| failure::of_operation(&error, Others::None))?.into_rows_result();
-    rows.map(|rows| rows.rows_num() > 0)
-        .map_err(|_| Error::connection("the server's answer does not fit the question"))
+/// Somebody else's table has the name.
+pub(super) fn not_our_table(options: &Options) -> Error {
+    wrong(format!("in {}: {}", options.full_table(), failure::not_our_table()))
+}
+
+/// The first column of what the schema's own tables say.
+async fn names(session: &Session, question: &str, of: &[&str]) -> Result<Vec<String>, Error> {
+    let answer = session.query_unpaged(question, of).await;
+    let answer = answer.map_err(|error| failure::of_operation(&error, Others::None))?.into_rows_result();
+    let rows = answer.map_err(|_| failure::unexpected())?;
+    let names = rows.rows::<(String,)>().map_err(|_| failure::unexpected())?;
+    names.map(|row| row.map(|(name,)| name).map_err(|_| failure::unexpected())).collect()
 }
 
 /// Changes the schema, and waits until all nodes know it.

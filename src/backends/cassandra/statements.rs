@@ -23,8 +23,12 @@ pub(super) fn create_keyspace(keyspace: &str, replicas: &[(String, u32)]) -> Str
 pub(super) const KEYSPACE_EXISTS: &str =
     "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?";
 
-pub(super) const TABLE_EXISTS: &str =
-    "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?";
+/// None where there is no table.
+pub(super) const COLUMNS: &str =
+    "SELECT column_name FROM system_schema.columns WHERE keyspace_name = ? AND table_name = ?";
+
+/// What a table must have to be one for records.
+pub(super) const OUR_COLUMNS: &[&str] = &["collection", "id", "key", "version", "data"];
 
 /// Also tells when the version was written, for whoever writes next.
 pub(super) fn get(table: &str) -> String {
