@@ -58,6 +58,40 @@ fn a_person_can_query_the_table() {
 }
 
 #[test]
+fn members_of_documents_are_in_columns_of_their_own() {
+    let Some(server) = shared() else { return };
+    let with = || open(server, "columns", r#", "columns": "name, Age,ok""#);
+    let error = first_error(&with());
+    assert_eq!(error.code(), ErrorCode::Configuration, "{error}");
+    let (_, remedy) = error.message().split_once("you want: ").unwrap();
+    server.client(&[
+        remedy,
+        "ALTER TABLE columns.records ADD \"Age\" bigint",
+        "ALTER TABLE columns.records ADD ok boolean",
+        "CREATE INDEX ON columns.records (\"Age\") USING 'sai'",
+    ]);
+    let client = with();
+    let ada = r#"{"name":"Ada","Age":36,"ok":true,"more":{"name":"x"}}"#;
+    client.set("users/1", 1, ada).unwrap();
+    client.set("users/2", 1, r#"{"name":["Grace"],"Age":"old"}"#).unwrap();
+    assert_eq!(client.get("users/1").unwrap(), Some((1, ada.into())));
+    let ask = |question: &str| server.client(&[question]);
+    let columns = "SELECT name, \"Age\", ok FROM columns.records WHERE collection = 'users' AND id";
+    assert_eq!(ask(&format!("{columns} = '1'")), "Ada\t36\ttrue");
+    assert_eq!(ask(&format!("{columns} = '2'")), "\t\t");
+    wait_until("the index is built", || ask("SELECT id FROM columns.records WHERE \"Age\" > 30") == "1");
+    // Nothing stays behind of what a document has no more.
+    client.set("users/1", 2, r#"{"name":"Ada"}"#).unwrap();
+    assert_eq!(ask(&format!("{columns} = '1'")), "Ada\t\t");
+    let long = format!("long/{}", "k".repeat(65_530));
+    client.set(&long, 3, r#"{"Age":7}"#).unwrap();
+    assert_eq!(client.get(&long).unwrap(), Some((3, r#"{"Age":7}"#.into())));
+    ask("ALTER TABLE columns.records ADD bytes blob");
+    let error = first_error(&open(server, "columns", r#", "columns": "bytes""#));
+    assert!(error.message().contains("bigint"), "{error}");
+}
+
+#[test]
 fn a_keyspace_is_made_only_if_asked() {
     let Some(server) = shared() else { return };
     let bare = |options: &str| {

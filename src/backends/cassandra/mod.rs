@@ -10,6 +10,7 @@
 //! wait: when no node is connected any more the session is given up, and the engine makes a new
 //! one.
 
+mod columns;
 mod failure;
 mod options;
 mod pages;
@@ -113,6 +114,11 @@ impl Cassandra {
         };
         if !prepared.is_for_records() {
             return Err(schema::not_our_table(&self.options));
+        }
+        if prepared.columns.len() != self.options.columns.len() {
+            return Err(wrong(
+                "a column of the option \"columns\" is of a type that no member is written to; make it text, bigint, int, double or boolean",
+            ));
         }
         Ok(prepared)
     }

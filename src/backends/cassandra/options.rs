@@ -6,7 +6,7 @@ use std::time::Duration;
 use scylla::frame::types::Consistency;
 
 use super::place::Rows;
-use super::statements::quoted;
+use super::statements::{quoted, OUR_COLUMNS};
 use crate::backends::network;
 use crate::backends::tls::{self, Tls};
 use crate::config::{wrong, OptionKind, OptionSpec, Server, Settings};
@@ -80,6 +80,12 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         kind: OptionKind::Text,
         default: "none",
         meaning: "Put before every key, so that several deployments can share a table; tables are dear in Cassandra.",
+    },
+    OptionSpec {
+        name: "columns",
+        kind: OptionKind::Text,
+        default: "none",
+        meaning: "Members of the documents, such as `name,age`, that are also written to columns of these names, for CQL to find records by; the table must have the columns.",
     },
     OptionSpec {
         name: "consistency",
@@ -168,6 +174,8 @@ pub(super) struct Options {
     pub table: String,
     pub replication: Option<Replication>,
     pub rows: Rows,
+    /// Names of further columns.
+    pub columns: Vec<String>,
     pub reads: Consistency,
     pub writes: Consistency,
     /// Seconds; 0 is for ever.
@@ -203,6 +211,7 @@ impl Options {
                 separator: separator(settings)?,
                 prefix: settings.text("keyPrefix").unwrap_or_default().to_owned(),
             },
+            columns: columns(settings)?,
             reads: level("readConsistency"),
             writes: level("writeConsistency"),
             ttl: settings.integer("ttl").unwrap_or(0),
@@ -249,17 +258,35 @@ fn contact_points(settings: &Settings) -> Result<Vec<String>, Error> {
     Ok(servers.iter().zip(ports).map(|(server, port)| network::in_words(&server.host, port)).collect())
 }
 
-/// The name of a keyspace or table, which Cassandra makes the name of a folder.
+/// Whether Cassandra takes it for a keyspace or table, which it makes the name of a folder.
+fn is_a_name(name: &str) -> bool {
+    (1..=48).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
 fn name(settings: &Settings, option: &str, default: &str) -> Result<String, Error> {
     let name = settings.text(option).unwrap_or(default);
-    let is_possible = (1..=48).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    match is_possible {
+    match is_a_name(name) {
         true => Ok(name.to_owned()),
         false => Err(wrong(format!(
             "the option \"{option}\" is no name that Cassandra takes; give 1 to 48 letters, digits and underscores"
         ))),
     }
+}
+
+fn columns(settings: &Settings) -> Result<Vec<String>, Error> {
+    let Some(text) = settings.text("columns") else { return Ok(Vec::new()) };
+    let mut names: Vec<String> = Vec::new();
+    for name in text.split(',').map(str::trim) {
+        let is_ours = OUR_COLUMNS.contains(&name);
+        if !is_a_name(name) || is_ours || names.iter().any(|other| other == name) {
+            return Err(wrong(format!(
+                "the option \"columns\" is no list of names such as \"name,age\", each once, of letters, digits and underscores, and other than {}",
+                OUR_COLUMNS.join(", ")
+            )));
+        }
+        names.push(name.to_owned());
+    }
+    Ok(names)
 }
 
 fn separator(settings: &Settings) -> Result<String, Error> {
@@ -396,6 +423,9 @@ mod tests {
             (r#"{"table": ""}"#, "\"table\""),
             (r#"{"splitChar": ""}"#, "\"splitChar\""),
             (r#"{"contactPoints": ["a:1", "b:2"]}"#, "\"port\""),
+            (r#"{"columns": "a,,b"}"#, "\"columns\""),
+            (r#"{"columns": "a, data"}"#, "\"columns\""),
+            (r#"{"columns": "a, a"}"#, "\"columns\""),
             (r#"{"tls": true, "sslOptions": true}"#, "\"sslOptions\""),
         ] {
             let message = message(text);

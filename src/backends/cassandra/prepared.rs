@@ -8,6 +8,7 @@ use scylla::frame::types::Consistency;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::statement::unprepared::Statement;
 
+use super::columns::Column;
 use super::options::Options;
 use super::statements;
 
@@ -19,6 +20,8 @@ pub(super) struct Prepared {
     pub set_long: PreparedStatement,
     pub delete: PreparedStatement,
     pub scan: PreparedStatement,
+    /// Those of the option `columns`.
+    pub columns: Vec<Column>,
 }
 
 impl Prepared {
@@ -29,8 +32,8 @@ impl Prepared {
         let wanted = [
             (statements::get(&table), reads),
             (statements::head(&table), reads),
-            (statements::set(&table, options.ttl), writes),
-            (statements::set_long(&table, options.ttl), writes),
+            (statements::set(&table, &options.columns, options.ttl), writes),
+            (statements::set_long(&table, &options.columns, options.ttl), writes),
             (statements::delete(&table), writes),
             (statements::scan(&table), reads),
         ];
@@ -42,14 +45,11 @@ impl Prepared {
         };
         let mut all = try_join_all(wanted.map(prepare)).await?.into_iter();
         let mut next = || all.next().ok_or(PrepareError::PreparedStatementIdsMismatch);
-        Ok(Prepared {
-            get: next()?,
-            head: next()?,
-            set: next()?,
-            set_long: next()?,
-            delete: next()?,
-            scan: next()?,
-        })
+        let (get, head, set, set_long) = (next()?, next()?, next()?, next()?);
+        let further = set.get_variable_col_specs();
+        let further = further.iter().filter(|spec| options.columns.iter().any(|name| name == spec.name()));
+        let columns = further.filter_map(Column::of).collect();
+        Ok(Prepared { get, head, set, set_long, delete: next()?, scan: next()?, columns })
     }
 
     /// Whether the table's columns are those of records, and its partitions too.
@@ -58,7 +58,8 @@ impl Prepared {
         let fits = columns.iter().all(|column| {
             let wanted = match column.name() {
                 "collection" | "id" | "key" | "data" => NativeType::Text,
-                _ => NativeType::BigInt,
+                "version" => NativeType::BigInt,
+                _ => return true,
             };
             *column.typ() == ColumnType::Native(wanted)
         });

@@ -26,9 +26,18 @@ pub(super) async fn make(session: &Session, options: &Options) -> Result<(), Err
     if !columns.is_empty() {
         // Made by somebody else: a moment ago for records, or long ago for something else.
         let is_ours = statements::OUR_COLUMNS.iter().all(|name| columns.iter().any(|column| column == name));
-        return if is_ours { Ok(()) } else { Err(not_our_table(options)) };
+        if !is_ours {
+            return Err(not_our_table(options));
+        }
+        return match options.columns.iter().find(|name| !columns.contains(name)) {
+            Some(name) => Err(no_such_column(options, name)),
+            None => Ok(()),
+        };
     }
     change(session, &statements::create_table(&options.full_table()), "a table").await?;
+    if let Some(name) = options.columns.first() {
+        return Err(no_such_column(options, name));
+    }
     // With the new keyspace's replicas the driver knows which node has which record.
     session
         .refresh_metadata()
@@ -39,6 +48,14 @@ pub(super) async fn make(session: &Session, options: &Options) -> Result<(), Err
 /// Somebody else's table has the name.
 pub(super) fn not_our_table(options: &Options) -> Error {
     wrong(format!("in {}: {}", options.full_table(), failure::not_our_table()))
+}
+
+fn no_such_column(options: &Options, name: &str) -> Error {
+    let table = options.full_table();
+    wrong(format!(
+        "the table {table} has no column \"{name}\" (option \"columns\"); add it in the type that you want: ALTER TABLE {table} ADD {} text",
+        statements::quoted(name)
+    ))
 }
 
 /// The first column of what the schema's own tables say.

@@ -15,6 +15,7 @@ use scylla::response::query_result::QueryResult;
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
 
+use super::columns::{self, Bound};
 use super::failure::{self, Others};
 use super::options::Options;
 use super::pages;
@@ -87,17 +88,30 @@ impl CassandraConnection {
         let Place { collection, id, long_key } = self.options.rows.place(&full);
         // The hosts' documents are checked to be UTF-8.
         let data = std::str::from_utf8(&record.data).map_err(|_| failure::unexpected())?;
+        let statements = &self.statements;
+        if !statements.columns.is_empty() {
+            let mut values = vec![
+                Bound::Text(collection.into()),
+                Bound::Text((&*id).into()),
+                Bound::BigInt(record.version),
+                Bound::Text(data.into()),
+            ];
+            values.extend(long_key.map(|key| Bound::Text(key.into())));
+            values.extend(columns::values(&statements.columns, &record.data));
+            values.push(Bound::BigInt(timestamp));
+            let statement = if long_key.is_some() { &statements.set_long } else { &statements.set };
+            return self.execute(statement, values).await.map(drop);
+        }
         match long_key {
             None => {
                 let values = (collection, &*id, record.version, data, timestamp);
-                self.execute(&self.statements.set, values).await?;
+                self.execute(&statements.set, values).await.map(drop)
             }
             Some(key) => {
                 let values = (collection, &*id, record.version, data, key, timestamp);
-                self.execute(&self.statements.set_long, values).await?;
+                self.execute(&statements.set_long, values).await.map(drop)
             }
         }
-        Ok(())
     }
 
     async fn delete(&self, key: &Key, timestamp: i64) -> Result<(), Error> {

@@ -39,19 +39,30 @@ pub(super) fn head(table: &str) -> String {
     format!("SELECT version, WRITETIME(version) FROM {table} WHERE collection = ? AND id = ?")
 }
 
-/// No column is set to null, which would leave a tombstone each time.
-pub(super) fn set(table: &str, ttl: i64) -> String {
+/// No column of ours is set to null, which would leave a tombstone each time.
+pub(super) fn set(table: &str, columns: &[String], ttl: i64) -> String {
+    let (names, marks) = further(columns);
     format!(
-        "INSERT INTO {table} (collection, id, version, data) VALUES (?, ?, ?, ?) USING TIMESTAMP ?{}",
+        "INSERT INTO {table} (collection, id, version, data{names}) VALUES (?, ?, ?, ?{marks}) \
+         USING TIMESTAMP ?{}",
         and_ttl(ttl)
     )
 }
 
-pub(super) fn set_long(table: &str, ttl: i64) -> String {
+/// For a key that the other columns do not hold.
+pub(super) fn set_long(table: &str, columns: &[String], ttl: i64) -> String {
+    let (names, marks) = further(columns);
     format!(
-        "INSERT INTO {table} (collection, id, version, data, key) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?{}",
+        "INSERT INTO {table} (collection, id, version, data, key{names}) VALUES (?, ?, ?, ?, ?{marks}) \
+         USING TIMESTAMP ?{}",
         and_ttl(ttl)
     )
+}
+
+/// The columns of the option `columns`, and a mark for each.
+fn further(columns: &[String]) -> (String, String) {
+    let names = columns.iter().map(|name| format!(", {}", quoted(name))).collect();
+    (names, ", ?".repeat(columns.len()))
 }
 
 pub(super) fn delete(table: &str) -> String {
@@ -88,8 +99,14 @@ mod tests {
     }
 
     #[test]
+    fn each_further_column_has_a_mark() {
+        let statement = set("t", &["name".into(), "Age".into()], 0);
+        assert!(statement.contains(r#"data, "name", "Age") VALUES (?, ?, ?, ?, ?, ?) USING"#), "{statement}");
+    }
+
+    #[test]
     fn a_ttl_is_in_the_statement_where_there_is_one() {
-        assert!(set("t", 60).ends_with("USING TIMESTAMP ? AND TTL 60"));
-        assert!(set_long("t", 0).ends_with("USING TIMESTAMP ?"));
+        assert!(set("t", &[], 60).ends_with("USING TIMESTAMP ? AND TTL 60"));
+        assert!(set_long("t", &[], 0).ends_with("USING TIMESTAMP ?"));
     }
 }
