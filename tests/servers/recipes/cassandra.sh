@@ -5,10 +5,6 @@
 #   tls[=DIR]                TLS only, with the certificates of `ctl certs [DIR]`
 #   tls-client-auth[=DIR]    the same, and clients must have a certificate
 #   tls-certificate=NAME     which of these certificates the server shows, such as wrong-host
-#   address=ADDRESS          a loopback address other than 127.0.0.1, for several nodes with one port
-#   seed=ADDRESS:PORT        joins the cluster of that node, by its storage port
-#   storage-port=PORT        the port between nodes, which all nodes of a cluster share
-#   token=NUMBER             the node's place on the ring, for clusters
 #
 # Every acknowledged write survives `kill`. Words that begin with -D go to the Java machine.
 
@@ -26,9 +22,9 @@ authenticator=AllowAllAuthenticator authorizer=AllowAllAuthorizer
 certificates=
 client_certificates=false
 certificate=server
+# Another node has another address and the same ports, and a place of its own on the ring.
 address=127.0.0.1
 seed=
-storage_port=
 token=
 
 variant() {
@@ -37,10 +33,6 @@ variant() {
     tls) certificates=$(realpath -m -- "${2:-$(default_certificates)}") ;;
     tls-client-auth) certificates=$(realpath -m -- "${2:-$(default_certificates)}") client_certificates=true ;;
     tls-certificate) certificate=$2 certificates=${certificates:-$(default_certificates)} ;;
-    address) address=$2 ;;
-    seed) seed=$2 ;;
-    storage-port) storage_port=$2 ;;
-    token) token=$2 ;;
     *) return 1 ;;
   esac
 }
@@ -79,11 +71,15 @@ install() {
 
 prepare() {
   if [[ -n $certificates ]]; then make_certificates "$certificates"; fi
-  if [[ -z $storage_port ]]; then
-    take_node_port "$dir/storage-port"
-    storage_port=$taken
-  fi
-  mkdir -p "$dir/tmp"
+  take_node_port "$dir/storage-port"
+  storage_port=$taken
+  prepare_node "$dir"
+}
+
+# prepare_node FOLDER: its settings.
+prepare_node() {
+  local dir=$1
+  mkdir -p "$dir/tmp" "$dir/data"
   write_settings >"$dir/cassandra.yaml"
 }
 
@@ -139,8 +135,11 @@ YAML
   fi
 }
 
-build_command() {
-  local name
+build_command() { build_node_command "$dir"; }
+
+# build_node_command FOLDER: fills `command`.
+build_node_command() {
+  local name dir=$1
   command=(
     java "-javaagent:$jars/jamm-0.4.0.jar" -Xms384m -Xmx384m -Xss512k -XX:+UseSerialGC -XX:TieredStopAtLevel=1
     -XX:+ExitOnOutOfMemoryError "-Djava.io.tmpdir=$dir/tmp" "-Djna.tmpdir=$dir/tmp"
