@@ -370,7 +370,7 @@ fn logins_are_refused_without_the_password_and_rights_are_named() {
 
 #[test]
 fn a_server_that_dies_is_waited_for_and_loses_nothing() {
-    let Some(server) = Server::start("cassandra", &[]) else { return };
+    let Some(server) = Server::start("cassandra", &["durable"]) else { return };
     let client = open(&server, "dies", r#", "timeout": 90000"#);
     under_load(&client, || {
         server.ctl(&["kill"]);

@@ -31,7 +31,7 @@ fn assert_no_outage(client: &Client) {
 
 #[test]
 fn a_node_that_is_away_is_no_outage_and_too_few_are_waited_for() {
-    let Some(server) = Server::start("cassandra-cluster", &[]) else { return };
+    let Some(server) = Server::start("cassandra-cluster", &["durable"]) else { return };
     let client = open(&server, "");
     client.set("a", 1, "{}").unwrap();
 

@@ -1,12 +1,13 @@
 # Cassandra: one node. Sourced by ctl.
 #
 # Variants:
+#   durable                  every acknowledged write survives `kill`
 #   password                 logins are checked; the superuser `cassandra` has the password `cassandra`
 #   tls[=DIR]                TLS only, with the certificates of `ctl certs [DIR]`
 #   tls-client-auth[=DIR]    the same, and clients must have a certificate
 #   tls-certificate=NAME     which of these certificates the server shows, such as wrong-host
 #
-# Every acknowledged write survives `kill`. Words that begin with -D go to the Java machine.
+# Words that begin with -D go to the Java machine.
 
 # shellcheck source=../nodes.sh
 . "$here/nodes.sh"
@@ -18,6 +19,7 @@ ready_seconds=120
 
 version=5.0.9
 jars=$cache/cassandra-$version
+commitlog=$'periodic\ncommitlog_sync_period: 10000ms'
 authenticator=AllowAllAuthenticator authorizer=AllowAllAuthorizer
 certificates=
 client_certificates=false
@@ -29,6 +31,7 @@ token=
 
 variant() {
   case $1 in
+    durable) commitlog=batch ;;
     password) authenticator=PasswordAuthenticator authorizer=CassandraAuthorizer ;;
     tls) certificates=$(realpath -m -- "${2:-$(default_certificates)}") ;;
     tls-client-auth) certificates=$(realpath -m -- "${2:-$(default_certificates)}") client_certificates=true ;;
@@ -104,8 +107,7 @@ commitlog_directory: $dir/data/commitlog
 hints_directory: $dir/data/hints
 saved_caches_directory: $dir/data/saved_caches
 cdc_raw_directory: $dir/data/cdc_raw
-# A periodic one loses what was acknowledged last.
-commitlog_sync: batch
+commitlog_sync: $commitlog
 commitlog_segment_size: 32MiB
 commitlog_disk_access_mode: legacy
 auto_snapshot: false
