@@ -8,6 +8,8 @@ use deepstream_connector::config::{parse, Settings};
 use deepstream_connector::core::{Backend, EngineOptions, Error, ErrorCode};
 use serde_json::{json, Map, Value};
 
+#[cfg(feature = "cassandra")]
+use crate::cassandra_places::Cassandra;
 #[cfg(feature = "dynamodb")]
 use crate::dynamodb_places::{self, DynamoDb};
 use crate::faulty::{Attempt, Faulty};
@@ -218,6 +220,21 @@ const ALL: &[BackendKind] = &[
         scopes: &[Scope::Every, Scope::Kept],
         missing: dynamodb_places::missing,
         place: |scope| Box::new(DynamoDb::new(dynamodb_places::Form::TablePerCollection, scope)),
+    },
+    #[cfg(feature = "cassandra")]
+    BackendKind {
+        name: "cassandra",
+        scopes: &[
+            Scope::Every,
+            Scope::Kept,
+            Scope::Server,
+            Scope::Crash,
+            Scope::Network,
+            Scope::Credentials,
+            Scope::Listed,
+        ],
+        missing: || servers::missing("cassandra"),
+        place: |scope| Box::new(Cassandra::new(scope)),
     },
 ];
 
