@@ -16,7 +16,9 @@ mod fleet;
 mod memcached;
 #[cfg(feature = "memory")]
 mod memory;
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "mysql")]
+mod mysql;
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
 mod naming;
 #[cfg(feature = "tls")]
 mod network;
@@ -48,6 +50,10 @@ pub const ENTRIES: &[Entry] = &[
     Entry { name: "redis", options: redis::OPTIONS, open: redis::open },
     #[cfg(feature = "memcached")]
     Entry { name: "memcached", options: memcached::OPTIONS, open: memcached::open },
+    #[cfg(feature = "mysql")]
+    Entry { name: "mysql", options: mysql::OPTIONS, open: mysql::open },
+    #[cfg(feature = "mysql")]
+    Entry { name: "mariadb", options: mysql::OPTIONS, open: mysql::open },
 ];
 
 /// Every type there is and the feature that brings it, so that one that is left out of a build

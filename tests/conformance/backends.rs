@@ -11,7 +11,10 @@ use serde_json::{json, Map, Value};
 use crate::faulty::{Attempt, Faulty};
 #[cfg(feature = "memcached")]
 use crate::memcached_places::Memcached;
+#[cfg(feature = "mysql")]
+use crate::mysql_places::Mysql;
 use crate::promises::Scope;
+#[cfg(feature = "redis")]
 use crate::redis_places::{Form, Redis};
 use crate::servers;
 use crate::stage::object;
@@ -81,6 +84,18 @@ pub struct BackendKind {
 
 /// The misbehaving backend, which is no part of the library.
 pub const FAULTY: &str = "faulty";
+
+/// The promises for a database behind a network.
+#[cfg(feature = "mysql")]
+const OF_SQL_SERVERS: &[Scope] = &[
+    Scope::Every,
+    Scope::Kept,
+    Scope::Server,
+    Scope::Crash,
+    Scope::Network,
+    Scope::Credentials,
+    Scope::Listed,
+];
 
 /// Every backend of this build, the misbehaving one first.
 const ALL: &[BackendKind] = &[
@@ -153,6 +168,20 @@ const ALL: &[BackendKind] = &[
         scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Network, Scope::Unlisted],
         missing: || servers::missing("memcached"),
         place: |scope| Box::new(Memcached::new(scope)),
+    },
+    #[cfg(feature = "mysql")]
+    BackendKind {
+        name: "mysql",
+        scopes: OF_SQL_SERVERS,
+        missing: || servers::missing("mysql"),
+        place: |scope| Box::new(Mysql::new("mysql", scope)),
+    },
+    #[cfg(feature = "mysql")]
+    BackendKind {
+        name: "mariadb",
+        scopes: OF_SQL_SERVERS,
+        missing: || servers::missing("mariadb"),
+        place: |scope| Box::new(Mysql::new("mariadb", scope)),
     },
 ];
 

@@ -52,7 +52,6 @@ pub(super) mod code {
     pub const JSON_INVALID: u16 = 3141;
     pub const JSON_CHARSET: u16 = 3144;
     pub const JSON_TOO_DEEP: u16 = 3157;
-    pub const CHECK_FAILED: u16 = 3819;
     pub const CHECK_FAILED_MARIADB: u16 = 4025;
     pub const IDLE_TOO_LONG: u16 = 4031;
 }
@@ -216,6 +215,6 @@ mod tests {
         assert_eq!(remedy(code::LOCK_WAIT_TIMEOUT), Remedy::TryAgain);
         assert_eq!(remedy(code::KILLED), Remedy::Reconnect);
         assert_eq!(remedy(code::DISK_FULL), Remedy::Report);
-        assert_eq!(remedy(code::CHECK_FAILED), Remedy::Report);
+        assert_eq!(remedy(3819), Remedy::Report);
     }
 }

@@ -40,29 +40,34 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
     },
     naming::SPLIT_CHAR,
     naming::TABLE_OF_THE_REST,
-    ignored("charset"),
-    ignored("timezone"),
-    ignored("waitForConnections"),
-    ignored("queueLimit"),
-    ignored("maxIdle"),
-    ignored("idleTimeout"),
-    ignored("enableKeepAlive"),
-    ignored("keepAliveInitialDelay"),
-    ignored("multipleStatements"),
-    ignored("supportBigNumbers"),
-    ignored("bigNumberStrings"),
-    ignored("dateStrings"),
+    not_needed("charset", OptionKind::Text),
+    not_needed("timezone", OptionKind::Text),
+    not_needed("waitForConnections", OptionKind::Flag),
+    not_needed("queueLimit", OptionKind::Integer(0, i64::MAX)),
+    not_needed("maxIdle", OptionKind::Integer(0, i64::MAX)),
+    not_needed("idleTimeout", OptionKind::Integer(0, i64::MAX)),
+    not_needed("enableKeepAlive", OptionKind::Flag),
+    not_needed("keepAliveInitialDelay", OptionKind::Integer(0, i64::MAX)),
+    not_needed("multipleStatements", OptionKind::Flag),
+    not_needed("supportBigNumbers", OptionKind::Flag),
+    not_needed("bigNumberStrings", OptionKind::Flag),
+    not_needed("dateStrings", OptionKind::Flag),
 ];
 
+const NOT_NEEDED: &str = "Accepted and not needed.";
+
 /// An option of those packages that means nothing here.
-const fn ignored(name: &'static str) -> OptionSpec {
-    OptionSpec { name, kind: OptionKind::Any, default: "–", meaning: "Accepted and not needed." }
+const fn not_needed(name: &'static str, kind: OptionKind) -> OptionSpec {
+    OptionSpec { name, kind, default: "–", meaning: NOT_NEEDED }
 }
 
-/// Those of the options that are accepted and not needed, for the log.
-pub(super) fn not_needed(settings: &Settings) -> Vec<&'static str> {
-    let is_ignored = |spec: &&OptionSpec| matches!(spec.kind, OptionKind::Any);
-    OPTIONS.iter().filter(is_ignored).map(|spec| spec.name).filter(|name| settings.has(name)).collect()
+/// Those of the options that are given and not needed, for the log.
+pub(super) fn given_in_vain(settings: &Settings) -> Vec<&'static str> {
+    OPTIONS
+        .iter()
+        .filter(|spec| spec.meaning == NOT_NEEDED && settings.has(spec.name))
+        .map(|spec| spec.name)
+        .collect()
 }
 
 /// Where the server is.

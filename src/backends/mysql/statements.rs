@@ -58,6 +58,9 @@ pub(super) const ISOLATION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ
 /// has it.
 pub(super) const INTRODUCTION: &str = "SELECT @@max_allowed_packet, GET_LOCK(?, 0), IS_USED_LOCK(?)";
 
+/// The largest statement alone.
+pub(super) const LARGEST_PACKET: &str = "SELECT @@max_allowed_packet";
+
 /// Waits for the lock for so many seconds.
 pub(super) const WAIT_FOR_LOCK: &str = "SELECT GET_LOCK(?, 5)";
 
@@ -132,7 +135,8 @@ pub(super) fn delete(table: &str, rows: usize) -> String {
 /// The first table of records after the one of that name, in an order that tells all names apart.
 pub(super) const NEXT_TABLE: &str = "SELECT table_name FROM information_schema.columns
      WHERE table_schema = DATABASE() AND column_name IN ('id', 'version', 'data', 'raw', 'long_key')
-     AND BINARY table_name > ? GROUP BY table_name HAVING COUNT(*) = 5 ORDER BY BINARY table_name LIMIT 1";
+     AND CAST(table_name AS BINARY) > ? GROUP BY table_name HAVING COUNT(*) = 5
+     ORDER BY CAST(table_name AS BINARY) LIMIT 1";
 
 /// The records of a table after that id, or from the first on.
 pub(super) fn page(table: &str, is_first: bool) -> String {

@@ -206,7 +206,9 @@ mod tests {
                 prop_assert_eq!(tables.collection(&name), Some(one));
             }
         }
+    }
 
+    proptest! {
         #[test]
         fn different_ids_are_in_different_rows(one in "[~a-f0-9]{0,3}|.{250,260}", other in any::<String>()) {
             prop_assert_eq!(row_of(&one) == row_of(&other), one == other);

@@ -13,10 +13,6 @@ impl Reader {
         Reader(packet)
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// The next byte, which stays.
     pub fn peek(&self) -> Option<u8> {
         self.0.first().copied()
@@ -150,7 +146,7 @@ mod tests {
             put_text(&mut packet, &text);
             let mut reader = Reader::new(packet.into());
             prop_assert_eq!(reader.text().unwrap(), text);
-            prop_assert!(reader.is_empty());
+            prop_assert!(reader.rest().is_empty());
         }
     }
 }
