@@ -22,6 +22,8 @@ mod mysql;
 mod naming;
 #[cfg(feature = "tls")]
 mod network;
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+mod paging;
 #[cfg(any(feature = "redis", feature = "memcached"))]
 mod pipeline;
 #[cfg(feature = "redis")]

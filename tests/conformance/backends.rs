@@ -115,7 +115,7 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "sqlite")]
     BackendKind {
         name: "sqlite",
-        scopes: &[Scope::Every, Scope::Kept],
+        scopes: &[Scope::Every, Scope::Kept, Scope::Listed],
         missing: || None,
         place: |_| Box::new(Sqlite::new()),
     },

@@ -89,7 +89,8 @@ impl MysqlConnection {
                 for indices in in_parts(indices, self.largest_packet, size) {
                     let places: HashMap<&str, usize> =
                         indices.iter().map(|index| (&*ids[*index], *index)).collect();
-                    let statement = filled(indices, |&index| ids[index].as_bytes(), |rows| text(&table, rows));
+                    let statement =
+                        filled(indices, |&index| ids[index].as_bytes(), |rows| text(&table, rows));
                     match session.execute(&statement).await {
                         Ok(rows) => take(rows, &places, &mut results),
                         Err(Failure::Refused(refusal)) if refusal.code == code::NO_SUCH_TABLE => {}
@@ -178,7 +179,9 @@ impl MysqlConnection {
         let total: usize = rows.iter().map(NewRow::size).sum();
         let surplus = class - rows.len();
         let mut count = rows.len();
-        if let Some(filler) = filler.filter(|row| total + surplus * row.size() + OVERHEAD <= self.largest_packet) {
+        if let Some(filler) =
+            filler.filter(|row| total + surplus * row.size() + OVERHEAD <= self.largest_packet)
+        {
             for _ in 0..surplus {
                 filler.push_onto(&mut parameters, columns);
             }
@@ -242,11 +245,7 @@ impl MysqlConnection {
 }
 
 /// Parts of a list that each fit into a packet, as far as one item does.
-fn in_parts<T>(
-    items: &[T],
-    largest_packet: usize,
-    size: impl Fn(&T) -> usize,
-) -> impl Iterator<Item = &[T]> {
+fn in_parts<T>(items: &[T], largest_packet: usize, size: impl Fn(&T) -> usize) -> impl Iterator<Item = &[T]> {
     let room = largest_packet.saturating_sub(OVERHEAD);
     let mut rest = items;
     std::iter::from_fn(move || {

@@ -24,8 +24,8 @@ use futures_util::future::try_join_all;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use self::connection::MysqlConnection;
-pub(super) use self::options::OPTIONS;
 use self::options::Address;
+pub(super) use self::options::OPTIONS;
 use self::pool::Pool;
 use self::statements::Dialect;
 use self::tables::{Mysql, Tables};
@@ -50,7 +50,8 @@ pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
         .map_err(|_| wrong("this system gives no random numbers, which telling connections apart takes"))?;
     let in_vain = options::given_in_vain(settings);
     Ok(Arc::new(Server {
-        target: if settings.text("type") == Some("mariadb") { Dialect::MariaDb } else { Dialect::Mysql }.name(),
+        target: if settings.text("type") == Some("mariadb") { Dialect::MariaDb } else { Dialect::Mysql }
+            .name(),
         address,
         login,
         connections: options::connections(settings),
@@ -199,7 +200,8 @@ fn numbers_of(version: &str, dialect: Dialect) -> [u32; 3] {
         Dialect::MariaDb => version.strip_prefix("5.5.5-").unwrap_or(version),
         Dialect::Mysql => version,
     };
-    let mut numbers = version.split(|letter: char| !letter.is_ascii_digit()).map(|digits| digits.parse().unwrap_or(0));
+    let mut numbers =
+        version.split(|letter: char| !letter.is_ascii_digit()).map(|digits| digits.parse().unwrap_or(0));
     std::array::from_fn(|_| numbers.next().unwrap_or(0))
 }
 

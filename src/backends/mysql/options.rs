@@ -16,12 +16,27 @@ const DEFAULT_CONNECTIONS: usize = 4;
 const URL: &str = "`mysql://user:password@host:port/database`; options beside it win over its parts.";
 
 pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
-    OptionSpec { name: "host", kind: OptionKind::Text, default: "127.0.0.1", meaning: "Host name or address." },
+    OptionSpec {
+        name: "host",
+        kind: OptionKind::Text,
+        default: "127.0.0.1",
+        meaning: "Host name or address.",
+    },
     OptionSpec { name: "port", kind: OptionKind::Integer(1, 65535), default: "3306", meaning: "TCP port." },
-    OptionSpec { name: "socketPath", kind: OptionKind::Text, default: "none", meaning: "Unix socket, instead of host and port." },
+    OptionSpec {
+        name: "socketPath",
+        kind: OptionKind::Text,
+        default: "none",
+        meaning: "Unix socket, instead of host and port.",
+    },
     OptionSpec { name: "user", kind: OptionKind::Text, default: "root", meaning: "Whom to log in as." },
     OptionSpec { name: "password", kind: OptionKind::Text, default: "none", meaning: "The user's password." },
-    OptionSpec { name: "database", kind: OptionKind::Text, default: "–", meaning: "The database that has the tables; it must exist." },
+    OptionSpec {
+        name: "database",
+        kind: OptionKind::Text,
+        default: "–",
+        meaning: "The database that has the tables; it must exist.",
+    },
     OptionSpec { name: "url", kind: OptionKind::Text, default: "none", meaning: URL },
     OptionSpec { name: "uri", kind: OptionKind::Text, default: "none", meaning: "The same." },
     OptionSpec { name: "connectionString", kind: OptionKind::Text, default: "none", meaning: "The same." },
@@ -31,7 +46,12 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         default: "false",
         meaning: "TLS: `true`, or an object, see the TLS options.",
     },
-    OptionSpec { name: "tls", kind: OptionKind::FlagOrObject(tls::OPTIONS), default: "false", meaning: "The same." },
+    OptionSpec {
+        name: "tls",
+        kind: OptionKind::FlagOrObject(tls::OPTIONS),
+        default: "false",
+        meaning: "The same.",
+    },
     OptionSpec {
         name: "connectionLimit",
         kind: OptionKind::Integer(1, 100),
@@ -102,7 +122,9 @@ pub(super) fn server(settings: &Settings) -> Result<(Address, Login), Error> {
     let mut urls = ["url", "uri", "connectionString"].into_iter().filter(|name| settings.has(name));
     let parts = match (urls.next(), urls.next()) {
         (Some(one), Some(other)) => {
-            return Err(wrong(format!("the options \"{one}\" and \"{other}\" mean the same; leave one of them out")));
+            return Err(wrong(format!(
+                "the options \"{one}\" and \"{other}\" mean the same; leave one of them out"
+            )));
         }
         (Some(name), None) => read_url(name, settings.text(name).unwrap_or_default())?,
         (None, _) => Parts::default(),
@@ -128,7 +150,8 @@ pub(super) fn server(settings: &Settings) -> Result<(Address, Login), Error> {
         })?,
         tls,
     };
-    for (name, value) in [("user", &login.user), ("password", &login.password), ("database", &login.database)] {
+    for (name, value) in [("user", &login.user), ("password", &login.password), ("database", &login.database)]
+    {
         if value.contains('\0') {
             return Err(wrong(format!("the option \"{name}\" has a NUL character; leave that out")));
         }

@@ -54,10 +54,11 @@ impl Pool {
         if let Some(error) = locked(&self.0.loss).clone() {
             return Poll::Ready(error);
         }
-        let disturbed = locked(&self.0.idle).iter_mut().find_map(|session| match session.poll_disturbed(cx) {
-            Poll::Ready(error) => Some(error),
-            Poll::Pending => None,
-        });
+        let disturbed =
+            locked(&self.0.idle).iter_mut().find_map(|session| match session.poll_disturbed(cx) {
+                Poll::Ready(error) => Some(error),
+                Poll::Pending => None,
+            });
         disturbed.map_or(Poll::Pending, Poll::Ready)
     }
 

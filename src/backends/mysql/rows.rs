@@ -70,7 +70,11 @@ impl<'a> NewRow<'a> {
             true => (Parameter::Null, document),
             false => (document, Parameter::Null),
         };
-        parameters.extend([Parameter::Text(self.id.as_bytes()), Parameter::Integer(self.record.version), data]);
+        parameters.extend([
+            Parameter::Text(self.id.as_bytes()),
+            Parameter::Integer(self.record.version),
+            data,
+        ]);
         if columns == Columns::All {
             let long_key = self.long_key.map_or(Parameter::Null, |key| Parameter::Text(key.as_bytes()));
             parameters.extend([raw, long_key]);

@@ -1,21 +1,12 @@
 //! All records, page by page: table by table, and in each by id.
 
-use serde::{Deserialize, Serialize};
-
 use super::connection::MysqlConnection;
 use super::failure::{self, code};
 use super::rows;
 use super::statements;
 use super::wire::{Failure, Parameter, Row, Session, Statement};
-use crate::core::{Error, ErrorCode, Page};
-
-/// Where a page begins.
-#[derive(Deserialize, Serialize)]
-struct Cursor {
-    table: String,
-    /// The id after which it begins; from the first on without.
-    after: Option<String>,
-}
+use crate::backends::paging::Cursor;
+use crate::core::{Error, Page};
 
 /// The page at a cursor, or the first one.
 pub(super) async fn page(
@@ -26,7 +17,7 @@ pub(super) async fn page(
 ) -> Result<Page, Error> {
     let mut page = Page::default();
     let mut place = match cursor {
-        Some(text) => Some(read_cursor(text)?),
+        Some(text) => Some(Cursor::read(text)?),
         None => first_after(connection, session, "").await?,
     };
     while let Some(Cursor { table, after }) = place {
@@ -50,17 +41,8 @@ pub(super) async fn page(
             break;
         }
     }
-    page.next = place.and_then(|place| serde_json::to_string(&place).ok());
+    page.next = place.and_then(|place| place.write());
     Ok(page)
-}
-
-fn read_cursor(text: &str) -> Result<Cursor, Error> {
-    serde_json::from_str(text).map_err(|_| {
-        Error::new(
-            ErrorCode::InvalidArgument,
-            "the cursor is none of this backend; give the one that came with a page, or none for the first page",
-        )
-    })
 }
 
 /// The beginning of the next table of records.
@@ -76,7 +58,7 @@ async fn first_after(
     let found = session.execute(&statement).await;
     let found = found.map_err(|failure| failure::of_operation(failure, connection.dialect))?;
     let name = found.first().and_then(|row| rows::text(row, 0));
-    Ok(name.map(|name| Cursor { table: name.to_owned(), after: None }))
+    Ok(name.map(|name| Cursor::at(name.to_owned())))
 }
 
 async fn rows_of(

@@ -109,7 +109,10 @@ pub(super) fn set(dialect: Dialect, table: &str, columns: Columns, rows: usize) 
         Columns::All => ("id, version, data, raw, long_key", "(?,?,?,?,?)"),
     };
     let (alias, [id, version, data, new_raw]) = match dialect {
-        Dialect::Mysql => (" AS new", ["new.id", "new.version", "new.data", "new.raw"]),
+        // No table of ours has this name, since a space in a collection's name is escaped.
+        Dialect::Mysql => {
+            (" AS `new row`", ["`new row`.id", "`new row`.version", "`new row`.data", "`new row`.raw"])
+        }
         Dialect::MariaDb => ("", ["VALUES(id)", "VALUES(version)", "VALUES(data)", "VALUES(raw)"]),
     };
     let raw = if columns == Columns::All { new_raw } else { "NULL" };

@@ -20,6 +20,7 @@ mod failure;
 mod patience;
 mod prepared;
 mod reader;
+mod scan;
 mod session;
 mod statements;
 mod tables;

@@ -61,6 +61,8 @@ identified_by() { printf "IDENTIFIED BY '%s'" "$1"; }
 
 prepare() {
   if [[ -n $certificates ]]; then make_certificates "$certificates"; fi
+  # A killed server leaves them, and its process may not be reaped yet.
+  rm -f "$(socket)" "$(socket).lock"
   [[ -z $(ls -A "$dir/data") ]] || return 0
   local empty
   empty=$(template) || exit

@@ -170,7 +170,8 @@ mod tests {
         let path = |name: &str| folder.path().join(name).display().to_string();
         let openssl = |arguments: &[&str]| Command::new("openssl").args(arguments).output().ok();
         let (private, public, sealed_path) = (path("private"), path("public"), path("sealed"));
-        let made = openssl(&["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", &private]);
+        let made =
+            openssl(&["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", &private]);
         if made.is_none() {
             assert!(std::env::var_os("CI").is_none(), "openssl is missing in CI");
             return eprintln!("SKIPPED: openssl is missing");
@@ -181,11 +182,13 @@ mod tests {
         let sealed = sealed(password, lot, &std::fs::read(&public).unwrap()).unwrap();
         std::fs::write(&sealed_path, sealed).unwrap();
         let options = ["-pkeyopt", "rsa_padding_mode:oaep"];
-        let opened =
-            openssl(&[&["pkeyutl", "-decrypt", "-inkey", &private, "-in", &sealed_path], &options[..]].concat());
+        let opened = openssl(
+            &[&["pkeyutl", "-decrypt", "-inkey", &private, "-in", &sealed_path], &options[..]].concat(),
+        );
         let opened = opened.unwrap().stdout;
         let expected: Vec<u8> = password.bytes().chain([0]).collect();
-        let unmasked: Vec<u8> = opened.iter().zip(lot.iter().cycle()).map(|(one, other)| one ^ other).collect();
+        let unmasked: Vec<u8> =
+            opened.iter().zip(lot.iter().cycle()).map(|(one, other)| one ^ other).collect();
         assert_eq!(hexadecimal(&unmasked), hexadecimal(&expected));
     }
 

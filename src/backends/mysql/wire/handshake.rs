@@ -101,7 +101,9 @@ pub(super) async fn log_in(stream: Stream, login: &Login) -> Result<(Packets, Gr
     let mut abilities = WANTED & (greeting.abilities | can::CONNECT_WITH_DATABASE);
     if let Some(tls) = &login.tls {
         if greeting.abilities & can::TLS == 0 {
-            return Err(wrong("the server offers no TLS; set it up there, or leave the option \"ssl\" out").into());
+            return Err(
+                wrong("the server offers no TLS; set it up there, or leave the option \"ssl\" out").into()
+            );
         }
         abilities |= can::TLS;
         packets.send(&preamble(abilities)).await?;
