@@ -6,7 +6,7 @@ use url::Url;
 
 use super::wire::Login;
 use crate::backends::tls::{self, Tls};
-use crate::backends::{naming, network};
+use crate::backends::{network, tables};
 use crate::config::{wrong, OptionKind, OptionSpec, Settings};
 use crate::core::Error;
 
@@ -58,8 +58,8 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         default: "4",
         meaning: "How many connections there are: half of them for reads and half for writes.",
     },
-    naming::SPLIT_CHAR,
-    naming::TABLE_OF_THE_REST,
+    tables::SPLIT_CHAR,
+    tables::TABLE_OF_THE_REST,
     not_needed("charset", OptionKind::Text),
     not_needed("timezone", OptionKind::Text),
     not_needed("waitForConnections", OptionKind::Flag),

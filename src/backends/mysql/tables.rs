@@ -24,10 +24,10 @@ use std::fmt::Write;
 
 use ring::digest::{digest, SHA256};
 
-use crate::backends::naming::{self, Spelling};
+use crate::backends::tables::{self, Spelling};
 
 /// The tables of all collections.
-pub(super) type Tables = naming::Tables<Mysql>;
+pub(super) type Tables = tables::Tables<Mysql>;
 
 /// The longest name of a table, in characters.
 const LONGEST_NAME: usize = 64;
@@ -131,7 +131,7 @@ pub(super) fn looks_hashed(id: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backends::naming::Tables as AnyTables;
+    use crate::backends::tables::Tables as AnyTables;
     use proptest::prelude::*;
 
     fn tables(default_collection: &str) -> Tables {

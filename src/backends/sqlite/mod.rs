@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::naming;
+use super::tables as shared;
 use crate::config::{wrong, OptionKind, OptionSpec, Settings};
 use crate::core::{Backend, Description, Error, Link};
 
@@ -44,8 +44,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         default: "–",
         meaning: "The file with the records; it is made if there is none, its folder is not. A relative path begins at the working directory.",
     },
-    naming::SPLIT_CHAR,
-    naming::TABLE_OF_THE_REST,
+    shared::SPLIT_CHAR,
+    shared::TABLE_OF_THE_REST,
     OptionSpec {
         name: "synchronous",
         kind: OptionKind::Choice(&["FULL", "NORMAL", "OFF", "EXTRA"]),

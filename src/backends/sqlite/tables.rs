@@ -17,10 +17,10 @@
 //! without doubt (a digit from 1 to 3 after `~` stands only at the beginning), and no name has
 //! an upper-case ASCII letter, the only kind that SQLite folds.
 
-use crate::backends::naming::{self, Spelling};
+use crate::backends::tables::{self, Spelling};
 
 /// The tables of all collections.
-pub(super) type Tables = naming::Tables<Sqlite>;
+pub(super) type Tables = tables::Tables<Sqlite>;
 
 /// SQLite's way of writing names.
 #[derive(Clone, Copy, Debug)]
