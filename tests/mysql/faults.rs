@@ -56,7 +56,7 @@ fn an_idle_connection_that_ends_is_told_and_replaced() {
         let client = database.open("");
         assert!(matches!(client.event(), Told::Ready));
         client.set("users/1", 1, "{}").unwrap();
-        let mark = format!("db = '{}'", database.name);
+        let mark = format!("db = '{}' AND user = 'connector'", database.name);
         let query = format!("SELECT id FROM information_schema.processlist WHERE {mark}");
         let number = database.sql(&query).lines().next().map(str::to_owned).unwrap();
         database.server.attempt(&["client", "--force", "-e", &format!("KILL CONNECTION {number}")]);
