@@ -22,6 +22,7 @@ pub(super) mod code {
     pub const UNKNOWN_DATABASE: u16 = 1049;
     pub const SHUTTING_DOWN: u16 = 1053;
     pub const UNKNOWN_COLUMN: u16 = 1054;
+    pub const KEY_TOO_LONG: u16 = 1071;
     pub const TABLE_FULL: u16 = 1114;
     pub const NO_RIGHT_TO_TABLE: u16 = 1142;
     pub const NO_RIGHT_TO_COLUMN: u16 = 1143;
@@ -81,6 +82,7 @@ pub(super) fn is_about_the_statement(refusal: &Refusal) -> bool {
             | code::NO_RIGHT_TO_TABLE
             | code::NO_RIGHT_TO_COLUMN
             | code::UNKNOWN_COLUMN
+            | code::KEY_TOO_LONG
             | code::BINARY_LOG_OF_STATEMENTS
     )
 }
@@ -131,6 +133,9 @@ pub(super) fn of_operation(failure: Failure, dialect: Dialect) -> Error {
         ),
         code::UNKNOWN_COLUMN => report(
             "the record's table is not one for records, with the columns id, version, data, raw and long_key; rename it, or choose another database, splitChar or defaultTable".into(),
+        ),
+        code::KEY_TOO_LONG => report(
+            "the server's pages are too small for the index of a table for records; its innodb_page_size must be 8k or more".into(),
         ),
         code::BINARY_LOG_OF_STATEMENTS => report(
             "the server's binlog_format is STATEMENT, which is impossible with READ COMMITTED; make it ROW or MIXED".into(),

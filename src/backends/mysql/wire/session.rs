@@ -23,7 +23,7 @@ mod command {
 
 /// What a server keeps for a statement is mostly its parameters: no connection of ours keeps
 /// statements with more of them than this in sum, and each counts as at least so many.
-const KEPT_PARAMETERS: usize = 32_768;
+const KEPT_PARAMETERS: usize = 16_384;
 const LEAST_WEIGHT: usize = 64;
 
 /// A statement that came to nothing.
