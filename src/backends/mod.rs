@@ -16,6 +16,8 @@ mod fleet;
 mod memcached;
 #[cfg(feature = "memory")]
 mod memory;
+#[cfg(feature = "mongodb")]
+mod mongodb;
 #[cfg(feature = "sqlite")]
 mod naming;
 #[cfg(feature = "tls")]
@@ -48,6 +50,8 @@ pub const ENTRIES: &[Entry] = &[
     Entry { name: "redis", options: redis::OPTIONS, open: redis::open },
     #[cfg(feature = "memcached")]
     Entry { name: "memcached", options: memcached::OPTIONS, open: memcached::open },
+    #[cfg(feature = "mongodb")]
+    Entry { name: "mongodb", options: mongodb::OPTIONS, open: mongodb::open },
 ];
 
 /// Every backend there is, so that one that is left out of a build can be named as such.

@@ -11,6 +11,8 @@ use serde_json::{json, Map, Value};
 use crate::faulty::{Attempt, Faulty};
 #[cfg(feature = "memcached")]
 use crate::memcached_places::Memcached;
+#[cfg(feature = "mongodb")]
+use crate::mongodb_places::{self, Mongodb};
 use crate::promises::Scope;
 use crate::redis_places::{Form, Redis};
 use crate::servers;
@@ -126,6 +128,13 @@ const ALL: &[BackendKind] = &[
         scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Network],
         missing: || servers::missing("memcached"),
         place: |scope| Box::new(Memcached::new(scope)),
+    },
+    #[cfg(feature = "mongodb")]
+    BackendKind {
+        name: "mongodb",
+        scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Crash, Scope::Network, Scope::Credentials],
+        missing: mongodb_places::missing,
+        place: |scope| Box::new(Mongodb::new(scope)),
     },
 ];
 
