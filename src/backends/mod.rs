@@ -54,21 +54,22 @@ pub const ENTRIES: &[Entry] = &[
     Entry { name: "mongodb", options: mongodb::OPTIONS, open: mongodb::open },
 ];
 
-/// Every backend there is, so that one that is left out of a build can be named as such.
-const KNOWN: &[&str] = &[
-    "memory",
-    "sqlite",
-    "redis",
-    "memcached",
-    "elasticache",
-    "ironcache",
-    "postgres",
-    "mysql",
-    "mariadb",
-    "mongodb",
-    "couchdb",
-    "cassandra",
-    "dynamodb",
+/// Every type there is and the feature that brings it, so that one that is left out of a build
+/// can be named as such.
+const KNOWN: &[(&str, &str)] = &[
+    ("memory", "memory"),
+    ("sqlite", "sqlite"),
+    ("redis", "redis"),
+    ("memcached", "memcached"),
+    ("elasticache", "elasticache"),
+    ("ironcache", "ironcache"),
+    ("postgres", "postgres"),
+    ("mysql", "mysql"),
+    ("mariadb", "mysql"),
+    ("mongodb", "mongodb"),
+    ("couchdb", "couchdb"),
+    ("cassandra", "cassandra"),
+    ("dynamodb", "dynamodb"),
 ];
 
 /// Makes a backend and the engine's options from a configuration (JSON text).
@@ -85,9 +86,9 @@ pub fn open(configuration: &[u8]) -> Result<(Arc<dyn Backend>, EngineOptions), E
         None => return Err(wrong(format!("the option \"type\" is missing; give one of {}", list()))),
     };
     let Some(entry) = ENTRIES.iter().find(|entry| entry.name == name) else {
-        if KNOWN.contains(&name.as_str()) {
+        if let Some((_, feature)) = KNOWN.iter().find(|(known, _)| *known == name) {
             return Err(wrong(format!(
-                "the type \"{name}\" is not compiled into this library; build it with the cargo feature \"{name}\" (it has: {})",
+                "the type \"{name}\" is not compiled into this library; build it with the cargo feature \"{feature}\" (it has: {})",
                 list()
             )));
         }

@@ -88,12 +88,17 @@ pub const FAULTY: &str = "faulty";
 const ALL: &[BackendKind] = &[
     BackendKind {
         name: FAULTY,
-        scopes: &[Scope::Faulty, Scope::Server],
+        scopes: &[Scope::Faulty, Scope::Server, Scope::Listed],
         missing: || None,
         place: |_| Box::new(FaultyPlace::new()),
     },
     #[cfg(feature = "memory")]
-    BackendKind { name: "memory", scopes: &[Scope::Every], missing: || None, place: |_| Box::new(Memory) },
+    BackendKind {
+        name: "memory",
+        scopes: &[Scope::Every, Scope::Unlisted],
+        missing: || None,
+        place: |_| Box::new(Memory),
+    },
     #[cfg(feature = "sqlite")]
     BackendKind {
         name: "sqlite",
@@ -104,28 +109,50 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "redis")]
     BackendKind {
         name: "redis",
-        scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Crash, Scope::Network, Scope::Credentials],
+        scopes: &[
+            Scope::Every,
+            Scope::Kept,
+            Scope::Server,
+            Scope::Crash,
+            Scope::Network,
+            Scope::Credentials,
+            Scope::Unlisted,
+        ],
         missing: || servers::missing("redis"),
         place: |scope| Box::new(Redis::new(Form::Single, scope)),
     },
     #[cfg(feature = "redis")]
     BackendKind {
         name: "redis-cluster",
-        scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Crash, Scope::Credentials],
+        scopes: &[
+            Scope::Every,
+            Scope::Kept,
+            Scope::Server,
+            Scope::Crash,
+            Scope::Credentials,
+            Scope::Unlisted,
+        ],
         missing: || servers::missing("redis-cluster"),
         place: |scope| Box::new(Redis::new(Form::Cluster, scope)),
     },
     #[cfg(feature = "redis")]
     BackendKind {
         name: "redis-sentinel",
-        scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Crash, Scope::Credentials],
+        scopes: &[
+            Scope::Every,
+            Scope::Kept,
+            Scope::Server,
+            Scope::Crash,
+            Scope::Credentials,
+            Scope::Unlisted,
+        ],
         missing: || servers::missing("redis-sentinel"),
         place: |scope| Box::new(Redis::new(Form::Sentinel, scope)),
     },
     #[cfg(feature = "memcached")]
     BackendKind {
         name: "memcached",
-        scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Network],
+        scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Network, Scope::Unlisted],
         missing: || servers::missing("memcached"),
         place: |scope| Box::new(Memcached::new(scope)),
     },
