@@ -14,6 +14,7 @@ use crate::memcached_places::Memcached;
 #[cfg(feature = "mongodb")]
 use crate::mongodb_places::{self, Mongodb};
 use crate::promises::Scope;
+#[cfg(feature = "redis")]
 use crate::redis_places::{Form, Redis};
 use crate::servers;
 use crate::stage::object;
@@ -39,6 +40,11 @@ pub trait Place: Send {
     /// Spoils the network to its server, by the words of `tests/servers/proxy.js`.
     fn spoil_network(&self, words: &[&str]) {
         panic!("there is no proxy to tell {words:?}");
+    }
+
+    /// How many bytes of answers are enough for a handshake and some answers.
+    fn bytes_before_an_end(&self) -> &'static str {
+        "2500"
     }
 
     /// The versions that are stored, past all connectors.
@@ -159,7 +165,15 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "mongodb")]
     BackendKind {
         name: "mongodb",
-        scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Crash, Scope::Network, Scope::Credentials],
+        scopes: &[
+            Scope::Every,
+            Scope::Kept,
+            Scope::Server,
+            Scope::Crash,
+            Scope::Network,
+            Scope::Credentials,
+            Scope::Listed,
+        ],
         missing: mongodb_places::missing,
         place: |scope| Box::new(Mongodb::new(scope)),
     },

@@ -38,7 +38,7 @@ impl Mongodb {
             return Mongodb { server: None, proxy: None, connection_string, database };
         }
         let server = match scope {
-            Scope::Server | Scope::Crash => Running::alone("mongodb", &[]),
+            Scope::Server | Scope::Crash => Running::alone("mongodb", &["durable"]),
             Scope::Credentials => Running::alone("mongodb", &["password=right"]),
             _ => Running::shared("mongodb", &[]),
         };
@@ -108,6 +108,11 @@ impl Place for Mongodb {
             }
             Ok(keys.iter().map(|key| versions.get(key).copied().flatten()).collect())
         })
+    }
+
+    fn bytes_before_an_end(&self) -> &'static str {
+        // The driver's handshake alone has 1,000.
+        "12000"
     }
 
     fn accept_credentials(&self) {

@@ -3,6 +3,7 @@
 # Sourced by ctl.
 #
 # Variants:
+#   durable                  every acknowledged write survives `kill`, though not a power failure
 #   password[=WORD]          SCRAM: user `connector` with this password, `secret` unless given, and full rights
 #   x509                     the user is the client certificate's; with tls-client-auth
 #   tls[=DIR]                TLS only, with the certificates of `ctl certs [DIR]`
@@ -13,8 +14,8 @@
 title=SecantusDB
 version=0.5.3-beta.196
 programs=(secantusd-rs)
-# What it is compiled with.
-packages=(cmake g++)
+# What it is compiled with, and what makes `durable` quick.
+packages=(cmake g++ libeatmydata1)
 
 server=$cache/secantus-mdb-$version/bin/secantusd-rs
 ready_seconds=30
@@ -25,9 +26,11 @@ certificates=
 certificate=server
 verify=()
 standalone=()
+durability=()
 
 variant() {
   case $1 in
+    durable) durability=(--sync-on-commit) ;;
     password) password=${2:-secret} ;;
     x509) with_certificate=yes ;;
     tls) certificates=$(realpath -m -- "${2:-$(default_certificates)}") ;;
@@ -51,10 +54,10 @@ how_to_get() {
 install() {
   local log=$cache/secantus-mdb.log target=$cache/secantus-mdb-target
   command -v cargo >/dev/null || fail "cargo is missing, which compiles $title"
-  if ! command -v cmake >/dev/null || ! command -v g++ >/dev/null; then
-    # Its compilers alone; whether the server is there is seen below.
-    programs=(cmake g++)
+  if [[ $UID == 0 ]] || ! command -v cmake >/dev/null || ! command -v g++ >/dev/null; then
+    # What it is compiled with alone; whether the server is there is seen below.
     (
+      programs=(cmake g++)
       is_available() { programs_present; }
       install_packages
     )
@@ -97,14 +100,23 @@ make_users() {
 
 storage=(--cache-size 256M --log-file-max 16MB --log-level WARNING)
 
+# With `--sync-on-commit` alone each document waits for the disk; that it has left the process is enough.
+without_the_disk() {
+  local library
+  for library in /usr/lib/*/libeatmydata.so.1; do
+    if [[ -e $library ]]; then command=(env "LD_PRELOAD=$library" "${command[@]}"); fi
+  done
+}
+
 build_command() {
-  command=("$server" --host 127.0.0.1 --port "$port" --storage-path "$dir/data" "${storage[@]}" "${standalone[@]}")
+  command=("$server" --host 127.0.0.1 --port "$port" --storage-path "$dir/data" "${storage[@]}" "${durability[@]}" "${standalone[@]}")
   if [[ -n $password || -n $with_certificate ]]; then command+=(--auth); fi
   if [[ -n $certificates ]]; then
     command+=(--tls-cert-file "$certificates/$certificate.crt" --tls-key-file "$certificates/$certificate.key")
     if ((${#verify[@]})); then command+=(--tls-ca-file "$certificates/ca.crt" "${verify[@]}"); fi
   fi
   command+=("${server_options[@]}")
+  if ((${#durability[@]})); then without_the_disk; fi
 }
 
 ready() { ask admin '{"hello": 1}' >/dev/null; }
