@@ -27,6 +27,8 @@ mod number;
 mod options;
 mod read;
 mod scan;
+#[cfg(test)]
+mod tests;
 mod topology;
 mod write;
 
