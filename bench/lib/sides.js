@@ -33,7 +33,26 @@ function cacheRedis (options) {
   // It changes the options that it gets.
   const connector = new CacheConnector({ ...options }, services(), {})
   const driver = versionIn(path.join(folder, '..', '..', 'ioredis'))
-  return { connector, title: `@deepstream/cache-redis ${versionIn(folder)} (ioredis ${driver})` }
+  const name = '@deepstream/cache-redis'
+  return { connector, name, title: `${name} ${versionIn(folder)} (ioredis ${driver})` }
+}
+
+function storageMongodb (options) {
+  const folder = path.join(modules('interop-mongodb'), '@deepstream', 'storage-mongodb')
+  const { Connector } = require(folder)
+  const theirs = new Connector({ ...options }, services(), {})
+  const connector = {
+    whenReady: () => theirs.whenReady(),
+    // It changes the objects that it gets, which both sides are given here.
+    set: (name, version, data, callback) => theirs.set(name, version, { ...data }, callback),
+    get: (name, callback) => theirs.get(name, callback),
+    // It has no close.
+    close: () => theirs.client.close()
+  }
+  const local = path.join(folder, 'node_modules', 'mongodb')
+  const driver = versionIn(fs.existsSync(local) ? local : path.join(folder, '..', '..', 'mongodb'))
+  const name = '@deepstream/storage-mongodb'
+  return { connector, name, title: `${name} ${versionIn(folder)} (mongodb ${driver})` }
 }
 
 /* The Map that the modern server uses when no cache is configured. */
@@ -44,4 +63,4 @@ function localCache () {
   return { connector, title: `Map cache of @deepstream/server ${versionIn(folder)}` }
 }
 
-module.exports = { ours, cacheRedis, localCache }
+module.exports = { ours, cacheRedis, storageMongodb, localCache }

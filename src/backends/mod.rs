@@ -8,21 +8,29 @@ use serde_json::Value;
 use crate::config::{self, nearest, wrong, OptionSpec, Settings};
 use crate::core::{Backend, EngineOptions, Error};
 
-#[cfg(any(feature = "redis", feature = "memcached"))]
+#[cfg(feature = "dynamodb")]
+mod dynamodb;
+#[cfg(feature = "elasticache")]
+mod elasticache;
+#[cfg(feature = "envelope")]
 mod envelope;
-#[cfg(any(feature = "redis", feature = "memcached"))]
+#[cfg(feature = "fleet")]
 mod fleet;
+#[cfg(feature = "http")]
+mod http;
+#[cfg(feature = "ironcache")]
+mod ironcache;
 #[cfg(feature = "memcached")]
 mod memcached;
 #[cfg(feature = "memory")]
 mod memory;
 #[cfg(feature = "mongodb")]
 mod mongodb;
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "naming")]
 mod naming;
 #[cfg(feature = "tls")]
 mod network;
-#[cfg(any(feature = "redis", feature = "memcached"))]
+#[cfg(feature = "pipeline")]
 mod pipeline;
 #[cfg(feature = "redis")]
 mod redis;
@@ -52,6 +60,12 @@ pub const ENTRIES: &[Entry] = &[
     Entry { name: "memcached", options: memcached::OPTIONS, open: memcached::open },
     #[cfg(feature = "mongodb")]
     Entry { name: "mongodb", options: mongodb::OPTIONS, open: mongodb::open },
+    #[cfg(feature = "ironcache")]
+    Entry { name: "ironcache", options: ironcache::OPTIONS, open: ironcache::open },
+    #[cfg(feature = "dynamodb")]
+    Entry { name: "dynamodb", options: dynamodb::OPTIONS, open: dynamodb::open },
+    #[cfg(feature = "elasticache")]
+    Entry { name: "elasticache", options: elasticache::OPTIONS, open: elasticache::open },
 ];
 
 /// Every type there is and the feature that brings it, so that one that is left out of a build

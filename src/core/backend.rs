@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
@@ -107,6 +108,11 @@ pub trait Connection: Send + Sync {
     /// way: a pause between attempts to connect, say.
     fn waits_for_timer(&self) -> bool {
         false
+    }
+
+    /// When the lifeline is to be polled at the latest, where it waits for the clock alone.
+    fn wake_at(&self) -> Option<Instant> {
+        None
     }
 }
 

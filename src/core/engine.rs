@@ -27,7 +27,8 @@ use super::sequencer::{Batch, LaneId, Placed, Sequencer, Turn, Waiter};
 use super::submission::{Ending, Shared, Submitter};
 use super::watch::{BatchNumber, Watch};
 
-/// How long an operation rests before it is tried again on the same connection.
+/// How long an operation rests before it is tried again on the same connection, unless the
+/// backend says for how long.
 const TRY_AGAIN_PAUSE: Duration = Duration::from_millis(20);
 
 /// How often deadlines are looked at, at the most.
@@ -394,7 +395,7 @@ impl<T: Send + 'static> Engine<T> {
     ) {
         match result {
             Err(error) if error.remedy() == Remedy::TryAgain => {
-                let until = Instant::now() + TRY_AGAIN_PAUSE;
+                let until = Instant::now() + error.pause().unwrap_or(TRY_AGAIN_PAUSE);
                 if self.sequencer.pause(lane, until, error) {
                     self.earliest_resume = Some(self.earliest_resume.map_or(until, |other| other.min(until)));
                     self.shared.statistics().retried(1);

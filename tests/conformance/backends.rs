@@ -8,9 +8,13 @@ use deepstream_connector::config::{parse, Settings};
 use deepstream_connector::core::{Backend, EngineOptions, Error, ErrorCode};
 use serde_json::{json, Map, Value};
 
+#[cfg(feature = "dynamodb")]
+use crate::dynamodb_places::{self, DynamoDb};
 use crate::faulty::{Attempt, Faulty};
+#[cfg(feature = "ironcache")]
+use crate::ironcache_places::IronCache;
 #[cfg(feature = "memcached")]
-use crate::memcached_places::Memcached;
+use crate::memcached_places::{Memcached, Protocol};
 #[cfg(feature = "mongodb")]
 use crate::mongodb_places::{self, Mongodb};
 use crate::promises::Scope;
@@ -50,6 +54,16 @@ pub trait Place: Send {
     /// The versions that are stored, past all connectors.
     fn stored_versions(&self, keys: &[String]) -> Vec<Option<i64>> {
         panic!("{} keys cannot be read past the connectors", keys.len());
+    }
+
+    /// What the credentials are called there, as messages name them.
+    fn credentials(&self) -> &'static str {
+        "password"
+    }
+
+    /// How many operations its server has done within a fifth of a second, whatever else goes on.
+    fn soon_done(&self) -> usize {
+        1_000
     }
 
     /// Has the server accept the credentials that it refused.
@@ -158,9 +172,52 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "memcached")]
     BackendKind {
         name: "memcached",
-        scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Network, Scope::Unlisted],
+        scopes: &[
+            Scope::Every,
+            Scope::Kept,
+            Scope::Server,
+            Scope::Network,
+            Scope::Credentials,
+            Scope::Unlisted,
+        ],
         missing: || servers::missing("memcached"),
-        place: |scope| Box::new(Memcached::new(scope)),
+        place: |scope| Box::new(Memcached::new(Protocol::Meta, scope)),
+    },
+    #[cfg(feature = "memcached")]
+    BackendKind {
+        name: "memcached-sasl",
+        scopes: &[Scope::Every, Scope::Kept, Scope::Credentials],
+        missing: || servers::missing("memcached"),
+        place: |scope| Box::new(Memcached::new(Protocol::Sasl, scope)),
+    },
+    #[cfg(feature = "ironcache")]
+    BackendKind {
+        name: "ironcache",
+        scopes: &[
+            Scope::Every,
+            Scope::Kept,
+            Scope::Server,
+            Scope::Crash,
+            Scope::Network,
+            Scope::Credentials,
+            Scope::Unlisted,
+        ],
+        missing: || servers::missing("ironcache"),
+        place: |scope| Box::new(IronCache::new(scope)),
+    },
+    #[cfg(feature = "dynamodb")]
+    BackendKind {
+        name: "dynamodb",
+        scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Crash, Scope::Network, Scope::Listed],
+        missing: dynamodb_places::missing,
+        place: |scope| Box::new(DynamoDb::new(dynamodb_places::Form::OneTable, scope)),
+    },
+    #[cfg(feature = "dynamodb")]
+    BackendKind {
+        name: "dynamodb-tables",
+        scopes: &[Scope::Every, Scope::Kept],
+        missing: dynamodb_places::missing,
+        place: |scope| Box::new(DynamoDb::new(dynamodb_places::Form::TablePerCollection, scope)),
     },
     #[cfg(feature = "mongodb")]
     BackendKind {
