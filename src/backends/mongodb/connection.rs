@@ -69,7 +69,6 @@ impl Connected {
                 let layout = self.options.layout;
                 read::find(database, part.collection, &ids, projection, layout, |index, document| {
                     found.push((part.ids[index].0, decode(document)));
-                    Ok(())
                 })
                 .await?;
                 Ok::<_, Error>(found)

@@ -13,7 +13,8 @@ use tokio::sync::watch;
 use super::{commands, failure};
 use crate::core::{Error, Remedy};
 
-/// How long a write waits for the index: to build one takes long where there are many documents.
+/// How long the first write waits for the index: to build one takes long where there are many
+/// documents.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is known of a collection's index.
@@ -44,12 +45,14 @@ impl Indexes {
     /// Makes the index if it was not looked after yet.
     pub async fn ensure(&self, database: &Database, collection: &str) -> Result<Uniqueness, Error> {
         let (mut finding, is_first) = self.look_after(database, collection);
+        // The first write waits a little; the others take what there is.
+        let patience = if is_first { PATIENCE } else { Duration::ZERO };
         let found = {
             let wait = finding.wait_for(|finding| !matches!(finding, Finding::Unknown));
-            match tokio::time::timeout(PATIENCE, wait).await {
+            match tokio::time::timeout(patience, wait).await {
                 Ok(Ok(found)) => found.clone(),
                 // It is still being built, or its task ended with the runtime.
-                _ => Finding::NotUnique,
+                _ => Finding::Unknown,
             }
         };
         let mut remark = None;

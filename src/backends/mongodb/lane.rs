@@ -8,7 +8,6 @@
 //! A server that is no member of a replica set does not count, and cannot be asked to.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use mongodb::bson::{Document, RawDocumentBuf};
 use mongodb::{ClientSession, Database};
@@ -27,8 +26,13 @@ pub(super) fn of(collection: &str) -> usize {
 /// One lane. It lives as long as the connector, across all its connections.
 #[derive(Default)]
 pub(super) struct Lane {
-    session: Mutex<Option<ClientSession>>,
-    number: AtomicI64,
+    session: Mutex<Option<Session>>,
+}
+
+struct Session {
+    handle: ClientSession,
+    /// The number of the last command.
+    last: i64,
 }
 
 impl Lane {
@@ -46,9 +50,9 @@ impl Lane {
         let mut place = self.session.lock().await;
         let session = match &mut *place {
             Some(session) => session,
-            empty => empty.insert(database.client().start_session().await?),
+            empty => empty.insert(Session { handle: database.client().start_session().await?, last: 0 }),
         };
-        let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
-        database.run_raw_command(command(Some(number))?).session(session).await
+        session.last += 1;
+        database.run_raw_command(command(Some(session.last))?).session(&mut session.handle).await
     }
 }

@@ -18,7 +18,7 @@ pub(super) async fn find(
     ids: &[&str],
     projection: Option<Document>,
     layout: Layout,
-    mut take: impl FnMut(usize, &RawDocument) -> Result<(), Error>,
+    mut take: impl FnMut(usize, &RawDocument),
 ) -> Result<(), Error> {
     let positions: HashMap<&str, usize> =
         ids.iter().enumerate().map(|(position, id)| (*id, position)).collect();
@@ -40,11 +40,11 @@ pub(super) async fn find(
             match newest.entry(position) {
                 Entry::Vacant(place) => {
                     place.insert(age);
-                    take(position, document)?;
+                    take(position, document);
                 }
                 Entry::Occupied(mut place) if age > *place.get() => {
                     place.insert(age);
-                    take(position, document)?;
+                    take(position, document);
                 }
                 Entry::Occupied(_) => {}
             }
