@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use deepstream_connector::core::{Error, ErrorCode, Operation, Page, Record, Reply};
 use mongodb::bson::{doc, oid::ObjectId, Bson, Document};
+use support::relay::Relay;
 use support::{certificates, wait_until, Client, Server, Told};
 
 /// A database on a server, seen past the connector.
@@ -694,6 +695,34 @@ fn a_frozen_server_holds_nobody_beyond_the_deadline() {
     wait_until("the server is found again", || {
         client.get("a/1").is_ok_and(|found| found == Some((1, "{}".into())))
     });
+}
+
+/// The server gets a command when its connection was given up long ago, and another one has
+/// written since.
+#[test]
+fn what_was_given_up_does_not_undo_what_came_later() {
+    let Some(server) = Server::start("mongodb", &[]) else { return };
+    let relay = Relay::start(server.port);
+    // A server tells its own address to those who look for a whole replica set.
+    let url = format!("mongodb://127.0.0.1:{}/?directConnection=true", relay.port);
+    let client = at(&url, r#", "timeout": 1500, "connectTimeout": 1000"#);
+    for kept_back in ["set", "delete"] {
+        client.set("a/1", 1, "{}").unwrap();
+        relay.hold();
+        let given_up = match kept_back {
+            "set" => client.set("a/1", 2, "{}"),
+            _ => client.delete("a/1"),
+        };
+        let error = given_up.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Timeout);
+        assert!(error.message().contains("may have been applied"), "{error}");
+        wait_until("a new connection stands", || client.set("a/1", 3, "{}").is_ok());
+        let before = relay.late_answers();
+        relay.release();
+        wait_until("the server has answered", || relay.late_answers() > before);
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(client.get("a/1").unwrap(), Some((3, "{}".into())), "after a late {kept_back}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #![allow(dead_code)] // Each test binary uses its own part.
 
 pub mod load;
+pub mod relay;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
