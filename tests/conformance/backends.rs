@@ -17,6 +17,8 @@ use crate::faulty::{Attempt, Faulty};
 use crate::ironcache_places::IronCache;
 #[cfg(feature = "memcached")]
 use crate::memcached_places::{Memcached, Protocol};
+#[cfg(feature = "mongodb")]
+use crate::mongodb_places::{self, Mongodb};
 #[cfg(feature = "mysql")]
 use crate::mysql_places::Mysql;
 use crate::promises::Scope;
@@ -46,6 +48,11 @@ pub trait Place: Send {
     /// Spoils the network to its server, by the words of `tests/servers/proxy.js`.
     fn spoil_network(&self, words: &[&str]) {
         panic!("there is no proxy to tell {words:?}");
+    }
+
+    /// How many bytes of answers are enough for a handshake and some answers.
+    fn bytes_before_an_end(&self) -> &'static str {
+        "2500"
     }
 
     /// The versions that are stored, past all connectors.
@@ -263,6 +270,21 @@ const ALL: &[BackendKind] = &[
         scopes: OF_SQL_SERVERS,
         missing: || servers::missing("mariadb"),
         place: |scope| Box::new(Mysql::new("mariadb", scope)),
+    },
+    #[cfg(feature = "mongodb")]
+    BackendKind {
+        name: "mongodb",
+        scopes: &[
+            Scope::Every,
+            Scope::Kept,
+            Scope::Server,
+            Scope::Crash,
+            Scope::Network,
+            Scope::Credentials,
+            Scope::Listed,
+        ],
+        missing: mongodb_places::missing,
+        place: |scope| Box::new(Mongodb::new(scope)),
     },
 ];
 
