@@ -195,7 +195,7 @@ fn silence_is_an_outage(stage: &mut Stage) {
     assert!(message.contains("it was sent and may have been applied"), "{message}");
     stage.wait_for("`error`", |stage| !stage.troubles().is_empty());
     stage.spoil_network(&["pass"]);
-    stage.wait_for_recovery();
+    stage.wait_for_recovery("a");
     // Requests vanished on the way, and nobody waits for this one any more.
     stage.assert_holds("a", 1, "{}");
 }
