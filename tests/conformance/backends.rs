@@ -8,6 +8,8 @@ use deepstream_connector::config::{parse, Settings};
 use deepstream_connector::core::{Backend, EngineOptions, Error, ErrorCode};
 use serde_json::{json, Map, Value};
 
+#[cfg(feature = "elasticache")]
+use crate::elasticache_places;
 use crate::faulty::{Attempt, Faulty};
 #[cfg(feature = "memcached")]
 use crate::memcached_places::{Memcached, Protocol};
@@ -133,6 +135,20 @@ const ALL: &[BackendKind] = &[
         scopes: &[Scope::Every, Scope::Kept, Scope::Credentials],
         missing: || servers::missing("memcached"),
         place: |scope| Box::new(Memcached::new(Protocol::Sasl, scope)),
+    },
+    #[cfg(feature = "elasticache")]
+    BackendKind {
+        name: "elasticache",
+        scopes: &[Scope::Every, Scope::Server, Scope::Credentials],
+        missing: || servers::missing("redis"),
+        place: |scope| Box::new(elasticache_places::ByRedis::new(scope)),
+    },
+    #[cfg(feature = "elasticache")]
+    BackendKind {
+        name: "elasticache-memcached",
+        scopes: &[Scope::Every],
+        missing: || servers::missing("elasticache").or_else(|| servers::missing("memcached")),
+        place: |_| Box::new(elasticache_places::ByMemcached::new()),
     },
 ];
 

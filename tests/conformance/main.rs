@@ -12,6 +12,8 @@ mod backends;
 mod chance;
 mod core_host;
 mod documents;
+#[cfg(feature = "elasticache")]
+mod elasticache_places;
 mod faulty;
 mod host;
 mod hosts;
