@@ -182,7 +182,7 @@ pub const COMMON: &[OptionSpec] = &[
 ];
 
 /// A checked configuration: every option that is given is known and of the right kind.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     values: Map<String, Value>,
 }

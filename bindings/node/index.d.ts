@@ -45,6 +45,11 @@ declare namespace Connector {
     _d: any
   }
 
+  interface NamedRecord { name: string, version: number, data: any }
+
+  /** Some of all records; the cursor is null on the last page. */
+  interface Page { records: NamedRecord[], cursor: string | null }
+
   interface Percentiles { p50: number, p90: number, p99: number, max: number }
   interface OperationStatistics { count: number, errors: number, latencyMicroseconds: Percentiles }
 
@@ -77,7 +82,8 @@ declare namespace Connector {
  *
  * Events: `ready`, for the first connection and after each outage. `error`, once for each outage
  * and for what no waiting helps against (`error.fatal`); nobody has to listen, except for the
- * latter on a classic connector. `close`. `log` with a level and a line.
+ * latter on a classic connector. `close`. `log` with a level and a line. `notification` with a
+ * channel and a payload, where a command asked for them.
  */
 declare class Connector extends EventEmitter {
   /** @throws a `ConnectorError` with code `CONFIGURATION` that names the option */
@@ -120,6 +126,19 @@ declare class Connector extends EventEmitter {
 
   /** The versions of the records that exist, and the names of the others. */
   headBulk (names: string[], callback: (error: Connector.ConnectorError | null, versions?: Record<string, number>, missing?: string[]) => void): void
+
+  /**
+   * A page of at most `limit` of all records, in an order of the database's own: the first one
+   * (`cursor` null), or the one after the page that gave the cursor. A record that is there all
+   * the while is on one page. Caches cannot list their records.
+   */
+  scan (cursor: string | null | undefined, limit: number, callback: (error: Connector.ConnectorError | null, page?: Connector.Page) => void): void
+
+  /** All records, page by page. */
+  records (pageSize?: number): AsyncGenerator<Connector.NamedRecord, void, undefined>
+
+  /** Carries out a command that only this type of database has; the README lists them. */
+  command (name: string, parameters: any, callback: (error: Connector.ConnectorError | null, answer?: any) => void): void
 
   /** Counters and latencies since the connector was made. */
   stats (): Connector.Statistics

@@ -11,9 +11,10 @@ use crate::core::Record;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// `{"_v":version,"_d":data}`, of classic connectors.
+    #[cfg(any(feature = "redis", feature = "memcached"))]
     V1,
     /// `{"version":version,"data":data}`.
-    #[cfg(feature = "memcached")]
+    #[cfg(any(feature = "memcached", feature = "ironcache"))]
     V2,
 }
 
@@ -33,8 +34,9 @@ struct Envelope<'a> {
 pub(super) fn write(form: Form, record: &Record, key: Option<&str>) -> Vec<u8> {
     let mut text = Vec::with_capacity(record.data.len() + 42);
     let (before, between): (&[u8], &[u8]) = match form {
+        #[cfg(any(feature = "redis", feature = "memcached"))]
         Form::V1 => (b"{\"_v\":", b",\"_d\":"),
-        #[cfg(feature = "memcached")]
+        #[cfg(any(feature = "memcached", feature = "ironcache"))]
         Form::V2 => (b"{\"version\":", b",\"data\":"),
     };
     text.extend_from_slice(before);
@@ -50,7 +52,7 @@ pub(super) fn write(form: Form, record: &Record, key: Option<&str>) -> Vec<u8> {
 }
 
 /// The record in a text of either form; `None` where it is neither.
-#[cfg(any(test, feature = "redis"))]
+#[cfg(any(test, feature = "redis", feature = "ironcache"))]
 pub(super) fn read(text: &Bytes) -> Option<Record> {
     let envelope: Envelope<'_> = serde_json::from_slice(text).ok()?;
     Some(Record { version: envelope.version, data: text.slice_ref(envelope.data.get().as_bytes()) })
@@ -87,9 +89,15 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let record = Record { version: -3, data: Bytes::from_static(b"[null]") };
-        assert_eq!(write(Form::V1, &record, None), br#"{"_v":-3,"_d":[null]}"#);
-        assert_eq!(read(&write(Form::V1, &record, None).into()), Some(record.clone()));
-        #[cfg(feature = "memcached")]
-        assert_eq!(write(Form::V2, &record, None), br#"{"version":-3,"data":[null]}"#);
+        #[cfg(any(feature = "redis", feature = "memcached"))]
+        {
+            assert_eq!(write(Form::V1, &record, None), br#"{"_v":-3,"_d":[null]}"#);
+            assert_eq!(read(&write(Form::V1, &record, None).into()), Some(record.clone()));
+        }
+        #[cfg(any(feature = "memcached", feature = "ironcache"))]
+        {
+            assert_eq!(write(Form::V2, &record, None), br#"{"version":-3,"data":[null]}"#);
+            assert_eq!(read(&write(Form::V2, &record, None).into()), Some(record));
+        }
     }
 }

@@ -12,11 +12,15 @@ mod backends;
 mod chance;
 mod core_host;
 mod documents;
+#[cfg(feature = "dynamodb")]
+mod dynamodb_places;
 #[cfg(feature = "elasticache")]
 mod elasticache_places;
 mod faulty;
 mod host;
 mod hosts;
+#[cfg(feature = "ironcache")]
+mod ironcache_places;
 mod json;
 #[cfg(feature = "memcached")]
 mod memcached_places;
@@ -80,7 +84,7 @@ fn meet(backend: &BackendKind, host: &HostKind) -> bool {
         // The public Rust interface is the dispatch thread's way already.
         Program::Core(way) => way == core_host::Delivers::OnPoll,
         Program::CInValgrind => everywhere || (is_ci() && backend.name == "memory"),
-        Program::Rust | Program::C | Program::Node => true,
+        Program::Rust | Program::C | Program::Node | Program::Python => true,
     }
 }
 
