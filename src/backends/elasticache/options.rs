@@ -24,6 +24,18 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         default: "none",
         meaning: "Redis and Valkey without cluster mode: `host:port` of the primary endpoint.",
     },
+    OptionSpec {
+        name: "readerEndpoint",
+        kind: OptionKind::Servers,
+        default: "none",
+        meaning: "Redis and Valkey without cluster mode: `host:port` of the reader endpoint, for `readFrom`.",
+    },
+    OptionSpec {
+        name: "readFrom",
+        kind: OptionKind::Choice(&["primary", "replica"]),
+        default: "primary",
+        meaning: "Redis and Valkey: `replica` reads from replicas, those of cluster mode or those behind `readerEndpoint`; see the backend `redis`.",
+    },
     OptionSpec { name: "username", kind: OptionKind::Text, default: "none", meaning: "Redis and Valkey: the user." },
     OptionSpec {
         name: "password",
