@@ -121,7 +121,8 @@ pub const COMMON: &[OptionSpec] = &[
         name: "type",
         kind: OptionKind::Text,
         default: "–",
-        meaning: "Which cache or database: `memory`, `sqlite`, `redis`, `memcached`, `elasticache`.",
+        meaning:
+            "Which cache or database: `memory`, `sqlite`, `redis`, `memcached`, `elasticache`, `ironcache`.",
     },
     OptionSpec {
         name: "timeout",

@@ -61,6 +61,12 @@ pub trait Place: Send {
         1_000
     }
 
+    /// Whether the end of a connection on which nothing is under way is an outage. With HTTP it
+    /// is not: servers end such connections as they like.
+    fn misses_idle_connections(&self) -> bool {
+        true
+    }
+
     /// Has the server accept the credentials that it refused.
     fn accept_credentials(&self) {
         panic!("all credentials are good here");
@@ -144,6 +150,7 @@ const ALL: &[BackendKind] = &[
             Scope::Kept,
             Scope::Server,
             Scope::Crash,
+            Scope::Network,
             Scope::Credentials,
             Scope::Unlisted,
         ],
@@ -158,6 +165,7 @@ const ALL: &[BackendKind] = &[
             Scope::Kept,
             Scope::Server,
             Scope::Crash,
+            Scope::Network,
             Scope::Credentials,
             Scope::Unlisted,
         ],
@@ -192,7 +200,6 @@ const ALL: &[BackendKind] = &[
             Scope::Every,
             Scope::Kept,
             Scope::Server,
-            Scope::Crash,
             Scope::Network,
             Scope::Credentials,
             Scope::Unlisted,

@@ -64,6 +64,8 @@ fn main() -> ExitCode {
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     let faults = hosts::end_all();
+    #[cfg(feature = "redis")]
+    redis_places::end_all();
     servers::end_all();
     for fault in &faults {
         eprintln!("{fault}");
