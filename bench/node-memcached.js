@@ -24,7 +24,7 @@ main('node-memcached', async (run) => {
     const { rows, series, method } = await compare({ caches, aims: AIMS, loads: LOADS, ...run })
     return {
       title: 'Node.js and memcached: ours against the npm client memcached',
-      versions: [...series, machine.versionOf('memcached')],
+      versions: [...series, `memcached ${machine.versionOf('memcached')}`],
       method: `${method} The other side is used as deepstream's own connector uses it, with its default options.`,
       rows,
       charts: {
