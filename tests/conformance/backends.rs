@@ -12,6 +12,8 @@ use serde_json::{json, Map, Value};
 use crate::cassandra_places::Cassandra;
 #[cfg(feature = "dynamodb")]
 use crate::dynamodb_places::{self, DynamoDb};
+#[cfg(feature = "elasticache")]
+use crate::elasticache_places;
 use crate::faulty::{Attempt, Faulty};
 #[cfg(feature = "ironcache")]
 use crate::ironcache_places::IronCache;
@@ -285,6 +287,20 @@ const ALL: &[BackendKind] = &[
         ],
         missing: mongodb_places::missing,
         place: |scope| Box::new(Mongodb::new(scope)),
+    },
+    #[cfg(feature = "elasticache")]
+    BackendKind {
+        name: "elasticache",
+        scopes: &[Scope::Every, Scope::Server, Scope::Credentials, Scope::Unlisted],
+        missing: || servers::missing("redis"),
+        place: |scope| Box::new(elasticache_places::ByRedis::new(scope)),
+    },
+    #[cfg(feature = "elasticache")]
+    BackendKind {
+        name: "elasticache-memcached",
+        scopes: &[Scope::Every, Scope::Unlisted],
+        missing: || servers::missing("elasticache").or_else(|| servers::missing("memcached")),
+        place: |_| Box::new(elasticache_places::ByMemcached::new()),
     },
 ];
 

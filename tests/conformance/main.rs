@@ -16,6 +16,8 @@ mod core_host;
 mod documents;
 #[cfg(feature = "dynamodb")]
 mod dynamodb_places;
+#[cfg(feature = "elasticache")]
+mod elasticache_places;
 mod faulty;
 mod host;
 mod hosts;
