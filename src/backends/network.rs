@@ -46,6 +46,16 @@ impl Stream {
         // It fails only where the connection is gone already.
         let _ = socket.set_linger(Some(Duration::ZERO));
     }
+
+    /// Shakes hands for TLS in the middle of a conversation, as some protocols have it. What
+    /// does not leave this machine stays as it is.
+    #[cfg(feature = "mysql")]
+    pub async fn secure(self, tls: &Tls) -> Result<Stream, Error> {
+        match self {
+            Stream::Tcp(stream) => Ok(Stream::Tls(Box::new(tls.connect(stream).await?))),
+            other => Ok(other),
+        }
+    }
 }
 
 /// Connects over TCP, and shakes hands where TLS is asked for.

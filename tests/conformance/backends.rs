@@ -8,15 +8,23 @@ use deepstream_connector::config::{parse, Settings};
 use deepstream_connector::core::{Backend, EngineOptions, Error, ErrorCode};
 use serde_json::{json, Map, Value};
 
+#[cfg(feature = "cassandra")]
+use crate::cassandra_places::Cassandra;
 #[cfg(feature = "couchdb")]
 use crate::couchdb_places::{self, CouchDb};
 #[cfg(feature = "dynamodb")]
 use crate::dynamodb_places::{self, DynamoDb};
+#[cfg(feature = "elasticache")]
+use crate::elasticache_places;
 use crate::faulty::{Attempt, Faulty};
 #[cfg(feature = "ironcache")]
 use crate::ironcache_places::IronCache;
 #[cfg(feature = "memcached")]
 use crate::memcached_places::{Memcached, Protocol};
+#[cfg(feature = "mongodb")]
+use crate::mongodb_places::{self, Mongodb};
+#[cfg(feature = "mysql")]
+use crate::mysql_places::Mysql;
 use crate::promises::Scope;
 #[cfg(feature = "redis")]
 use crate::redis_places::{Form, Redis};
@@ -46,6 +54,11 @@ pub trait Place: Send {
         panic!("there is no proxy to tell {words:?}");
     }
 
+    /// How many bytes of answers are enough for a handshake and some answers.
+    fn bytes_before_an_end(&self) -> &'static str {
+        "2500"
+    }
+
     /// The versions that are stored, past all connectors.
     fn stored_versions(&self, keys: &[String]) -> Vec<Option<i64>> {
         panic!("{} keys cannot be read past the connectors", keys.len());
@@ -56,14 +69,15 @@ pub trait Place: Send {
         "password"
     }
 
-    /// How many bytes of its server's answers are enough for a handshake and one batch at least.
-    fn some_answers(&self) -> usize {
-        2_500
-    }
-
     /// How many operations its server has done within a fifth of a second, whatever else goes on.
     fn soon_done(&self) -> usize {
         1_000
+    }
+
+    /// Whether the end of a connection on which nothing is under way is an outage. With HTTP it
+    /// is not: servers end such connections as they like.
+    fn misses_idle_connections(&self) -> bool {
+        true
     }
 
     /// Has the server accept the credentials that it refused.
@@ -104,6 +118,18 @@ pub struct BackendKind {
 /// The misbehaving backend, which is no part of the library.
 pub const FAULTY: &str = "faulty";
 
+/// The promises for a database behind a network.
+#[cfg(feature = "mysql")]
+const OF_SQL_SERVERS: &[Scope] = &[
+    Scope::Every,
+    Scope::Kept,
+    Scope::Server,
+    Scope::Crash,
+    Scope::Network,
+    Scope::Credentials,
+    Scope::Listed,
+];
+
 /// Every backend of this build, the misbehaving one first.
 const ALL: &[BackendKind] = &[
     BackendKind {
@@ -122,7 +148,7 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "sqlite")]
     BackendKind {
         name: "sqlite",
-        scopes: &[Scope::Every, Scope::Kept],
+        scopes: &[Scope::Every, Scope::Kept, Scope::Listed],
         missing: || None,
         place: |_| Box::new(Sqlite::new()),
     },
@@ -149,6 +175,7 @@ const ALL: &[BackendKind] = &[
             Scope::Kept,
             Scope::Server,
             Scope::Crash,
+            Scope::Network,
             Scope::Credentials,
             Scope::Unlisted,
         ],
@@ -163,6 +190,7 @@ const ALL: &[BackendKind] = &[
             Scope::Kept,
             Scope::Server,
             Scope::Crash,
+            Scope::Network,
             Scope::Credentials,
             Scope::Unlisted,
         ],
@@ -197,7 +225,6 @@ const ALL: &[BackendKind] = &[
             Scope::Every,
             Scope::Kept,
             Scope::Server,
-            Scope::Crash,
             Scope::Network,
             Scope::Credentials,
             Scope::Unlisted,
@@ -233,6 +260,64 @@ const ALL: &[BackendKind] = &[
         scopes: &[Scope::Every, Scope::Kept, Scope::Listed],
         missing: dynamodb_places::missing,
         place: |scope| Box::new(DynamoDb::new(dynamodb_places::Form::TablePerCollection, scope)),
+    },
+    #[cfg(feature = "cassandra")]
+    BackendKind {
+        name: "cassandra",
+        scopes: &[
+            Scope::Every,
+            Scope::Kept,
+            Scope::Server,
+            Scope::Crash,
+            Scope::Network,
+            Scope::Credentials,
+            Scope::Listed,
+        ],
+        missing: || servers::missing("cassandra"),
+        place: |scope| Box::new(Cassandra::new(scope)),
+    },
+    #[cfg(feature = "mysql")]
+    BackendKind {
+        name: "mysql",
+        scopes: OF_SQL_SERVERS,
+        missing: || servers::missing("mysql"),
+        place: |scope| Box::new(Mysql::new("mysql", scope)),
+    },
+    #[cfg(feature = "mysql")]
+    BackendKind {
+        name: "mariadb",
+        scopes: OF_SQL_SERVERS,
+        missing: || servers::missing("mariadb"),
+        place: |scope| Box::new(Mysql::new("mariadb", scope)),
+    },
+    #[cfg(feature = "mongodb")]
+    BackendKind {
+        name: "mongodb",
+        scopes: &[
+            Scope::Every,
+            Scope::Kept,
+            Scope::Server,
+            Scope::Crash,
+            Scope::Network,
+            Scope::Credentials,
+            Scope::Listed,
+        ],
+        missing: mongodb_places::missing,
+        place: |scope| Box::new(Mongodb::new(scope)),
+    },
+    #[cfg(feature = "elasticache")]
+    BackendKind {
+        name: "elasticache",
+        scopes: &[Scope::Every, Scope::Server, Scope::Credentials, Scope::Unlisted],
+        missing: || servers::missing("redis"),
+        place: |scope| Box::new(elasticache_places::ByRedis::new(scope)),
+    },
+    #[cfg(feature = "elasticache")]
+    BackendKind {
+        name: "elasticache-memcached",
+        scopes: &[Scope::Every, Scope::Unlisted],
+        missing: || servers::missing("elasticache").or_else(|| servers::missing("memcached")),
+        place: |_| Box::new(elasticache_places::ByMemcached::new()),
     },
 ];
 
