@@ -155,7 +155,8 @@ fn records_up_to_the_limit_are_taken() {
     let Some(server) = Server::start("dynamodb", &[]) else { return };
     let client = open(&server, json!({}));
     let list = |element: &str, count: usize| format!("[{}]", vec![element; count].join(","));
-    let shapes: [(&str, Box<dyn Fn(usize) -> String>); 4] = [
+    type Document = Box<dyn Fn(usize) -> String>;
+    let shapes: [(&str, Document); 4] = [
         ("text", Box::new(|size| format!("\"{}\"", "é".repeat(size / 2)))),
         ("numbers", Box::new(|size| list("-1234567890.5", size / 8))),
         ("objects", Box::new(|size| list(r#"{"a":true,"b":null}"#, size / 10))),
