@@ -59,6 +59,31 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     },
 ];
 
+/// What is asked of a server's certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verify {
+    /// An authority that is trusted has signed it, and it holds the host's name.
+    Full,
+    /// An authority that is trusted has signed it.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code))]
+    Authority,
+    /// That there is one.
+    Nothing,
+}
+
+/// The terms of TLS. Certificates and keys are PEM text, or the path of a PEM file.
+pub(super) struct Demands<'a> {
+    /// Whom to trust; the system's authorities unless given.
+    pub ca: Option<&'a str>,
+    /// The client's certificate chain.
+    pub cert: Option<&'a str>,
+    /// The client's private key.
+    pub key: Option<&'a str>,
+    /// The name that the certificate must hold; the host's unless given.
+    pub name: Option<&'a str>,
+    pub verify: Verify,
+}
+
 /// How to make TLS connections to one host.
 #[derive(Clone)]
 pub(super) struct Tls {
@@ -80,15 +105,23 @@ impl Tls {
             return Ok(None);
         }
         let text = |name: &str| options.as_ref().and_then(|options| options.text(name));
-        let config = client_config(
-            text("ca"),
-            text("cert"),
-            text("key"),
-            options.as_ref().and_then(|o| o.flag("rejectUnauthorized")),
-        )?;
-        let given = text("serverName").or_else(|| text("servername"));
-        let name = server_name(given.unwrap_or(host))?;
-        Ok(Some(Tls { connector: TlsConnector::from(Arc::new(config)), name, is_fixed: given.is_some() }))
+        let is_trusting = options.as_ref().and_then(|o| o.flag("rejectUnauthorized")) == Some(false);
+        let demands = Demands {
+            ca: text("ca"),
+            cert: text("cert"),
+            key: text("key"),
+            name: text("serverName").or_else(|| text("servername")),
+            verify: if is_trusting { Verify::Nothing } else { Verify::Full },
+        };
+        Tls::new(&demands, host).map(Some)
+    }
+
+    /// TLS to `host` on these terms.
+    pub fn new(demands: &Demands<'_>, host: &str) -> Result<Tls, Error> {
+        let config = client_config(demands)?;
+        let name = server_name(demands.name.unwrap_or(host))?;
+        let is_fixed = demands.name.is_some();
+        Ok(Tls { connector: TlsConnector::from(Arc::new(config)), name, is_fixed })
     }
 
     /// The same for another host, whose certificate must hold its own name, unless the option
@@ -122,26 +155,26 @@ fn server_name(name: &str) -> Result<ServerName<'static>, Error> {
     })
 }
 
-fn client_config(
-    ca: Option<&str>,
-    cert: Option<&str>,
-    key: Option<&str>,
-    verify: Option<bool>,
-) -> Result<ClientConfig, Error> {
+fn client_config(demands: &Demands<'_>) -> Result<ClientConfig, Error> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| wrong(format!("TLS is not possible: {error}")))?;
-    let builder = if verify == Some(false) {
+    let builder = if demands.verify == Verify::Nothing {
         builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate { provider }))
     } else {
-        let roots = Arc::new(roots(ca)?);
+        let roots = Arc::new(roots(demands.ca)?);
         let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider)
             .build()
             .map_err(|error| wrong(format!("the option \"tls.ca\" holds no usable certificate: {error}")))?;
-        builder.with_webpki_verifier(verifier)
+        match demands.verify {
+            Verify::Authority => {
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyName { verifier }))
+            }
+            _ => builder.with_webpki_verifier(verifier),
+        }
     };
-    match (cert, key) {
+    match (demands.cert, demands.key) {
         (None, None) => Ok(builder.with_no_client_auth()),
         (Some(cert), Some(key)) => {
             let chain = certificates("tls.cert", cert)?;
@@ -218,6 +251,54 @@ pub(super) fn failure(error: &io::Error) -> Option<Error> {
         }
         other => Error::connection(format!("TLS failed: {other}")),
     })
+}
+
+/// Passes over the name in a certificate that is good otherwise.
+#[derive(Debug)]
+struct AnyName {
+    verifier: Arc<WebPkiServerVerifier>,
+}
+
+impl ServerCertVerifier for AnyName {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        use rustls::{CertificateError, Error};
+        // The name is looked at last.
+        match self.verifier.verify_server_cert(certificate, chain, name, ocsp, now) {
+            Err(Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            other => other,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
 }
 
 /// Trusts everybody, for `rejectUnauthorized: false`; signatures are still checked.

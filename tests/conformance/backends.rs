@@ -11,7 +11,10 @@ use serde_json::{json, Map, Value};
 use crate::faulty::{Attempt, Faulty};
 #[cfg(feature = "memcached")]
 use crate::memcached_places::Memcached;
+#[cfg(feature = "postgres")]
+use crate::postgres_places::{self, Postgres};
 use crate::promises::Scope;
+#[cfg(feature = "redis")]
 use crate::redis_places::{Form, Redis};
 use crate::servers;
 use crate::stage::object;
@@ -126,6 +129,20 @@ const ALL: &[BackendKind] = &[
         scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Network],
         missing: || servers::missing("memcached"),
         place: |scope| Box::new(Memcached::new(scope)),
+    },
+    #[cfg(feature = "postgres")]
+    BackendKind {
+        name: "postgres",
+        scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Crash, Scope::Network, Scope::Credentials],
+        missing: || postgres_places::missing(),
+        place: |scope| Box::new(Postgres::new("text", scope)),
+    },
+    #[cfg(feature = "postgres")]
+    BackendKind {
+        name: "postgres-jsonb",
+        scopes: &[Scope::Every, Scope::Kept],
+        missing: || postgres_places::missing(),
+        place: |scope| Box::new(Postgres::new("jsonb", scope)),
     },
 ];
 

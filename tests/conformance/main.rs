@@ -18,6 +18,8 @@ mod hosts;
 mod json;
 #[cfg(feature = "memcached")]
 mod memcached_places;
+#[cfg(feature = "postgres")]
+mod postgres_places;
 mod program_host;
 mod promises;
 mod protocol;

@@ -1,0 +1,96 @@
+//! Records in PostgreSQL, in the tables of deepstream's own connectors: one for each collection,
+//! with the columns `id`, `version` and `val`.
+//!
+//! `names.rs` says which table and row a key is in, `statements.rs` has all SQL, `value.rs` what
+//! stands in `val`. A batch is one statement for each table; a few connections (`pool.rs`) take
+//! batches beside each other, and the engine sees to it that no key is in two of them.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::config::Settings;
+use crate::core::{Backend, BatchResult, Connection, Description, Error, Key, Link, Record};
+
+mod address;
+mod failure;
+mod groups;
+mod names;
+mod news;
+mod options;
+mod pool;
+mod quote;
+mod reader;
+mod session;
+mod shape;
+mod statements;
+mod tables;
+mod tls;
+mod value;
+mod writer;
+
+pub(super) use options::OPTIONS;
+
+use options::Options;
+use pool::Pool;
+use session::Estate;
+use writer::Changes;
+
+const MAX_BATCH_RECORDS: usize = 4096;
+const MAX_BATCH_BYTES: usize = 8 << 20;
+
+/// How many batches of one kind are under way at once at most: while one is carried out, the next
+/// one is on its way. With more of them each is smaller, and costs as much.
+const BATCHES: usize = 2;
+
+pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
+    let options = Arc::new(Options::read(settings)?);
+    Ok(Arc::new(Postgres { options, estate: Arc::default() }))
+}
+
+struct Postgres {
+    options: Arc<Options>,
+    estate: Arc<Estate>,
+}
+
+#[async_trait]
+impl Backend for Postgres {
+    fn describe(&self) -> Description {
+        Description {
+            target: self.options.in_words(),
+            max_batch_records: MAX_BATCH_RECORDS,
+            max_batch_bytes: MAX_BATCH_BYTES,
+            read_batches: BATCHES.min(self.options.max),
+            write_batches: BATCHES.min(self.options.max),
+            host_driven: true,
+        }
+    }
+
+    async fn connect(&self) -> Result<Link, Error> {
+        let (pool, lifeline) = Pool::open(&self.options, &self.estate).await?;
+        Ok(Link { connection: Arc::new(Sessions { pool }), lifeline })
+    }
+}
+
+struct Sessions {
+    pool: Arc<Pool>,
+}
+
+#[async_trait]
+impl Connection for Sessions {
+    async fn get_many(&self, keys: &[Key]) -> BatchResult<Option<Record>> {
+        reader::get(&self.pool, keys).await
+    }
+
+    async fn head_many(&self, keys: &[Key]) -> BatchResult<Option<i64>> {
+        reader::head(&self.pool, keys).await
+    }
+
+    async fn set_many(&self, entries: &[(Key, Record)]) -> BatchResult<()> {
+        writer::write(&self.pool, Changes::Set(entries)).await
+    }
+
+    async fn delete_many(&self, keys: &[Key]) -> BatchResult<()> {
+        writer::write(&self.pool, Changes::Delete(keys)).await
+    }
+}
