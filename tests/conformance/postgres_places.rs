@@ -37,7 +37,8 @@ impl Postgres {
             _ if is_given => None,
             _ => Some(Running::shared("postgres", &[])),
         };
-        let proxy = server.as_ref().filter(|_| scope == Scope::Network).map(|server| Proxy::start(server.port()));
+        let proxy =
+            server.as_ref().filter(|_| scope == Scope::Network).map(|server| Proxy::start(server.port()));
         let password = if scope == Scope::Credentials { WRONG_PASSWORD } else { "secret" };
         let schema = format!("place {} {}", std::process::id(), PLACES.fetch_add(1, Ordering::Relaxed));
         Postgres { server, proxy, schema, password, use_jsonb: val == "jsonb" }

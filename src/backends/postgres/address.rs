@@ -101,7 +101,9 @@ impl Parameters {
             let (word, value) = (decoded(word)?, decoded(value)?);
             match word.as_str() {
                 // As node-postgres has it.
-                "ssl" if matches!(value.as_str(), "true" | "1") => self.put("sslmode", "verify-full".into())?,
+                "ssl" if matches!(value.as_str(), "true" | "1") => {
+                    self.put("sslmode", "verify-full".into())?
+                }
                 "ssl" => {}
                 word => self.put(word, value)?,
             }
@@ -186,7 +188,9 @@ mod tests {
     #[test]
     fn uris_are_read() {
         assert_eq!(
-            parsed("postgresql://ada:se%40cret@db.example:5433/records?sslmode=verify-full&connect_timeout=3"),
+            parsed(
+                "postgresql://ada:se%40cret@db.example:5433/records?sslmode=verify-full&connect_timeout=3"
+            ),
             pairs(&[
                 ("dbname", "records"),
                 ("host", "db.example"),
@@ -227,7 +231,10 @@ mod tests {
         ] {
             let error = Parameters::parse(text).err().unwrap_or_else(|| panic!("{text}"));
             assert!(error.message().contains("\"connectionString\""), "{error}");
-            assert!(!error.message().contains("password='") && !error.message().contains(":hunter2"), "{error}");
+            assert!(
+                !error.message().contains("password='") && !error.message().contains(":hunter2"),
+                "{error}"
+            );
         }
     }
 

@@ -113,7 +113,8 @@ fn of_session(answer: &DbError, options: &Options) -> Error {
     let code = answer.code().code();
     match code {
         "28P01" | "28000" => {
-            let remedy = "see the options \"user\", \"password\" and \"sslmode\", and the server's pg_hba.conf";
+            let remedy =
+                "see the options \"user\", \"password\" and \"sslmode\", and the server's pg_hba.conf";
             Error::new(
                 ErrorCode::Authentication,
                 format!("{} refused the login ({}); {remedy}", options.in_words(), answer.message()),
@@ -127,7 +128,9 @@ fn of_session(answer: &DbError, options: &Options) -> Error {
         "57P02" => Error::connection("the server crashed and recovers"),
         "57P03" => Error::connection(format!("the server takes no connections yet ({})", answer.message())),
         "57P05" => Error::connection("the server ended a connection that was idle (idle_session_timeout)"),
-        "53300" => Error::connection("the server has too many connections; see its max_connections and the option \"max\""),
+        "53300" => Error::connection(
+            "the server has too many connections; see its max_connections and the option \"max\"",
+        ),
         _ => Error::connection(format!("the server ended the connection ({code}: {})", answer.message())),
     }
 }

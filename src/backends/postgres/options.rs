@@ -43,7 +43,10 @@ const TABLE: &[OptionSpec] = &[
 const NOTIFICATIONS: &[OptionSpec] = &[
     event("CREATE_TABLE", "A table was made."),
     event("DESTROY_TABLE", "An emptied table was dropped; see `dropEmptyTables`."),
-    event("INSERT", "A record was stored that was not there. By a trigger of the table, as are the next two."),
+    event(
+        "INSERT",
+        "A record was stored that was not there. By a trigger of the table, as are the next two.",
+    ),
     event("UPDATE", "A record was replaced."),
     event("DELETE", "A record was deleted."),
 ];
@@ -293,7 +296,9 @@ impl Options {
         };
         let database = said("database", "dbname").unwrap_or_else(|| user.clone());
         let password = said("password", "password");
-        for (option, text) in [("user", Some(&user)), ("database", Some(&database)), ("password", password.as_ref())] {
+        for (option, text) in
+            [("user", Some(&user)), ("database", Some(&database)), ("password", password.as_ref())]
+        {
             if text.is_some_and(|text| text.contains('\0')) {
                 return Err(wrong(format!("the option \"{option}\" has a NUL character; leave it out")));
             }
@@ -303,8 +308,9 @@ impl Options {
         if let Some(password) = &password {
             session.password(password);
         }
-        session
-            .application_name(said("application_name", "application_name").as_deref().unwrap_or(DEFAULT_APPLICATION));
+        session.application_name(
+            said("application_name", "application_name").as_deref().unwrap_or(DEFAULT_APPLICATION),
+        );
         if let Some(options) = said("options", "options") {
             session.options(&options);
         }
@@ -392,7 +398,8 @@ impl Security {
             None => said("sslmode", "sslmode").unwrap_or_else(|| "disable".to_owned()),
         };
         if !SSL_MODES.contains(&mode.as_str()) {
-            let hint = nearest(&mode, SSL_MODES.iter().copied()).map(|word| format!("; did you mean \"{word}\"?"));
+            let hint =
+                nearest(&mode, SSL_MODES.iter().copied()).map(|word| format!("; did you mean \"{word}\"?"));
             return Err(wrong(format!(
                 "\"sslmode\" is none of {}{}",
                 SSL_MODES.join(", "),
@@ -445,14 +452,15 @@ fn servers(hosts: &str, ports: Option<&str>, security: &Security) -> Result<Vec<
             hosts.len()
         )));
     }
-    let port = |index: usize| -> Result<u16, Error> {
-        match ports.get(index).or(ports.last()).copied().unwrap_or("") {
-            "" => Ok(DEFAULT_PORT),
-            digits => digits.parse().ok().filter(|port| *port != 0).ok_or_else(|| {
-                wrong("the option \"port\" is no port; give a whole number from 1 to 65535")
-            }),
-        }
-    };
+    let port =
+        |index: usize| -> Result<u16, Error> {
+            match ports.get(index).or(ports.last()).copied().unwrap_or("") {
+                "" => Ok(DEFAULT_PORT),
+                digits => digits.parse().ok().filter(|port| *port != 0).ok_or_else(|| {
+                    wrong("the option \"port\" is no port; give a whole number from 1 to 65535")
+                }),
+            }
+        };
     let server = |(index, host): (usize, &&str)| -> Result<Server, Error> {
         let host = if host.is_empty() { DEFAULT_HOST } else { host };
         let ways = if host.starts_with('/') { vec![None] } else { security.ways(host)? };
@@ -464,15 +472,14 @@ fn servers(hosts: &str, ports: Option<&str>, security: &Security) -> Result<Vec<
 fn names(settings: &Settings) -> Result<Names, Error> {
     let table = settings.object("table");
     let inner = |name: &str| table.as_ref().and_then(|table| table.text(name));
-    let default_table = match (settings.text("defaultTable"), inner("defaultName")) {
-        (None, None) => DEFAULT_TABLE,
-        (Some(name), None) | (None, Some(name)) => name,
-        (Some(_), Some(_)) => {
-            return Err(wrong(
+    let default_table =
+        match (settings.text("defaultTable"), inner("defaultName")) {
+            (None, None) => DEFAULT_TABLE,
+            (Some(name), None) | (None, Some(name)) => name,
+            (Some(_), Some(_)) => return Err(wrong(
                 "the options \"defaultTable\" and \"table.defaultName\" are the same; leave one of them out",
-            ))
-        }
-    };
+            )),
+        };
     if default_table.is_empty() {
         return Err(wrong("the option \"defaultTable\" is empty; leave it out for \"default\""));
     }
@@ -519,7 +526,8 @@ mod tests {
 
     #[test]
     fn options_win_over_the_address_and_that_over_the_environment() {
-        let environment = [("PGHOST", "e.example"), ("PGUSER", "erin"), ("PGPORT", "1"), ("PGDATABASE", "edb")];
+        let environment =
+            [("PGHOST", "e.example"), ("PGUSER", "erin"), ("PGPORT", "1"), ("PGDATABASE", "edb")];
         assert_eq!(
             place("{}", &environment),
             ("PostgreSQL at e.example:1, database edb".into(), "erin".into(), "ds".into())

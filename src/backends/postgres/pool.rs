@@ -93,8 +93,7 @@ impl Pool {
     pub async fn lease(&self) -> Result<Lease<'_>, Error> {
         loop {
             self.grow_again();
-            let permit =
-                self.permits.acquire().await.map_err(|_| Error::connection("the pool is closed"))?;
+            let permit = self.permits.acquire().await.map_err(|_| Error::connection("the pool is closed"))?;
             if let Some(session) = self.take_idle() {
                 return Ok(Lease { pool: self, session: Some(session), _permit: permit });
             }

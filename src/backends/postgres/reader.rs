@@ -39,7 +39,8 @@ async fn read(pool: &Pool, keys: &[Key], kind: Kind) -> BatchResult<Option<Recor
         let found = groups::look_up(session, &pool.options.schema, &pool.shapes, &groups)
             .await
             .map_err(|error| failure::of_operation(&error, &pool.options))?;
-        let reads = groups.iter().zip(found).map(|(group, found)| read_group(pool, session, group, found, kind));
+        let reads =
+            groups.iter().zip(found).map(|(group, found)| read_group(pool, session, group, found, kind));
         let answers = join_all(reads).await;
         let mut again = Vec::new();
         for (group, answer) in groups.into_iter().zip(answers) {
@@ -49,7 +50,9 @@ async fn read(pool: &Pool, keys: &[Key], kind: Kind) -> BatchResult<Option<Recor
                         results[*place] = record;
                     }
                 }
-                Err(error) if failure::about(&error) == About::MissingTable => pool.shapes.forget(&group.table),
+                Err(error) if failure::about(&error) == About::MissingTable => {
+                    pool.shapes.forget(&group.table)
+                }
                 Err(error) if failure::about(&error) == About::Shape && look < LOOKS => {
                     pool.shapes.forget(&group.table);
                     again.push(group);

@@ -233,7 +233,9 @@ where
             }
             Poll::Ready(Some(Ok(_))) => {}
             Poll::Ready(Some(Err(error))) => return Poll::Ready(failure::of_operation(&error, &options)),
-            Poll::Ready(None) => return Poll::Ready(Error::connection("the connection is not used any more")),
+            Poll::Ready(None) => {
+                return Poll::Ready(Error::connection("the connection is not used any more"))
+            }
             Poll::Pending => return Poll::Pending,
         }
     }))
@@ -244,10 +246,14 @@ async fn set_up(client: &Client, options: &Options) -> Result<Identity, Error> {
     let failed = |error| failure::of_connect(&error, options);
     client.batch_execute(&statements::set_up(options)).await.map_err(failed)?;
     let row = client.query_one(statements::INTRODUCTION, &[&options.schema]).await.map_err(failed)?;
-    let identity = Identity { process: row.try_get(0).map_err(failed)?, began: row.try_get(1).map_err(failed)? };
+    let identity =
+        Identity { process: row.try_get(0).map_err(failed)?, began: row.try_get(1).map_err(failed)? };
     let version: i32 = row.try_get(3).map_err(failed)?;
     if version < OLDEST_SERVER {
-        return Err(wrong(format!("the server is PostgreSQL {}; 9.5 is the oldest that will do", version / 10_000)));
+        return Err(wrong(format!(
+            "the server is PostgreSQL {}; 9.5 is the oldest that will do",
+            version / 10_000
+        )));
     }
     if row.try_get(2).map_err(failed)? {
         return Err(Error::connection("the server is a standby, which takes no writes"));

@@ -7,9 +7,8 @@ use super::shape::{Shape, Val, Version};
 /// What a session must be for all that follows. Backslashes are no escapes in literals, and what
 /// a database or a role has set otherwise does not count.
 pub(super) fn set_up(options: &Options) -> String {
-    let mut statement = String::from(
-        "SET standard_conforming_strings TO on; SET client_min_messages TO warning;",
-    );
+    let mut statement =
+        String::from("SET standard_conforming_strings TO on; SET client_min_messages TO warning;");
     if let Some(timeout) = options.statement_timeout {
         statement.push_str(&format!(" SET statement_timeout TO {};", timeout.as_millis()));
     }

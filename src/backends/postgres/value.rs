@@ -180,9 +180,7 @@ fn jsonb_keeps(data: &[u8]) -> bool {
                 open.pop();
                 true
             }
-            Token::Name(raw) => {
-                is_storable(raw) && open.last_mut().is_some_and(|names| names.take_in(raw))
-            }
+            Token::Name(raw) => is_storable(raw) && open.last_mut().is_some_and(|names| names.take_in(raw)),
             Token::Text(raw) => is_storable(raw),
             Token::Number(digits) => is_kept(digits),
             Token::Bool(_) | Token::Null => true,
@@ -200,7 +198,8 @@ fn is_storable(raw: &str) -> bool {
 
 fn is_kept(number: &str) -> bool {
     let (digits, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
-    let is_negative_zero = number.starts_with('-') && !digits.bytes().any(|byte| (b'1'..=b'9').contains(&byte));
+    let is_negative_zero =
+        number.starts_with('-') && !digits.bytes().any(|byte| (b'1'..=b'9').contains(&byte));
     let zeros: Option<i64> = exponent.strip_prefix('+').unwrap_or(exponent).parse().ok();
     !is_negative_zero
         && digits.len() <= MAX_DIGITS
@@ -230,7 +229,11 @@ impl<'a> Names<'a> {
 }
 
 /// The version in a value of layout V1.
-pub(super) fn read_version(shape: Shape, version: Option<i64>, text: Option<&str>) -> Result<i64, &'static str> {
+pub(super) fn read_version(
+    shape: Shape,
+    version: Option<i64>,
+    text: Option<&str>,
+) -> Result<i64, &'static str> {
     match (shape.version, text) {
         (Version::InVal, Some(text)) => read(shape, None, text).map(|record| record.version),
         _ => Ok(version.unwrap_or(0)),
@@ -284,8 +287,13 @@ mod tests {
                 assert_eq!(read(shape, Some(1), &written), Ok(record.clone()));
             }
         }
-        for data in ["{}", r#"{"ds_json":1}"#, r#"{"ds_json":"x","a":1}"#, "[-1,0,0.0,-1e-3]", r#""\u0001\ud83d\ude00""#]
-        {
+        for data in [
+            "{}",
+            r#"{"ds_json":1}"#,
+            r#"{"ds_json":"x","a":1}"#,
+            "[-1,0,0.0,-1e-3]",
+            r#""\u0001\ud83d\ude00""#,
+        ] {
             assert_eq!(write(JSONB, &record(1, data)), data);
             assert_eq!(read(JSONB, Some(1), data), Ok(record(1, data)));
         }

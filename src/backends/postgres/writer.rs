@@ -205,7 +205,9 @@ impl<'a> Batch<'a> {
         let client = &self.session.client;
         let mut statements = Vec::with_capacity(groups.len());
         // Preparing takes an answer each, so it comes first: a transaction is not to wait for it.
-        for answer in join_all(groups.iter().zip(shapes).map(|(group, shape)| self.statement(group, *shape))).await {
+        for answer in
+            join_all(groups.iter().zip(shapes).map(|(group, shape)| self.statement(group, *shape))).await
+        {
             statements.push(answer?);
         }
         let mut steps = vec![client.batch_execute(statements::BEGIN).boxed()];
