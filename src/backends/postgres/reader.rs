@@ -45,6 +45,11 @@ async fn read(pool: &Pool, keys: &[Key], kind: Kind) -> BatchResult<Option<Recor
         let mut again = Vec::new();
         for (group, answer) in groups.into_iter().zip(answers) {
             match answer {
+                // The table may be another one by now, without an error of the server's.
+                Ok(records) if look == 1 && records.iter().any(is_corrupt) => {
+                    pool.shapes.forget(&group.table);
+                    again.push(group);
+                }
                 Ok(records) => {
                     for ((place, _), record) in group.rows.iter().zip(records) {
                         results[*place] = record;
@@ -129,6 +134,10 @@ fn record(row: &tokio_postgres::Row, shape: Shape, kind: Kind) -> Result<Record,
         (_, Some(text)) => value::read(shape, version, text).map_err(corrupt),
         (_, None) => Err(corrupt("its val is NULL")),
     }
+}
+
+fn is_corrupt(result: &Result<Option<Record>, Error>) -> bool {
+    result.as_ref().is_err_and(|error| error.code() == ErrorCode::Corrupt)
 }
 
 pub(super) fn corrupt(what: &str) -> Error {
