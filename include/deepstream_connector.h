@@ -219,6 +219,16 @@ typedef void (*connector_log_callback_t)(void *userdata,
                                          size_t length);
 
 /**
+ * A message of the database that a `connector_command` asked for: what it is about, and what it
+ * says, in UTF-8 without a NUL at the end. Both are valid until the callback returns.
+ */
+typedef void (*connector_notification_callback_t)(void *userdata,
+                                                  const char *channel,
+                                                  size_t channel_length,
+                                                  const char *payload,
+                                                  size_t payload_length);
+
+/**
  * What a host wants to hear besides the answers to its requests. It is read during
  * `connector_create` alone. Clear it (`= {0}`) before filling it in.
  */
@@ -243,6 +253,10 @@ typedef struct connector_events_t {
      * May be NULL.
      */
     connector_log_callback_t log;
+    /**
+     * May be NULL.
+     */
+    connector_notification_callback_t notification;
 } connector_events_t;
 
 /**
@@ -357,6 +371,79 @@ typedef struct connector_entry_t {
      */
     size_t data_length;
 } connector_entry_t;
+
+/**
+ * A record of a page. Borrowed: it is valid until the callback that got it returns.
+ */
+typedef struct connector_named_record_t {
+    /**
+     * The size of this struct in the library, in bytes.
+     */
+    size_t size;
+    /**
+     * Its key in UTF-8, without a NUL at its end.
+     */
+    const char *key;
+    /**
+     * The key's length in bytes.
+     */
+    size_t key_length;
+    /**
+     * The version that it was stored with.
+     */
+    int64_t version;
+    /**
+     * One JSON document in UTF-8, without a NUL at its end.
+     */
+    const char *data;
+    /**
+     * The document's length in bytes.
+     */
+    size_t data_length;
+} connector_named_record_t;
+
+/**
+ * Some of all records. Borrowed: it is valid until the callback that got it returns.
+ */
+typedef struct connector_page_t {
+    /**
+     * The size of this struct in the library, in bytes.
+     */
+    size_t size;
+    /**
+     * Pointers to the records.
+     */
+    const struct connector_named_record_t *const *records;
+    /**
+     * How many there are; there may be none though other pages follow.
+     */
+    size_t count;
+    /**
+     * What to give to `connector_scan` for the next page, without a NUL at its end; NULL on the
+     * last page.
+     */
+    const char *cursor;
+    /**
+     * The cursor's length in bytes.
+     */
+    size_t cursor_length;
+} connector_page_t;
+
+/**
+ * The callback of `connector_scan`. `error` is NULL on success, and `page` is NULL otherwise.
+ */
+typedef void (*connector_page_callback_t)(void *userdata,
+                                          const struct connector_error_t *error,
+                                          const struct connector_page_t *page);
+
+/**
+ * The callback of `connector_command`. `error` is NULL on success; then `json` is the answer,
+ * `length` bytes of JSON in UTF-8 without a NUL at its end. Both are borrowed.
+ */
+typedef void (*connector_answer_callback_t)(void *userdata,
+                                            const struct connector_error_t *error,
+                                            const char *json,
+                                            size_t length);
 
 #ifdef __cplusplus
 extern "C" {
@@ -508,6 +595,44 @@ int32_t connector_delete_many(struct connector_t *connector,
                               uint32_t timeout_ms,
                               connector_many_callback_t callback,
                               void *userdata);
+
+/**
+ * Reads a page of at most `limit` of all records, in an order of the database's own, for
+ * listing and for moving them elsewhere. `cursor` is NULL for the first page, and the cursor of
+ * a page for the one after it; it is copied. A record that is there all the while is on one
+ * page; one that comes or goes meanwhile may be on one or on none. Operations that are under way
+ * on this connector may or may not be seen. `timeout_ms` is as for `connector_get`.
+ *
+ * Any thread may call it. Errors: as for `connector_get`; `CONNECTOR_ERR_INVALID_ARGUMENT` also
+ * for a limit of 0. The callback gets `CONNECTOR_ERR_UNSUPPORTED` from a cache, which cannot list
+ * its records, and `CONNECTOR_ERR_INVALID_ARGUMENT` for a cursor that is none.
+ */
+int32_t connector_scan(struct connector_t *connector,
+                       const char *cursor,
+                       size_t cursor_length,
+                       size_t limit,
+                       uint32_t timeout_ms,
+                       connector_page_callback_t callback,
+                       void *userdata);
+
+/**
+ * Carries out a command that only this type of database has; the README lists them. `arguments`
+ * is JSON in UTF-8, and may be empty; it and the name are copied. A command whose answer is lost
+ * with the connection is not sent again: its callback gets `CONNECTOR_ERR_UNAVAILABLE` and a
+ * message that says so. `timeout_ms` is as for `connector_get`.
+ *
+ * Any thread may call it. Errors: as for `connector_get`; `CONNECTOR_ERR_INVALID_ARGUMENT` also
+ * for arguments that are not JSON. The callback gets `CONNECTOR_ERR_UNSUPPORTED` where there is no
+ * such command.
+ */
+int32_t connector_command(struct connector_t *connector,
+                          const char *name,
+                          size_t name_length,
+                          const char *arguments,
+                          size_t arguments_length,
+                          uint32_t timeout_ms,
+                          connector_answer_callback_t callback,
+                          void *userdata);
 
 /**
  * Closes a connector in an orderly way: accepts nothing more, lets what was accepted finish

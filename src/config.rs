@@ -121,7 +121,8 @@ pub const COMMON: &[OptionSpec] = &[
         name: "type",
         kind: OptionKind::Text,
         default: "–",
-        meaning: "Which cache or database: `memory`, `sqlite`, `redis`, `memcached`.",
+        meaning:
+            "Which cache or database: `memory`, `sqlite`, `redis`, `memcached`, `elasticache`, `ironcache`.",
     },
     OptionSpec {
         name: "timeout",
@@ -182,7 +183,7 @@ pub const COMMON: &[OptionSpec] = &[
 ];
 
 /// A checked configuration: every option that is given is known and of the right kind.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     values: Map<String, Value>,
 }
@@ -268,6 +269,13 @@ impl Settings {
     pub fn renamed(&self, names: &[(&str, &str)]) -> Settings {
         let value = |(from, to): &(&str, &str)| Some(((*to).to_owned(), self.get(from)?.clone()));
         Settings { values: names.iter().filter_map(value).collect() }
+    }
+
+    /// These options and one more, or another value for one.
+    pub fn having(&self, name: &str, value: impl Into<Value>) -> Settings {
+        let mut values = self.values.clone();
+        values.insert(name.to_owned(), value.into());
+        Settings { values }
     }
 
     /// A text option.

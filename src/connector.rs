@@ -4,10 +4,12 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::backends;
 use crate::core::{
-    check_document, Delivery, Engine, Error, ErrorCode, Key, LogLevel, Operation, Outbox, Outcome, Reactor,
-    Record, Reply, Submitter,
+    check_document, Delivery, Engine, Error, ErrorCode, Key, LogLevel, Operation, Outbox, Outcome, Page,
+    Question, Reactor, Record, Reply, Submitter,
 };
 
 /// A callback and its way to read the answer.
@@ -23,6 +25,11 @@ pub trait Events: Send + 'static {
     /// will not help.
     fn error(&mut self, error: Error, fatal: bool) {
         let _ = (error, fatal);
+    }
+
+    /// A message of the database that a [`command`](Connector::command) asked for.
+    fn notification(&mut self, channel: &str, payload: &str) {
+        let _ = (channel, payload);
     }
 
     /// A line for the log.
@@ -139,17 +146,61 @@ impl Connector {
         self.submitter.submit_many(operations, callback, None)
     }
 
+    /// Reads a page of at most `limit` of all records, in an order of the database's own: the
+    /// first one, or with the `next` of a page the one after it. A record that is there all the
+    /// while is on one page. Operations under way on this connector may or may not be seen.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get); `InvalidArgument` for a limit of 0. The callback gets
+    /// `Unsupported` from a cache, which cannot list its records.
+    pub fn scan(
+        &self,
+        cursor: Option<&str>,
+        limit: usize,
+        callback: impl FnOnce(Result<Page, Error>) + Send + 'static,
+    ) -> Result<(), Error> {
+        let question = Question::Scan { cursor: cursor.map(str::to_owned), limit };
+        self.ask(question, move |reply| match reply {
+            Ok(Reply::Page(page)) => callback(Ok(*page)),
+            Ok(_) => callback(Ok(Page::default())),
+            Err(error) => callback(Err(error)),
+        })
+    }
+
+    /// Carries out a command that only this type of database has; the README lists them. One
+    /// whose answer is lost with the connection is not sent again: its error says so.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get). The callback gets `Unsupported` where there is no such command.
+    pub fn command(
+        &self,
+        name: &str,
+        arguments: Value,
+        callback: impl FnOnce(Result<Value, Error>) + Send + 'static,
+    ) -> Result<(), Error> {
+        let question = Question::Command { name: name.to_owned(), arguments };
+        self.ask(question, move |reply| match reply {
+            Ok(Reply::Answer(answer)) => callback(Ok(answer)),
+            Ok(_) => callback(Ok(Value::Null)),
+            Err(error) => callback(Err(error)),
+        })
+    }
+
+    fn ask(
+        &self,
+        question: Question,
+        callback: impl FnOnce(Result<Reply, Error>) + Send + 'static,
+    ) -> Result<(), Error> {
+        self.submitter.ask(question, one(callback), None)
+    }
+
     fn submit(
         &self,
         key: &str,
         operation: Operation,
         callback: impl FnOnce(Result<Reply, Error>) + Send + 'static,
     ) -> Result<(), Error> {
-        let callback: Callback = Box::new(move |outcome| match outcome {
-            Outcome::One(result) => callback(result),
-            Outcome::Many(mut results) => callback(results.pop().unwrap_or(Ok(Reply::Done))),
-        });
-        self.submitter.submit(key.into(), operation, callback, None)
+        self.submitter.submit(key.into(), operation, one(callback), None)
     }
 
     /// Whether the connection stands at this moment.
@@ -190,11 +241,20 @@ impl Drop for Connector {
     }
 }
 
+/// A callback for the answer to one operation.
+fn one(callback: impl FnOnce(Result<Reply, Error>) + Send + 'static) -> Callback {
+    Box::new(move |outcome| match outcome {
+        Outcome::One(result) => callback(result),
+        Outcome::Many(mut results) => callback(results.pop().unwrap_or(Ok(Reply::Done))),
+    })
+}
+
 fn deliver(delivery: Delivery<Callback>, events: &mut impl Events) {
     match delivery {
         Delivery::Completion(callback, outcome) => callback(outcome),
         Delivery::Ready => events.ready(),
         Delivery::Failure { error, fatal } => events.error(error, fatal),
+        Delivery::Notification(channel, payload) => events.notification(&channel, &payload),
         Delivery::Log(level, line) => events.log(level, &line),
         Delivery::Closed => {}
     }
@@ -203,14 +263,14 @@ fn deliver(delivery: Delivery<Callback>, events: &mut impl Events) {
 fn record(reply: Reply) -> Option<Record> {
     match reply {
         Reply::Record(record) => record,
-        Reply::Version(_) | Reply::Done => None,
+        _ => None,
     }
 }
 
 fn version(reply: Reply) -> Option<i64> {
     match reply {
         Reply::Version(version) => version,
-        Reply::Record(_) | Reply::Done => None,
+        _ => None,
     }
 }
 

@@ -12,12 +12,14 @@ const RECORD = -3
 const VERSION = -4
 const VERSIONS = -5
 const FAILED = -6
+const ANSWER = -7
 // From here on, what belongs to no operation.
-const READY = -7
-const PROBLEM = -8
-const FATAL = -9
-const LOG = -10
-const CLOSED = -11
+const READY = -8
+const PROBLEM = -9
+const FATAL = -10
+const LOG = -11
+const CLOSED = -12
+const NOTIFICATION = -13
 
 /** Numbers for each delivery: the operation's number, what it is, and a value. */
 const CELLS = 3
@@ -104,6 +106,16 @@ class Deliveries {
     }
   }
 
+  giveAnswer (callback, text) {
+    let answer
+    try {
+      answer = JSON.parse(text)
+    } catch (error) {
+      return callback(connectorError('CORRUPT', false, 'a record on this page is not JSON'))
+    }
+    callback(null, answer)
+  }
+
   give (callback, what, value, extra) {
     switch (what) {
       case MISS:
@@ -114,6 +126,8 @@ class Deliveries {
         return callback(null, value)
       case VERSIONS:
         return callback(null, new Float64Array(extra))
+      case ANSWER:
+        return this.giveAnswer(callback, extra)
       case FAILED:
         return callback(errorOf(value, extra))
     }
@@ -126,6 +140,7 @@ class Deliveries {
       case FATAL: return this.happened('fatal', eventOf(value, extra, true))
       case LOG: return this.happened('log', native.logLevels[value], extra)
       case CLOSED: return this.happened('closed')
+      case NOTIFICATION: return this.happened('notification', ...JSON.parse(extra))
     }
   }
 }

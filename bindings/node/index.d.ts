@@ -45,6 +45,11 @@ declare namespace Connector {
     _d: any
   }
 
+  interface NamedRecord { name: string, version: number, data: any }
+
+  /** Some of all records; the cursor is null on the last page. */
+  interface Page { records: NamedRecord[], cursor: string | null }
+
   interface Percentiles { p50: number, p90: number, p99: number, max: number }
   interface OperationStatistics { count: number, errors: number, latencyMicroseconds: Percentiles }
 
@@ -60,6 +65,36 @@ declare namespace Connector {
   }
 
   type Done = (error: ConnectorError | null) => void
+
+  /** What happened in a schema of PostgreSQL; there is a key for INSERT, UPDATE and DELETE. */
+  interface SchemaNotification { event: string, table: string, key?: string }
+
+  interface QueryResult { rows: any[], rowCount: number }
+
+  /**
+   * A connector of the type `postgres` has these as well, under the names of deepstream's own
+   * one. Without a callback they return a promise.
+   */
+  interface Postgres extends Connector {
+    createSchema (name: string): Promise<void>
+    createSchema (name: string, callback: Done): void
+    /** Destroys all tables in it, too. */
+    destroySchema (name: string): Promise<void>
+    destroySchema (name: string, callback: Done): void
+    /** The number of rows of each table. */
+    getSchemaOverview (schema?: string): Promise<Record<string, number>>
+    getSchemaOverview (callback: (error: ConnectorError | null, tables?: Record<string, number>) => void, schema?: string): void
+    /** Has a listener called for what the option `notifications` says; see the README. */
+    subscribe (listener: (notification: SchemaNotification) => void): Promise<void>
+    subscribe (listener: (notification: SchemaNotification) => void, done?: Done, schema?: string): void
+    /** Without a listener, all of them. */
+    unsubscribe (listener?: (notification: SchemaNotification) => void): Promise<void>
+    unsubscribe (listener?: (notification: SchemaNotification) => void, done?: Done, schema?: string): void
+    /** Sends a statement; `$1` and so on stand for the values. */
+    query (text: string, callback: (error: ConnectorError | null, result?: QueryResult) => void, values?: any[], silent?: boolean): void
+    /** Closes the connector. */
+    destroy (callback?: () => void): Promise<void> | void
+  }
 }
 
 /**
@@ -77,7 +112,8 @@ declare namespace Connector {
  *
  * Events: `ready`, for the first connection and after each outage. `error`, once for each outage
  * and for what no waiting helps against (`error.fatal`); nobody has to listen, except for the
- * latter on a classic connector. `close`. `log` with a level and a line.
+ * latter on a classic connector. `close`. `log` with a level and a line. `notification` with a
+ * channel and a payload, where a command asked for them.
  */
 declare class Connector extends EventEmitter {
   /** @throws a `ConnectorError` with code `CONFIGURATION` that names the option */
@@ -120,6 +156,19 @@ declare class Connector extends EventEmitter {
 
   /** The versions of the records that exist, and the names of the others. */
   headBulk (names: string[], callback: (error: Connector.ConnectorError | null, versions?: Record<string, number>, missing?: string[]) => void): void
+
+  /**
+   * A page of at most `limit` of all records, in an order of the database's own: the first one
+   * (`cursor` null), or the one after the page that gave the cursor. A record that is there all
+   * the while is on one page. Caches cannot list their records.
+   */
+  scan (cursor: string | null | undefined, limit: number, callback: (error: Connector.ConnectorError | null, page?: Connector.Page) => void): void
+
+  /** All records, page by page. */
+  records (pageSize?: number): AsyncGenerator<Connector.NamedRecord, void, undefined>
+
+  /** Carries out a command that only this type of database has; the README lists them. */
+  command (name: string, parameters: any, callback: (error: Connector.ConnectorError | null, answer?: any) => void): void
 
   /** Counters and latencies since the connector was made. */
   stats (): Connector.Statistics

@@ -7,7 +7,11 @@ const { Deliveries } = require('./deliveries.js')
 const { configurationOf } = require('./configuration.js')
 const { connectorError, rethrow } = require('./errors.js')
 const { loggerOf } = require('./logger.js')
+const postgres = require('./postgres.js')
 const manifest = require('./package.json')
+
+/** The most records of a page. */
+const MAX_PAGE = 1000000
 
 /**
  * A connector that nobody can reach any more finishes what it has accepted and closes.
@@ -108,6 +112,7 @@ class Line {
       case 'fatal': return this.onFatal(value)
       case 'log': return this.onLog(value, extra)
       case 'closed': return this.onClosed()
+      case 'notification': return this.emit('notification', value, extra)
     }
   }
 
@@ -177,6 +182,7 @@ class Connector extends EventEmitter {
     this.description = `${line.functions.target} (${manifest.name} ${manifest.version})`
     this.isReady = false
     abandoned.register(this, line)
+    if (this.type === 'postgres') postgres.extend(this, options)
     // Whoever listens for `ready` waits for it.
     this.on('newListener', (event) => {
       if (event === 'ready') line.expectReady()
@@ -271,6 +277,43 @@ class Connector extends EventEmitter {
     line.functions.headMany(line.deliveries.expect(done), list)
   }
 
+  scan (cursor, limit, callback) {
+    const line = this.#line
+    callback = callable(callback)
+    if (cursor !== null && cursor !== undefined && typeof cursor !== 'string') {
+      return refuse(callback, cursorError(cursor))
+    }
+    if (!Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE) return refuse(callback, limitError(limit))
+    if (line.closed) return refuse(callback, closedError())
+    line.functions.scan(line.deliveries.expect(callback), cursor || '', limit)
+  }
+
+  async * records (pageSize = 1000) {
+    let cursor = null
+    do {
+      const page = await new Promise((resolve, reject) => {
+        this.scan(cursor, pageSize, (error, page) => error ? reject(error) : resolve(page))
+      })
+      yield * page.records
+      cursor = page.cursor
+    } while (cursor !== null)
+  }
+
+  command (name, parameters, callback) {
+    const line = this.#line
+    callback = callable(callback)
+    if (typeof name !== 'string') return refuse(callback, nameError(name))
+    let text
+    try {
+      text = JSON.stringify(parameters === undefined ? null : parameters)
+    } catch (error) {
+      return refuse(callback, dataError(error))
+    }
+    if (text === undefined) return refuse(callback, dataError(null))
+    if (line.closed) return refuse(callback, closedError())
+    line.functions.command(line.deliveries.expect(callback), name, text)
+  }
+
   stats () {
     return JSON.parse(this.#line.functions.statistics())
   }
@@ -293,6 +336,16 @@ function closedError () {
 
 function nameError (name) {
   return connectorError('INVALID_ARGUMENT', false, `the name is ${inWords(name)}; give a string`)
+}
+
+function cursorError (cursor) {
+  return connectorError('INVALID_ARGUMENT', false,
+    `the cursor is ${inWords(cursor)}; give that of the page before, or null for the first one`)
+}
+
+function limitError (limit) {
+  return connectorError('INVALID_ARGUMENT', false,
+    `the limit is ${inWords(limit)}; give the most records that a page may have, from 1 to ${MAX_PAGE}`)
 }
 
 function versionError (version) {

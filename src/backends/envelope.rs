@@ -11,9 +11,10 @@ use crate::core::Record;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// `{"_v":version,"_d":data}`, of classic connectors.
+    #[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
     V1,
     /// `{"version":version,"data":data}`.
-    #[cfg(feature = "memcached")]
+    #[cfg(any(feature = "memcached", feature = "ironcache"))]
     V2,
 }
 
@@ -24,28 +25,46 @@ struct Envelope<'a> {
     version: i64,
     #[serde(rename = "_d", alias = "data", borrow)]
     data: &'a RawValue,
+    #[cfg(feature = "memcached")]
+    #[serde(default, borrow)]
+    key: Option<&'a RawValue>,
 }
 
-/// The text of a record.
-pub(super) fn write(form: Form, record: &Record) -> Vec<u8> {
+/// The text of a record, and in it whose record it is where that must be told.
+pub(super) fn write(form: Form, record: &Record, key: Option<&str>) -> Vec<u8> {
     let mut text = Vec::with_capacity(record.data.len() + 42);
     let (before, between): (&[u8], &[u8]) = match form {
+        #[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
         Form::V1 => (b"{\"_v\":", b",\"_d\":"),
-        #[cfg(feature = "memcached")]
+        #[cfg(any(feature = "memcached", feature = "ironcache"))]
         Form::V2 => (b"{\"version\":", b",\"data\":"),
     };
     text.extend_from_slice(before);
     text.extend_from_slice(itoa::Buffer::new().format(record.version).as_bytes());
     text.extend_from_slice(between);
     text.extend_from_slice(&record.data);
+    if let Some(key) = key {
+        text.extend_from_slice(b",\"key\":");
+        text.extend_from_slice(serde_json::Value::from(key).to_string().as_bytes());
+    }
     text.push(b'}');
     text
 }
 
 /// The record in a text of either form; `None` where it is neither.
+#[cfg(any(test, feature = "redis", feature = "ironcache", feature = "postgres"))]
 pub(super) fn read(text: &Bytes) -> Option<Record> {
     let envelope: Envelope<'_> = serde_json::from_slice(text).ok()?;
     Some(Record { version: envelope.version, data: text.slice_ref(envelope.data.get().as_bytes()) })
+}
+
+/// The same, and whose it is where that was told.
+#[cfg(feature = "memcached")]
+pub(super) fn read_named(text: &Bytes) -> Option<(Record, Option<String>)> {
+    let envelope: Envelope<'_> = serde_json::from_slice(text).ok()?;
+    let record = Record { version: envelope.version, data: text.slice_ref(envelope.data.get().as_bytes()) };
+    let key = envelope.key.and_then(|key| serde_json::from_str(key.get()).ok());
+    Some((record, key))
 }
 
 #[cfg(test)]
@@ -70,9 +89,15 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let record = Record { version: -3, data: Bytes::from_static(b"[null]") };
-        assert_eq!(write(Form::V1, &record), br#"{"_v":-3,"_d":[null]}"#);
-        assert_eq!(read(&write(Form::V1, &record).into()), Some(record.clone()));
-        #[cfg(feature = "memcached")]
-        assert_eq!(write(Form::V2, &record), br#"{"version":-3,"data":[null]}"#);
+        #[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
+        {
+            assert_eq!(write(Form::V1, &record, None), br#"{"_v":-3,"_d":[null]}"#);
+            assert_eq!(read(&write(Form::V1, &record, None).into()), Some(record.clone()));
+        }
+        #[cfg(any(feature = "memcached", feature = "ironcache"))]
+        {
+            assert_eq!(write(Form::V2, &record, None), br#"{"version":-3,"data":[null]}"#);
+            assert_eq!(read(&write(Form::V2, &record, None).into()), Some(record));
+        }
     }
 }

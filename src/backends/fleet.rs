@@ -3,7 +3,8 @@
 //!
 //! While a node is away, what is asked of it fails with an error that passes by itself: the
 //! engine tries the operation again in its place until its deadline, and the other nodes go
-//! on. Only when no node is left does the connection as a whole end.
+//! on. Only when no node is left does the connection as a whole end. A fleet of spares never
+//! ends: it is what a connection can do without.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -121,6 +122,27 @@ impl<S: Clone + Send + Sync + 'static> Fleet<S> {
         nodes: impl IntoIterator<Item = Node>,
         timing: Timing,
     ) -> (Fleet<S>, impl Future<Output = Error> + Send + 'static) {
+        let (fleet, mut run) = Fleet::make(dial, nodes, timing, false);
+        (fleet, poll_fn(move |cx| run.poll(cx)))
+    }
+
+    /// The same for nodes that the connection can do without, replicas for one: the work goes on
+    /// when none of them is left, and the host hears nothing of them.
+    pub fn start_spare<D: Dial<Session = S>>(
+        dial: D,
+        nodes: impl IntoIterator<Item = Node>,
+        timing: Timing,
+    ) -> (Fleet<S>, impl Future<Output = Error> + Send + 'static) {
+        let (fleet, mut run) = Fleet::make(dial, nodes, timing, true);
+        (fleet, poll_fn(move |cx| run.poll(cx)))
+    }
+
+    fn make<D: Dial<Session = S>>(
+        dial: D,
+        nodes: impl IntoIterator<Item = Node>,
+        timing: Timing,
+        is_spare: bool,
+    ) -> (Fleet<S>, Run<D>) {
         let shared = Arc::new(Mutex::new(Shared {
             nodes: nodes.into_iter().map(|node| (node, Status::New)).collect(),
             is_changed: true,
@@ -131,15 +153,16 @@ impl<S: Clone + Send + Sync + 'static> Fleet<S> {
             beginning: None,
             reader: None,
         }));
-        let mut run = Run {
+        let run = Run {
             dial,
             timing,
+            is_spare,
             shared: Arc::clone(&shared),
             members: BTreeMap::new(),
             generation: 0,
             is_troubled: false,
         };
-        (Fleet { shared, patience: timing.patience }, poll_fn(move |cx| run.poll(cx)))
+        (Fleet { shared, patience: timing.patience }, run)
     }
 
     /// Waits until all nodes stand, or until some do and the others had a moment more. The
@@ -253,6 +276,8 @@ impl<S: Clone + Send + Sync + 'static> Fleet<S> {
 struct Run<D: Dial> {
     dial: D,
     timing: Timing,
+    /// See [`Fleet::start_spare`].
+    is_spare: bool,
     shared: Arc<Mutex<Shared<D::Session>>>,
     members: BTreeMap<Node, Member<D::Session>>,
     generation: u64,
@@ -373,7 +398,7 @@ impl<D: Dial> Run<D> {
         let mut shared = lock(&self.shared);
         shared.nodes.insert(node.clone(), Status::Down(error.clone()));
         wake(&mut shared.beginning);
-        if !shared.nodes.values().all(|status| matches!(status, Status::Down(_))) {
+        if self.is_spare || !shared.nodes.values().all(|status| matches!(status, Status::Down(_))) {
             return None;
         }
         let reason = shared.nodes.values().find_map(|status| match status {
@@ -390,7 +415,7 @@ impl<D: Dial> Run<D> {
     /// Gives notice of what is new since the last time.
     fn tell(&mut self) {
         let mut shared = lock(&self.shared);
-        if !shared.is_settled {
+        if self.is_spare || !shared.is_settled {
             return;
         }
         let mut notices = Vec::new();
@@ -545,6 +570,27 @@ mod tests {
             while_running(&mut run, fleet.settled()).await;
             switch.send(false).unwrap();
             assert!(run.await.message().starts_with("no server is left"));
+        });
+    }
+
+    #[test]
+    fn a_fleet_of_spares_outlives_its_nodes_and_keeps_quiet() {
+        block_on(async {
+            let (switch, stands) = watch::channel(true);
+            let (fleet, run) = Fleet::start_spare(Ports { stands }, [node(2)], timing());
+            let mut run = Box::pin(run);
+            while_running(&mut run, fleet.settled()).await;
+            switch.send(false).unwrap();
+            while_running(&mut run, async {
+                while fleet.session(&node(2)).is_ok() {
+                    sleep(Duration::from_millis(1)).await;
+                }
+            })
+            .await;
+            fleet.set_nodes([]);
+            while_running(&mut run, sleep(Duration::from_millis(20))).await;
+            let quiet = poll_fn(|cx| Poll::Ready(fleet.poll_notice(cx).is_pending())).await;
+            assert!(quiet && !fleet.waits_for_timer());
         });
     }
 

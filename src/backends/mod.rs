@@ -8,19 +8,27 @@ use serde_json::Value;
 use crate::config::{self, nearest, wrong, OptionSpec, Settings};
 use crate::core::{Backend, EngineOptions, Error};
 
-#[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
+#[cfg(feature = "dynamodb")]
+mod dynamodb;
+#[cfg(feature = "elasticache")]
+mod elasticache;
+#[cfg(feature = "envelope")]
 mod envelope;
-#[cfg(any(feature = "redis", feature = "memcached"))]
+#[cfg(feature = "fleet")]
 mod fleet;
+#[cfg(feature = "http")]
+mod http;
+#[cfg(feature = "ironcache")]
+mod ironcache;
 #[cfg(feature = "memcached")]
 mod memcached;
 #[cfg(feature = "memory")]
 mod memory;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(feature = "naming")]
 mod naming;
 #[cfg(feature = "tls")]
 mod network;
-#[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
+#[cfg(feature = "pipeline")]
 mod pipeline;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -52,23 +60,30 @@ pub const ENTRIES: &[Entry] = &[
     Entry { name: "memcached", options: memcached::OPTIONS, open: memcached::open },
     #[cfg(feature = "postgres")]
     Entry { name: "postgres", options: postgres::OPTIONS, open: postgres::open },
+    #[cfg(feature = "ironcache")]
+    Entry { name: "ironcache", options: ironcache::OPTIONS, open: ironcache::open },
+    #[cfg(feature = "dynamodb")]
+    Entry { name: "dynamodb", options: dynamodb::OPTIONS, open: dynamodb::open },
+    #[cfg(feature = "elasticache")]
+    Entry { name: "elasticache", options: elasticache::OPTIONS, open: elasticache::open },
 ];
 
-/// Every backend there is, so that one that is left out of a build can be named as such.
-const KNOWN: &[&str] = &[
-    "memory",
-    "sqlite",
-    "redis",
-    "memcached",
-    "elasticache",
-    "ironcache",
-    "postgres",
-    "mysql",
-    "mariadb",
-    "mongodb",
-    "couchdb",
-    "cassandra",
-    "dynamodb",
+/// Every type there is and the feature that brings it, so that one that is left out of a build
+/// can be named as such.
+const KNOWN: &[(&str, &str)] = &[
+    ("memory", "memory"),
+    ("sqlite", "sqlite"),
+    ("redis", "redis"),
+    ("memcached", "memcached"),
+    ("elasticache", "elasticache"),
+    ("ironcache", "ironcache"),
+    ("postgres", "postgres"),
+    ("mysql", "mysql"),
+    ("mariadb", "mysql"),
+    ("mongodb", "mongodb"),
+    ("couchdb", "couchdb"),
+    ("cassandra", "cassandra"),
+    ("dynamodb", "dynamodb"),
 ];
 
 /// Makes a backend and the engine's options from a configuration (JSON text).
@@ -85,9 +100,9 @@ pub fn open(configuration: &[u8]) -> Result<(Arc<dyn Backend>, EngineOptions), E
         None => return Err(wrong(format!("the option \"type\" is missing; give one of {}", list()))),
     };
     let Some(entry) = ENTRIES.iter().find(|entry| entry.name == name) else {
-        if KNOWN.contains(&name.as_str()) {
+        if let Some((_, feature)) = KNOWN.iter().find(|(known, _)| *known == name) {
             return Err(wrong(format!(
-                "the type \"{name}\" is not compiled into this library; build it with the cargo feature \"{name}\" (it has: {})",
+                "the type \"{name}\" is not compiled into this library; build it with the cargo feature \"{feature}\" (it has: {})",
                 list()
             )));
         }

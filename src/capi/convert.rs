@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use super::handle::Connector;
 use super::types::{connector_entry_t, connector_events_t, connector_key_t, connector_t};
-use crate::core::{check_document, Error, ErrorCode, Key, Operation, Record};
+use crate::core::{check_document, Error, ErrorCode, Key, Operation, Question, Record};
 
 /// No struct of this interface will ever be larger; a larger size is an uninitialised one.
 const LARGEST_STRUCT: usize = 4096;
@@ -119,10 +119,7 @@ pub(super) unsafe fn bytes<'a>(pointer: *const c_char, length: usize, name: &str
 pub(super) unsafe fn key(pointer: *const c_char, length: usize) -> Result<Key, Error> {
     // SAFETY: the same contract.
     let bytes = unsafe { bytes(pointer, length, "key") }?;
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        invalid(format!("the key is not UTF-8 (byte {}); give text in UTF-8", error.valid_up_to()))
-    })?;
-    Ok(text.into())
+    Ok(text(bytes, "key")?.into())
 }
 
 /// A copy of a record, whose data is seen to be JSON.
@@ -243,6 +240,7 @@ pub(super) unsafe fn events(pointer: *const connector_events_t) -> Result<connec
             ready: None,
             error: None,
             log: None,
+            notification: None,
         });
     }
     // SAFETY: not NULL; the same contract.
@@ -287,6 +285,45 @@ pub(super) unsafe fn writes(
         list.push((key, Operation::Set(record)));
     }
     Ok(list)
+}
+
+/// Something to ask: a page of all records.
+///
+/// # Safety
+/// As for [`bytes`].
+pub(super) unsafe fn scan(
+    cursor: *const c_char,
+    cursor_length: usize,
+    limit: usize,
+) -> Result<Question, Error> {
+    if cursor.is_null() && cursor_length == 0 {
+        return Ok(Question::Scan { cursor: None, limit });
+    }
+    // SAFETY: the same contract.
+    let cursor = text(unsafe { bytes(cursor, cursor_length, "cursor") }?, "cursor")?;
+    Ok(Question::Scan { cursor: Some(cursor.to_owned()), limit })
+}
+
+/// Something to ask: a command of the backend's own.
+///
+/// # Safety
+/// As for [`bytes`], twice.
+pub(super) unsafe fn command(
+    name: *const c_char,
+    name_length: usize,
+    arguments: *const c_char,
+    arguments_length: usize,
+) -> Result<Question, Error> {
+    // SAFETY: the same contract.
+    let (name, arguments) =
+        unsafe { (bytes(name, name_length, "name")?, bytes(arguments, arguments_length, "arguments")?) };
+    Question::command(text(name, "name")?, arguments)
+}
+
+fn text<'a>(bytes: &'a [u8], what: &str) -> Result<&'a str, Error> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        invalid(format!("the {what} is not UTF-8 (byte {}); give text in UTF-8", error.valid_up_to()))
+    })
 }
 
 /// What a thread is given to start with.

@@ -10,7 +10,10 @@ use std::ptr;
 use super::error::{view, view_text};
 use super::handle::Connector;
 use super::ticket::{Callback, Ticket};
-use super::types::{connector_error_t, connector_many_callback_t, connector_record_t, connector_result_t};
+use super::types::{
+    connector_error_t, connector_many_callback_t, connector_named_record_t, connector_page_callback_t,
+    connector_page_t, connector_record_t, connector_result_t,
+};
 use crate::core::{Delivery, Error, ErrorCode, Outcome, Reply};
 
 /// Hands one delivery to the host.
@@ -29,6 +32,21 @@ pub(super) fn deliver(connector: &Connector, delivery: Delivery<Ticket>) {
             if let Some(callback) = events.error {
                 // SAFETY: the host's function; the error lives until it returns.
                 unsafe { callback(events.userdata, &view(error), *fatal) };
+            }
+        }
+        Delivery::Notification(channel, payload) => {
+            if let Some(callback) = events.notification {
+                let (channel, payload) = (channel.as_bytes(), payload.as_bytes());
+                // SAFETY: the host's function; both texts live until it returns.
+                unsafe {
+                    callback(
+                        events.userdata,
+                        channel.as_ptr().cast(),
+                        channel.len(),
+                        payload.as_ptr().cast(),
+                        payload.len(),
+                    );
+                };
             }
         }
         Delivery::Log(level, line) => {
@@ -68,7 +86,19 @@ fn complete(ticket: &Ticket, outcome: &Outcome) {
             unsafe { callback(ticket.userdata, pointer(error.as_ref())) };
         }
         Callback::Many(callback) => complete_many(callback, ticket.userdata, many(outcome)),
-        Callback::Record(None) | Callback::Done(None) => {}
+        Callback::Page(callback) => complete_page(callback, ticket.userdata, one(outcome)),
+        Callback::Answer(Some(callback)) => {
+            let (error, _) = views(one(outcome));
+            let json: ManuallyDrop<Vec<u8>> = ManuallyDrop::new(match one(outcome) {
+                Ok(Reply::Answer(answer)) => answer.to_string().into_bytes(),
+                _ => Vec::new(),
+            });
+            let text = if error.is_some() { ptr::null() } else { json.as_ptr().cast() };
+            // SAFETY: the host's function; error and text live until it returns.
+            unsafe { callback(ticket.userdata, pointer(error.as_ref()), text, json.len()) };
+            drop(ManuallyDrop::into_inner(json));
+        }
+        Callback::Record(None) | Callback::Done(None) | Callback::Answer(None) => {}
     }
 }
 
@@ -113,6 +143,40 @@ fn complete_many(
     }
 }
 
+fn complete_page(callback: connector_page_callback_t, userdata: *mut c_void, result: &Result<Reply, Error>) {
+    let Some(callback) = callback else { return };
+    let (error, _) = views(result);
+    let mut records: ManuallyDrop<Vec<connector_named_record_t>> = ManuallyDrop::new(Vec::new());
+    let mut page = None;
+    if let Ok(Reply::Page(read)) = result {
+        records.extend(read.records.iter().map(|(key, record)| connector_named_record_t {
+            size: size_of::<connector_named_record_t>(),
+            key: key.as_ptr().cast(),
+            key_length: key.len(),
+            version: record.version,
+            data: record.data.as_ptr().cast(),
+            data_length: record.data.len(),
+        }));
+        page = Some(connector_page_t {
+            size: size_of::<connector_page_t>(),
+            records: ptr::null(),
+            count: records.len(),
+            cursor: read.next.as_ref().map_or(ptr::null(), |next| next.as_ptr().cast()),
+            cursor_length: read.next.as_ref().map_or(0, String::len),
+        });
+    }
+    // The list moves no more.
+    let pointers: ManuallyDrop<Vec<*const connector_named_record_t>> =
+        ManuallyDrop::new(records.iter().map(ptr::from_ref).collect());
+    if let Some(page) = &mut page {
+        page.records = pointers.as_ptr();
+    }
+    // SAFETY: the host's function; error, page and lists live until it returns.
+    unsafe { callback(userdata, pointer(error.as_ref()), pointer(page.as_ref())) };
+    drop(ManuallyDrop::into_inner(pointers));
+    drop(ManuallyDrop::into_inner(records));
+}
+
 /// A result as C sees it.
 fn views(result: &Result<Reply, Error>) -> (Option<connector_error_t>, Option<connector_record_t>) {
     let size = size_of::<connector_record_t>();
@@ -129,7 +193,9 @@ fn views(result: &Result<Reply, Error>) -> (Option<connector_error_t>, Option<co
         Ok(Reply::Version(Some(version))) => {
             (None, Some(connector_record_t { size, version: *version, data: ptr::null(), data_length: 0 }))
         }
-        Ok(Reply::Record(None) | Reply::Version(None) | Reply::Done) => (None, None),
+        Ok(Reply::Record(None) | Reply::Version(None) | Reply::Done | Reply::Page(_) | Reply::Answer(_)) => {
+            (None, None)
+        }
         Err(error) => (Some(view(error)), None),
     }
 }

@@ -259,6 +259,63 @@ pub unsafe extern "C" fn connector_delete_many(
     unsafe { on_keys(connector, keys, count, timeout_ms, &Operation::Delete, callback, userdata) }
 }
 
+/// Reads a page of at most `limit` of all records, in an order of the database's own, for
+/// listing and for moving them elsewhere. `cursor` is NULL for the first page, and the cursor of
+/// a page for the one after it; it is copied. A record that is there all the while is on one
+/// page; one that comes or goes meanwhile may be on one or on none. Operations that are under way
+/// on this connector may or may not be seen. `timeout_ms` is as for `connector_get`.
+///
+/// Any thread may call it. Errors: as for `connector_get`; `CONNECTOR_ERR_INVALID_ARGUMENT` also
+/// for a limit of 0. The callback gets `CONNECTOR_ERR_UNSUPPORTED` from a cache, which cannot list
+/// its records, and `CONNECTOR_ERR_INVALID_ARGUMENT` for a cursor that is none.
+#[no_mangle]
+pub unsafe extern "C" fn connector_scan(
+    connector: *mut connector_t,
+    cursor: *const c_char,
+    cursor_length: usize,
+    limit: usize,
+    timeout_ms: u32,
+    callback: connector_page_callback_t,
+    userdata: *mut c_void,
+) -> i32 {
+    guard(|| {
+        // SAFETY: the connector is NULL or alive, and the cursor may be read, by the function's
+        // contract.
+        let (connector, question) =
+            unsafe { (living(connector)?, convert::scan(cursor, cursor_length, limit)?) };
+        connector.ask(question, Ticket { callback: Callback::Page(callback), userdata }, timeout_ms)
+    })
+}
+
+/// Carries out a command that only this type of database has; the README lists them. `arguments`
+/// is JSON in UTF-8, and may be empty; it and the name are copied. A command whose answer is lost
+/// with the connection is not sent again: its callback gets `CONNECTOR_ERR_UNAVAILABLE` and a
+/// message that says so. `timeout_ms` is as for `connector_get`.
+///
+/// Any thread may call it. Errors: as for `connector_get`; `CONNECTOR_ERR_INVALID_ARGUMENT` also
+/// for arguments that are not JSON. The callback gets `CONNECTOR_ERR_UNSUPPORTED` where there is no
+/// such command.
+#[no_mangle]
+pub unsafe extern "C" fn connector_command(
+    connector: *mut connector_t,
+    name: *const c_char,
+    name_length: usize,
+    arguments: *const c_char,
+    arguments_length: usize,
+    timeout_ms: u32,
+    callback: connector_answer_callback_t,
+    userdata: *mut c_void,
+) -> i32 {
+    guard(|| {
+        // SAFETY: the connector is NULL or alive, and name and arguments may be read, by the
+        // function's contract.
+        let (connector, question) = unsafe {
+            (living(connector)?, convert::command(name, name_length, arguments, arguments_length)?)
+        };
+        connector.ask(question, Ticket { callback: Callback::Answer(callback), userdata }, timeout_ms)
+    })
+}
+
 /// Closes a connector in an orderly way: accepts nothing more, lets what was accepted finish
 /// within the option `closeTimeout`, fails the rest with `CONNECTOR_ERR_CLOSED`, says goodbye to
 /// the server, and calls back. That callback is the connector's last one. It gets an error,

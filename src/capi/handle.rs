@@ -14,7 +14,7 @@ use super::process::{forked_error, Process};
 use super::ticket::Ticket;
 use super::types::{connector_done_callback_t, connector_events_t};
 use crate::backends;
-use crate::core::{Delivery, Engine, Error, ErrorCode, Key, Operation, Submitter, Wake};
+use crate::core::{Delivery, Engine, Error, ErrorCode, Key, Operation, Question, Submitter, Wake};
 
 pub(super) struct Connector {
     process: Process,
@@ -170,6 +170,15 @@ impl Connector {
             return Ok(());
         }
         self.submitter.submit_many(operations, ticket, timeout)
+    }
+
+    pub fn ask(&self, question: Question, ticket: Ticket, timeout_ms: u32) -> Result<(), Error> {
+        let timeout = duration(timeout_ms);
+        if self.runner.is_here() {
+            self.submitted_quietly(self.submitter.ask_quietly(question, ticket, timeout)?);
+            return Ok(());
+        }
+        self.submitter.ask(question, ticket, timeout)
     }
 
     /// Callbacks submit without waking the engine, which is done once, when they have all run.

@@ -2,7 +2,10 @@
 
 use std::os::raw::c_void;
 
-use super::types::{connector_done_callback_t, connector_many_callback_t, connector_record_callback_t};
+use super::types::{
+    connector_answer_callback_t, connector_done_callback_t, connector_many_callback_t,
+    connector_page_callback_t, connector_record_callback_t,
+};
 
 /// What the engine gives back with the answer to a request.
 pub(super) struct Ticket {
@@ -15,6 +18,8 @@ pub(super) enum Callback {
     Record(connector_record_callback_t),
     Done(connector_done_callback_t),
     Many(connector_many_callback_t),
+    Page(connector_page_callback_t),
+    Answer(connector_answer_callback_t),
 }
 
 // SAFETY: the pointer is never followed here. The header tells the host that its callback gets

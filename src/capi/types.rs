@@ -114,6 +114,73 @@ pub type connector_many_callback_t = Option<
     ),
 >;
 
+/// A record of a page. Borrowed: it is valid until the callback that got it returns.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct connector_named_record_t {
+    /// The size of this struct in the library, in bytes.
+    pub size: usize,
+    /// Its key in UTF-8, without a NUL at its end.
+    pub key: *const c_char,
+    /// The key's length in bytes.
+    pub key_length: usize,
+    /// The version that it was stored with.
+    pub version: i64,
+    /// One JSON document in UTF-8, without a NUL at its end.
+    pub data: *const c_char,
+    /// The document's length in bytes.
+    pub data_length: usize,
+}
+
+/// Some of all records. Borrowed: it is valid until the callback that got it returns.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct connector_page_t {
+    /// The size of this struct in the library, in bytes.
+    pub size: usize,
+    /// Pointers to the records.
+    pub records: *const *const connector_named_record_t,
+    /// How many there are; there may be none though other pages follow.
+    pub count: usize,
+    /// What to give to `connector_scan` for the next page, without a NUL at its end; NULL on the
+    /// last page.
+    pub cursor: *const c_char,
+    /// The cursor's length in bytes.
+    pub cursor_length: usize,
+}
+
+/// The callback of `connector_scan`. `error` is NULL on success, and `page` is NULL otherwise.
+pub type connector_page_callback_t = Option<
+    unsafe extern "C-unwind" fn(
+        userdata: *mut c_void,
+        error: *const connector_error_t,
+        page: *const connector_page_t,
+    ),
+>;
+
+/// The callback of `connector_command`. `error` is NULL on success; then `json` is the answer,
+/// `length` bytes of JSON in UTF-8 without a NUL at its end. Both are borrowed.
+pub type connector_answer_callback_t = Option<
+    unsafe extern "C-unwind" fn(
+        userdata: *mut c_void,
+        error: *const connector_error_t,
+        json: *const c_char,
+        length: usize,
+    ),
+>;
+
+/// A message of the database that a `connector_command` asked for: what it is about, and what it
+/// says, in UTF-8 without a NUL at the end. Both are valid until the callback returns.
+pub type connector_notification_callback_t = Option<
+    unsafe extern "C-unwind" fn(
+        userdata: *mut c_void,
+        channel: *const c_char,
+        channel_length: usize,
+        payload: *const c_char,
+        payload_length: usize,
+    ),
+>;
+
 /// The connection stands: for the first time, or again after an outage.
 pub type connector_ready_callback_t = Option<unsafe extern "C-unwind" fn(userdata: *mut c_void)>;
 
@@ -143,6 +210,8 @@ pub struct connector_events_t {
     pub error: connector_error_callback_t,
     /// May be NULL.
     pub log: connector_log_callback_t,
+    /// May be NULL.
+    pub notification: connector_notification_callback_t,
 }
 
 /// A log line for whoever hunts a fault.

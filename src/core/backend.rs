@@ -6,11 +6,13 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
+use serde_json::Value;
 
-use super::error::Error;
+use super::error::{Error, ErrorCode};
 use super::record::{Key, Record};
 
 /// The answer to a batch: one result for each key in the batch's order, or one error for the
@@ -81,11 +83,23 @@ pub trait Connection: Send + Sync {
     /// Removes records. Removing what is not there is no error.
     async fn delete_many(&self, keys: &[Key]) -> BatchResult<()>;
 
+    /// A page of at most `limit` records, in an order of the backend's own: the first one, or
+    /// the one after the page that gave `cursor`. A record that is there all the while is on one
+    /// page; one that comes or goes meanwhile may be on one or on none.
+    async fn scan(&self, _cursor: Option<&str>, _limit: usize) -> Result<Page, Error> {
+        Err(Error::new(ErrorCode::Unsupported, "this backend cannot list its records; a storage can"))
+    }
+
+    /// Carries out a command that this backend alone has.
+    async fn command(&self, _name: &str, _arguments: &Value) -> Result<Value, Error> {
+        Err(Error::new(ErrorCode::Unsupported, "this backend has no commands of its own"))
+    }
+
     /// Ends the connection in an orderly way. Nothing else is called after it.
     async fn close(&self) {}
 
-    /// News of one of several servers behind this connection. `cx`'s waker is woken when there
-    /// is more.
+    /// News of one of several servers behind this connection, or of the database itself. `cx`'s
+    /// waker is woken when there is more.
     fn poll_notice(&self, _cx: &mut Context<'_>) -> Poll<Notice> {
         Poll::Pending
     }
@@ -95,11 +109,34 @@ pub trait Connection: Send + Sync {
     fn waits_for_timer(&self) -> bool {
         false
     }
+
+    /// When the lifeline is to be polled at the latest, where it waits for the clock alone.
+    fn wake_at(&self) -> Option<Instant> {
+        None
+    }
 }
 
-/// What befell a part of a connection that stands as a whole.
+/// Some of all records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The records, with their keys.
+    pub records: Vec<(Key, Record)>,
+    /// Where the next page begins; `None` on the last one. Only the backend can read it.
+    pub next: Option<String>,
+}
+
+/// What happens on a connection that stands, beside the answers to batches.
 #[derive(Clone, Debug)]
 pub enum Notice {
+    /// A message of the database that a command asked for.
+    Notification {
+        /// What it is about, in the database's words.
+        channel: String,
+        /// What it says.
+        payload: String,
+    },
+    /// Something for the host's log; in one sentence.
+    Remark(String),
     /// Something failed that belongs to no operation.
     Trouble(Error),
     /// One such trouble is over; in one sentence.

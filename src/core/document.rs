@@ -212,7 +212,7 @@ fn unit(text: &str) -> Option<(u32, &str)> {
 
 /// Puts a document together again. It sets the commas and colons; that containers are closed in
 /// the right order is the caller's part.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Writer {
     out: Vec<u8>,
     follows_value: bool,
@@ -264,6 +264,21 @@ impl Writer {
     /// A string, in plain characters.
     pub fn text(&mut self, text: &str) {
         quote(self.begin(true), text);
+    }
+
+    /// A member's name as it stood between its quotes; its value is next.
+    pub fn raw_name(&mut self, raw: &str) {
+        self.raw_text(raw);
+        self.out.push(b':');
+        self.follows_value = false;
+    }
+
+    /// A string as it stood between its quotes.
+    pub fn raw_text(&mut self, raw: &str) {
+        let out = self.begin(true);
+        out.push(b'"');
+        out.extend_from_slice(raw.as_bytes());
+        out.push(b'"');
     }
 
     /// A number, `true`, `false`, `null`, or any other value that is JSON already.
@@ -350,6 +365,18 @@ mod tests {
                 Token::ObjectEnd,
             ]
         );
+    }
+
+    #[test]
+    fn raw_text_stays_as_it_is() {
+        let mut writer = Writer::default();
+        writer.object_start();
+        writer.raw_name("a\\u0041");
+        writer.raw_text("\\ud800");
+        writer.raw_name("b");
+        writer.raw("1");
+        writer.object_end();
+        assert_eq!(writer.finish(), br#"{"a\u0041":"\ud800","b":1}"#);
     }
 
     #[test]

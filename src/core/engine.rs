@@ -21,12 +21,14 @@ use super::bulk::{Address, Bulks};
 use super::error::{Error, ErrorCode, Remedy};
 use super::link::{LinkEvent, Supervisor};
 use super::options::EngineOptions;
-use super::request::{Body, Delivery, Kind, LogLevel, Operation, Reply, Request};
+use super::questions::Questions;
+use super::request::{Body, Delivery, Kind, LogLevel, Operation, Outcome, Reply, Request};
 use super::sequencer::{Batch, LaneId, Placed, Sequencer, Turn, Waiter};
 use super::submission::{Ending, Shared, Submitter};
 use super::watch::{BatchNumber, Watch};
 
-/// How long an operation rests before it is tried again on the same connection.
+/// How long an operation rests before it is tried again on the same connection, unless the
+/// backend says for how long.
 const TRY_AGAIN_PAUSE: Duration = Duration::from_millis(20);
 
 /// How often deadlines are looked at, at the most.
@@ -55,6 +57,7 @@ pub struct Engine<T> {
     supervisor: Supervisor,
     sequencer: Sequencer<Address<T>>,
     bulks: Bulks<T>,
+    questions: Questions<T>,
     batches: FuturesUnordered<BoxFuture<'static, Answer>>,
     /// Batches under way in each group, by whether they read: `[writes, reads]`.
     under_way: Vec<[usize; 2]>,
@@ -98,6 +101,7 @@ impl<T: Send + 'static> Engine<T> {
             options,
             sequencer: Sequencer::new(Box::new(move |key| grouping.group_of(key))),
             bulks: Bulks::new(),
+            questions: Questions::new(),
             batches: FuturesUnordered::new(),
             under_way: vec![[0, 0]],
             next_kind: 0,
@@ -178,6 +182,7 @@ impl<T: Send + 'static> Engine<T> {
                     self.place(key, operation, Waiter { address, submitted, deadline });
                 }
             }
+            Body::Ask(question) => self.questions.push(ticket, question, deadline),
         }
     }
 
@@ -208,7 +213,10 @@ impl<T: Send + 'static> Engine<T> {
                         out.push(Delivery::Failure { error, fatal: false });
                     }
                 }
-                LinkEvent::Noticed(Notice::Recovery(words)) => {
+                LinkEvent::Noticed(Notice::Notification { channel, payload }) => {
+                    out.push(Delivery::Notification(channel, payload));
+                }
+                LinkEvent::Noticed(Notice::Recovery(words) | Notice::Remark(words)) => {
                     self.log(LogLevel::Info, format!("{}: {words}", self.limits.target), out);
                 }
                 LinkEvent::Noticed(Notice::Restored) => {
@@ -236,7 +244,20 @@ impl<T: Send + 'static> Engine<T> {
             for turn in refused {
                 self.answer(turn, Err(error.clone()), out);
             }
+            let refused = self.questions.fail(&error, false);
+            self.fail_questions(refused, out);
         }
+    }
+
+    fn fail_questions(&self, failed: Vec<(T, Error)>, out: &mut Vec<Delivery<T>>) {
+        for (ticket, error) in failed {
+            self.answer_question(ticket, Err(error), out);
+        }
+    }
+
+    fn answer_question(&self, ticket: T, result: Result<Reply, Error>, out: &mut Vec<Delivery<T>>) {
+        self.shared.in_flight.fetch_sub(1, Ordering::Relaxed);
+        out.push(Delivery::Completion(ticket, Outcome::One(result)));
     }
 
     /// The connection broke: its batches are sent again on the next one, in their places.
@@ -246,6 +267,8 @@ impl<T: Send + 'static> Engine<T> {
         self.under_way = vec![[0, 0]];
         self.watch.clear();
         let requeued = self.sequencer.requeue_in_flight(error);
+        let uncertain = self.questions.lost(error);
+        self.fail_questions(uncertain, out);
         // Statistics in a block of its own: the lock is not held while we log.
         {
             let mut statistics = self.shared.statistics();
@@ -270,7 +293,7 @@ impl<T: Send + 'static> Engine<T> {
     fn send_batches(&mut self) -> bool {
         let Some(connection) = self.supervisor.connection() else { return false };
         self.under_way.resize(self.sequencer.groups(), [0, 0]);
-        let mut sent = false;
+        let mut sent = self.questions.send(&connection);
         for group in 0..self.under_way.len() {
             while let Some(kind) = self.next_to_go(group) {
                 sent = true;
@@ -316,6 +339,15 @@ impl<T: Send + 'static> Engine<T> {
             self.under_way[answer.group][usize::from(answer.is_read)] -= 1;
             self.watch.answered(Instant::now(), answer.number);
             self.settle(answer, out);
+        }
+        let mut broken = None;
+        while let Some((ticket, result)) = self.questions.poll(cx, &mut broken) {
+            any = true;
+            self.answer_question(ticket, result, out);
+        }
+        if let Some(error) = broken {
+            any = true;
+            self.supervisor.lose(error);
         }
         any
     }
@@ -363,7 +395,7 @@ impl<T: Send + 'static> Engine<T> {
     ) {
         match result {
             Err(error) if error.remedy() == Remedy::TryAgain => {
-                let until = Instant::now() + TRY_AGAIN_PAUSE;
+                let until = Instant::now() + error.pause().unwrap_or(TRY_AGAIN_PAUSE);
                 if self.sequencer.pause(lane, until, error) {
                     self.earliest_resume = Some(self.earliest_resume.map_or(until, |other| other.min(until)));
                     self.shared.statistics().retried(1);
@@ -429,12 +461,13 @@ impl<T: Send + 'static> Engine<T> {
         if self.earliest_deadline.is_some_and(|at| at <= now) {
             let mut expired = Vec::new();
             let (target, trouble) = (&self.limits.target, self.supervisor.trouble());
-            self.earliest_deadline = self
-                .sequencer
-                .expire(now, |waiter, turn| {
-                    expired.push((waiter, turn.operation.kind(), too_late(target, trouble, turn)))
-                })
-                .map(|at| at.max(now + DEADLINE_GRAIN));
+            let next = self.sequencer.expire(now, |waiter, turn| {
+                expired.push((waiter, turn.operation.kind(), too_late(target, trouble, turn)))
+            });
+            let (unanswered, next_question) = self.questions.expire(now, target, trouble);
+            self.earliest_deadline =
+                next.into_iter().chain(next_question).min().map(|at| at.max(now + DEADLINE_GRAIN));
+            self.fail_questions(unanswered, out);
             for (waiter, kind, error) in expired {
                 self.answer_one(waiter, kind, Err(error), now, out);
             }
@@ -450,7 +483,7 @@ impl<T: Send + 'static> Engine<T> {
     /// Ends when all accepted work is done, or when the time for it is over.
     fn drain(&mut self, cx: &mut Context<'_>, until: Instant, out: &mut Vec<Delivery<T>>) {
         let now = Instant::now();
-        if !self.sequencer.is_empty() {
+        if !self.sequencer.is_empty() || !self.questions.is_empty() {
             if now < until {
                 self.give_up_at = Some(until);
                 return;
@@ -493,12 +526,16 @@ impl<T: Send + 'static> Engine<T> {
         for turn in turns {
             self.answer(turn, Err(error.clone()), out);
         }
+        let unanswered = self.questions.fail(&error, true);
+        self.fail_questions(unanswered, out);
         self.bulks.fail_rest(&error, out);
         out.push(Delivery::Closed);
         // Last, and each by itself: what belongs to the backend may panic when it is dropped,
         // and that concerns nobody any more.
         let batches = std::mem::take(&mut self.batches);
         let _ = std::panic::catch_unwind(AssertUnwindSafe(|| drop(batches)));
+        let questions = self.questions.take_under_way();
+        let _ = std::panic::catch_unwind(AssertUnwindSafe(|| drop(questions)));
         let goodbye = self.goodbye.take();
         let _ = std::panic::catch_unwind(AssertUnwindSafe(|| drop(goodbye)));
         let _ = std::panic::catch_unwind(AssertUnwindSafe(|| self.supervisor.end()));
@@ -511,7 +548,7 @@ impl<T: Send + 'static> Engine<T> {
 
     /// Whether a client library may have timers running that somebody has to look at.
     pub(super) fn waits_for_library(&self) -> bool {
-        !self.batches.is_empty() || self.supervisor.waits_for_timer()
+        !self.batches.is_empty() || !self.questions.is_empty() || self.supervisor.waits_for_timer()
     }
 
     fn wake_at(&self) -> Option<Instant> {
@@ -561,7 +598,7 @@ fn replies<R>(result: BatchResult<R>, wrap: impl Fn(R) -> Reply) -> BatchResult<
     result.map(|results| results.into_iter().map(|one| one.map(&wrap)).collect())
 }
 
-fn panicked() -> Error {
+pub(super) fn panicked() -> Error {
     Error::new(ErrorCode::Panic, "a panic was caught inside the connector; this is a bug, please report it")
 }
 

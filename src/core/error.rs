@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The kind of a failure. The numbers are part of the C interface: they never change, and a
 /// host must tolerate numbers that it does not know.
@@ -95,22 +96,34 @@ pub struct Error {
     code: ErrorCode,
     remedy: Remedy,
     message: Arc<str>,
+    pause: Option<Duration>,
 }
 
 impl Error {
     /// A failure that is reported to the caller as it is.
     pub fn new(code: ErrorCode, message: impl Into<Arc<str>>) -> Error {
-        Error { code, remedy: Remedy::Report, message: message.into() }
+        Error { code, remedy: Remedy::Report, message: message.into(), pause: None }
     }
 
     /// A failure that passes by itself, such as a server that is still loading.
     pub fn transient(code: ErrorCode, message: impl Into<Arc<str>>) -> Error {
-        Error { code, remedy: Remedy::TryAgain, message: message.into() }
+        Error { code, remedy: Remedy::TryAgain, message: message.into(), pause: None }
     }
 
     /// A failure that ends the connection.
     pub fn connection(message: impl Into<Arc<str>>) -> Error {
-        Error { code: ErrorCode::Unavailable, remedy: Remedy::Reconnect, message: message.into() }
+        Error {
+            code: ErrorCode::Unavailable,
+            remedy: Remedy::Reconnect,
+            message: message.into(),
+            pause: None,
+        }
+    }
+
+    /// A transient failure after which the operation rests at least so long before it is tried
+    /// again: a server that is asked too much says for how long it wants to be left alone.
+    pub fn after(self, pause: Duration) -> Error {
+        Error { pause: Some(pause), ..self }
     }
 
     /// The kind of the failure.
@@ -121,6 +134,11 @@ impl Error {
     /// What the engine does about it.
     pub fn remedy(&self) -> Remedy {
         self.remedy
+    }
+
+    /// How long to rest before another try, where that is known.
+    pub fn pause(&self) -> Option<Duration> {
+        self.pause
     }
 
     /// One sentence for a person.

@@ -179,6 +179,7 @@ impl Supervisor {
         match &self.state {
             State::Waiting { until } => Some(*until),
             State::Connecting { give_up, .. } => Some(*give_up),
+            State::Up { connection, .. } => connection.wake_at(),
             _ => None,
         }
     }

@@ -19,6 +19,7 @@ mod options;
 mod outbox;
 #[cfg(target_os = "linux")]
 mod pollable;
+mod questions;
 mod queues;
 mod quiet_waker;
 mod reactor;
@@ -29,7 +30,7 @@ mod stats;
 mod submission;
 mod watch;
 
-pub use backend::{Backend, BatchResult, Connection, Description, Link, Notice};
+pub use backend::{Backend, BatchResult, Connection, Description, Link, Notice, Page};
 pub(crate) use backoff::Backoff;
 pub use engine::{Engine, Progress};
 pub use error::{Error, ErrorCode, Remedy};
@@ -39,6 +40,7 @@ pub use options::EngineOptions;
 pub use outbox::Outbox;
 #[cfg(target_os = "linux")]
 pub use pollable::Pollable;
+pub use questions::Question;
 pub use reactor::Reactor;
 pub use record::{check_document, check_key, Key, Record, MAX_KEY_BYTES};
 pub use request::{Delivery, Kind, LogLevel, Operation, Outcome, Reply};

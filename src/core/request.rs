@@ -2,7 +2,11 @@
 
 use std::time::Instant;
 
+use serde_json::Value;
+
+use super::backend::Page;
 use super::error::Error;
+use super::questions::Question;
 use super::record::{Key, Record};
 
 /// What to do with one key.
@@ -72,6 +76,10 @@ pub enum Reply {
     Version(Option<i64>),
     /// To a `set` or `delete`.
     Done,
+    /// To a [`Question::Scan`].
+    Page(Box<Page>),
+    /// To a [`Question::Command`].
+    Answer(Value),
 }
 
 /// The answer to a request.
@@ -98,6 +106,8 @@ pub enum Delivery<T> {
         /// Waiting will not help: the server refused us, or the configuration cannot work.
         fatal: bool,
     },
+    /// A message of the database that a command asked for: its channel and what it says.
+    Notification(String, String),
     /// A line for the host's log.
     Log(LogLevel, String),
     /// The connector has ended: the last delivery of all.
@@ -139,9 +149,10 @@ pub(super) struct Request<T> {
     pub body: Body,
 }
 
-/// One key or many.
+/// One key, many, or none.
 #[derive(Debug)]
 pub(super) enum Body {
     One(Key, Operation),
     Many(Vec<(Key, Operation)>),
+    Ask(Question),
 }

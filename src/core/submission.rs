@@ -9,6 +9,7 @@ use futures_util::task::AtomicWaker;
 
 use super::error::{Error, ErrorCode};
 use super::options::EngineOptions;
+use super::questions::Question;
 use super::record::{check_key, Key};
 use super::request::{Body, Operation, Request};
 use super::stats::Statistics;
@@ -162,6 +163,33 @@ impl<T> Submitter<T> {
             check_key(key)?;
         }
         self.push(entries.len(), Body::Many(entries), ticket, timeout)
+    }
+
+    /// Asks something that is of no one key, and wakes the engine. The answer says nothing of
+    /// operations that are under way.
+    ///
+    /// # Errors
+    /// As for [`submit`](Self::submit); `InvalidArgument` for a page without room.
+    pub fn ask(&self, question: Question, ticket: T, timeout: Option<Duration>) -> Result<(), Error> {
+        let wake = self.ask_quietly(question, ticket, timeout)?;
+        self.wake_if(wake);
+        Ok(())
+    }
+
+    /// Like [`ask`](Self::ask), without waking the engine.
+    pub fn ask_quietly(
+        &self,
+        question: Question,
+        ticket: T,
+        timeout: Option<Duration>,
+    ) -> Result<Wake, Error> {
+        if matches!(question, Question::Scan { limit: 0, .. }) {
+            return Err(Error::new(
+                ErrorCode::InvalidArgument,
+                "the limit of a scan is 0; give the most records that a page may have, such as 1000",
+            ));
+        }
+        self.push(1, Body::Ask(question), ticket, timeout)
     }
 
     fn push(

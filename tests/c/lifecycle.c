@@ -114,6 +114,30 @@ static void on_many(void *userdata, const connector_error_t *error, const connec
     count_error(error);
 }
 
+/* The memory cache has neither pages nor commands, which is an answer like any other here. */
+static void count_unsupported(const connector_error_t *error)
+{
+    if (error != NULL && error->code == CONNECTOR_ERR_UNSUPPORTED)
+        atomic_fetch_add(&called, 1);
+    else
+        count_error(error);
+}
+
+static void on_page(void *userdata, const connector_error_t *error, const connector_page_t *page)
+{
+    (void)userdata;
+    REQUIRE((error == NULL) == (page != NULL));
+    count_unsupported(error);
+}
+
+static void on_answer(void *userdata, const connector_error_t *error, const char *json, size_t length)
+{
+    (void)userdata;
+    (void)length;
+    REQUIRE((error == NULL) == (json != NULL));
+    count_unsupported(error);
+}
+
 static int32_t set(connector_t *connector, const char *key, const char *data)
 {
     return connector_set(connector, key, strlen(key), 1, data, strlen(data), 0, on_done, NULL);
@@ -124,7 +148,7 @@ static int32_t get(connector_t *connector, const char *key)
     return connector_get(connector, key, strlen(key), 0, on_record, NULL);
 }
 
-/* Submits one request of each kind: eight callbacks. */
+/* Submits one request of each kind: ten callbacks. */
 static void submit_all_kinds(connector_t *connector)
 {
     connector_key_t keys[] = {{sizeof *keys, "a", 1}, {sizeof *keys, "b", 1}};
@@ -137,9 +161,11 @@ static void submit_all_kinds(connector_t *connector)
     ACCEPTED(connector_get_many(connector, keys, 2, 0, on_many, NULL));
     ACCEPTED(connector_head_many(connector, keys, 2, 0, on_many, NULL));
     ACCEPTED(connector_delete_many(connector, keys, 2, 0, on_many, NULL));
+    ACCEPTED(connector_scan(connector, NULL, 0, 10, 0, on_page, NULL));
+    ACCEPTED(connector_command(connector, "none", 4, "{}", 2, 0, on_answer, NULL));
 }
 
-#define KINDS 8
+#define KINDS 10
 
 /* ---- Exits ---- */
 
@@ -558,6 +584,8 @@ static void all_calls_fail(connector_t *connector, int32_t code)
     REQUIRE(connector_head_many(connector, &key, 1, 0, on_many, NULL) == code);
     REQUIRE(connector_delete_many(connector, &key, 1, 0, on_many, NULL) == code);
     REQUIRE(connector_set_many(connector, &entry, 1, 0, on_many, NULL) == code);
+    REQUIRE(connector_scan(connector, NULL, 0, 10, 0, on_page, NULL) == code);
+    REQUIRE(connector_command(connector, "none", 4, NULL, 0, 0, on_answer, NULL) == code);
     REQUIRE(connector_close(connector, on_done, NULL) == code);
     REQUIRE(connector_is_ready(connector, &ready) == code);
     REQUIRE(connector_stats(connector, &json, NULL) == code);
@@ -720,6 +748,13 @@ static void refused_requests_are_not_called_back(void)
         REQUIRE(connector_set_many(shared, entries, 2, 0, on_many, NULL) == CONNECTOR_ERR_INVALID_ARGUMENT);
         REQUIRE(strstr(connector_last_error_message(NULL), "JSON") != NULL);
     }
+    REQUIRE(connector_scan(shared, NULL, 0, 0, 0, on_page, NULL) == CONNECTOR_ERR_INVALID_ARGUMENT);
+    REQUIRE(strstr(connector_last_error_message(NULL), "limit") != NULL);
+    REQUIRE(connector_scan(shared, NULL, 1, 1, 0, on_page, NULL) == CONNECTOR_ERR_INVALID_ARGUMENT);
+    REQUIRE(connector_scan(shared, "\xff", 1, 1, 0, on_page, NULL) == CONNECTOR_ERR_INVALID_ARGUMENT);
+    REQUIRE(connector_command(shared, "\xff", 1, NULL, 0, 0, on_answer, NULL) == CONNECTOR_ERR_INVALID_ARGUMENT);
+    REQUIRE(connector_command(shared, "none", 4, "{", 1, 0, on_answer, NULL) == CONNECTOR_ERR_INVALID_ARGUMENT);
+    REQUIRE(strstr(connector_last_error_message(NULL), "JSON") != NULL);
     ACCEPTED(get(shared, "good"));
     wait_for(shared, &called, 1);
     connector_free(shared);
@@ -904,7 +939,7 @@ static void hear_log(void *userdata, int32_t level, const char *text, size_t len
 
 static void events_are_told(void)
 {
-    connector_events_t events = {sizeof events, heard, hear_ready, hear_error, hear_log};
+    connector_events_t events = {sizeof events, heard, hear_ready, hear_error, hear_log, NULL};
     ACCEPTED((polled ? connector_create_polled : connector_create)(MEMORY, strlen(MEMORY), &events, &shared));
     wait_for(shared, &heard[0], 1);
     wait_for(shared, &heard[2], 1);

@@ -8,9 +8,13 @@ use deepstream_connector::config::{parse, Settings};
 use deepstream_connector::core::{Backend, EngineOptions, Error, ErrorCode};
 use serde_json::{json, Map, Value};
 
+#[cfg(feature = "dynamodb")]
+use crate::dynamodb_places::{self, DynamoDb};
 use crate::faulty::{Attempt, Faulty};
+#[cfg(feature = "ironcache")]
+use crate::ironcache_places::IronCache;
 #[cfg(feature = "memcached")]
-use crate::memcached_places::Memcached;
+use crate::memcached_places::{Memcached, Protocol};
 #[cfg(feature = "postgres")]
 use crate::postgres_places::{self, Postgres};
 use crate::promises::Scope;
@@ -45,6 +49,22 @@ pub trait Place: Send {
     /// The versions that are stored, past all connectors.
     fn stored_versions(&self, keys: &[String]) -> Vec<Option<i64>> {
         panic!("{} keys cannot be read past the connectors", keys.len());
+    }
+
+    /// What the credentials are called there, as messages name them.
+    fn credentials(&self) -> &'static str {
+        "password"
+    }
+
+    /// How many operations its server has done within a fifth of a second, whatever else goes on.
+    fn soon_done(&self) -> usize {
+        1_000
+    }
+
+    /// Whether the end of a connection on which nothing is under way is an outage. With HTTP it
+    /// is not: servers end such connections as they like.
+    fn misses_idle_connections(&self) -> bool {
+        true
     }
 
     /// Has the server accept the credentials that it refused.
@@ -89,12 +109,17 @@ pub const FAULTY: &str = "faulty";
 const ALL: &[BackendKind] = &[
     BackendKind {
         name: FAULTY,
-        scopes: &[Scope::Faulty, Scope::Server],
+        scopes: &[Scope::Faulty, Scope::Server, Scope::Listed],
         missing: || None,
         place: |_| Box::new(FaultyPlace::new()),
     },
     #[cfg(feature = "memory")]
-    BackendKind { name: "memory", scopes: &[Scope::Every], missing: || None, place: |_| Box::new(Memory) },
+    BackendKind {
+        name: "memory",
+        scopes: &[Scope::Every, Scope::Unlisted],
+        missing: || None,
+        place: |_| Box::new(Memory),
+    },
     #[cfg(feature = "sqlite")]
     BackendKind {
         name: "sqlite",
@@ -105,43 +130,117 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "redis")]
     BackendKind {
         name: "redis",
-        scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Crash, Scope::Network, Scope::Credentials],
+        scopes: &[
+            Scope::Every,
+            Scope::Kept,
+            Scope::Server,
+            Scope::Crash,
+            Scope::Network,
+            Scope::Credentials,
+            Scope::Unlisted,
+        ],
         missing: || servers::missing("redis"),
         place: |scope| Box::new(Redis::new(Form::Single, scope)),
     },
     #[cfg(feature = "redis")]
     BackendKind {
         name: "redis-cluster",
-        scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Crash, Scope::Credentials],
+        scopes: &[
+            Scope::Every,
+            Scope::Kept,
+            Scope::Server,
+            Scope::Crash,
+            Scope::Network,
+            Scope::Credentials,
+            Scope::Unlisted,
+        ],
         missing: || servers::missing("redis-cluster"),
         place: |scope| Box::new(Redis::new(Form::Cluster, scope)),
     },
     #[cfg(feature = "redis")]
     BackendKind {
         name: "redis-sentinel",
-        scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Crash, Scope::Credentials],
+        scopes: &[
+            Scope::Every,
+            Scope::Kept,
+            Scope::Server,
+            Scope::Crash,
+            Scope::Network,
+            Scope::Credentials,
+            Scope::Unlisted,
+        ],
         missing: || servers::missing("redis-sentinel"),
         place: |scope| Box::new(Redis::new(Form::Sentinel, scope)),
     },
     #[cfg(feature = "memcached")]
     BackendKind {
         name: "memcached",
-        scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Network],
+        scopes: &[
+            Scope::Every,
+            Scope::Kept,
+            Scope::Server,
+            Scope::Network,
+            Scope::Credentials,
+            Scope::Unlisted,
+        ],
         missing: || servers::missing("memcached"),
-        place: |scope| Box::new(Memcached::new(scope)),
+        place: |scope| Box::new(Memcached::new(Protocol::Meta, scope)),
+    },
+    #[cfg(feature = "memcached")]
+    BackendKind {
+        name: "memcached-sasl",
+        scopes: &[Scope::Every, Scope::Kept, Scope::Credentials],
+        missing: || servers::missing("memcached"),
+        place: |scope| Box::new(Memcached::new(Protocol::Sasl, scope)),
+    },
+    #[cfg(feature = "ironcache")]
+    BackendKind {
+        name: "ironcache",
+        scopes: &[
+            Scope::Every,
+            Scope::Kept,
+            Scope::Server,
+            Scope::Network,
+            Scope::Credentials,
+            Scope::Unlisted,
+        ],
+        missing: || servers::missing("ironcache"),
+        place: |scope| Box::new(IronCache::new(scope)),
+    },
+    #[cfg(feature = "dynamodb")]
+    BackendKind {
+        name: "dynamodb",
+        scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Crash, Scope::Network, Scope::Listed],
+        missing: dynamodb_places::missing,
+        place: |scope| Box::new(DynamoDb::new(dynamodb_places::Form::OneTable, scope)),
+    },
+    #[cfg(feature = "dynamodb")]
+    BackendKind {
+        name: "dynamodb-tables",
+        scopes: &[Scope::Every, Scope::Kept],
+        missing: dynamodb_places::missing,
+        place: |scope| Box::new(DynamoDb::new(dynamodb_places::Form::TablePerCollection, scope)),
     },
     #[cfg(feature = "postgres")]
     BackendKind {
         name: "postgres",
-        scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Crash, Scope::Network, Scope::Credentials],
-        missing: || postgres_places::missing(),
+        scopes: &[
+            Scope::Every,
+            Scope::Kept,
+            Scope::Server,
+            Scope::Crash,
+            Scope::Network,
+            Scope::Credentials,
+            Scope::Listed,
+        ],
+        missing: postgres_places::missing,
         place: |scope| Box::new(Postgres::new("text", scope)),
     },
     #[cfg(feature = "postgres")]
     BackendKind {
         name: "postgres-jsonb",
-        scopes: &[Scope::Every, Scope::Kept],
-        missing: || postgres_places::missing(),
+        scopes: &[Scope::Every, Scope::Kept, Scope::Listed],
+        missing: postgres_places::missing,
         place: |scope| Box::new(Postgres::new("jsonb", scope)),
     },
 ];

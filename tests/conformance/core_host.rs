@@ -9,13 +9,16 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use deepstream_connector::core::{
-    check_document, Delivery, Engine, Error, Key, Operation, Outbox, Outcome, Pollable, Reactor, Submitter,
+    check_document, Delivery, Engine, Error, Key, Operation, Outbox, Outcome, Pollable, Question, Reactor,
+    Submitter,
 };
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 
 use crate::backends::open;
 use crate::host::{Command, Event, Failure, Features, Host};
-use crate::rust_host::{answer, failure, log, many, operations, record, set_operations, tell, utf8};
+use crate::rust_host::{
+    answer, cursor_of, failure, log, many, operations, record, set_operations, tell, utf8,
+};
 
 /// Whose thread runs the callbacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +141,20 @@ impl CoreHost {
         }
     }
 
+    fn ask(&self, connector: u64, request: u64, timeout: u64, question: Result<Question, Error>) {
+        let submitter = &self.connectors[&connector].submitter;
+        let timeout = (timeout > 0).then(|| Duration::from_millis(timeout));
+        let ticket = Ticket { request, frees: false };
+        let accepted = question.and_then(|question| match self.way {
+            Delivers::OnThread => submitter.ask(question, ticket, timeout),
+            // The end of the command flushes.
+            Delivers::OnPoll => submitter.ask_quietly(question, ticket, timeout).map(drop),
+        });
+        if let Err(error) = accepted {
+            tell(&self.sender, Event::Refused { connector, request, failure: failure(&error) });
+        }
+    }
+
     fn carry_out(&mut self, command: Command) {
         match command {
             Command::Create { connector, configuration, .. } => self.create(connector, &configuration),
@@ -153,6 +170,14 @@ impl CoreHost {
             }
             Command::SetMany { connector, request, timeout, entries } => {
                 self.submit(connector, request, timeout, set_operations(&entries), true, false);
+            }
+            Command::Scan { connector, request, timeout, limit, cursor } => {
+                let cursor = cursor_of(&cursor).map(str::to_owned);
+                let question = Ok(Question::Scan { cursor, limit: limit as usize });
+                self.ask(connector, request, timeout, question);
+            }
+            Command::Ask { connector, request, timeout, name, arguments } => {
+                self.ask(connector, request, timeout, Question::command(name, &arguments));
             }
             Command::FreeInCallback { connector, request, key } => {
                 let what = vec![(utf8(&key).into(), Operation::Get)];
@@ -301,6 +326,7 @@ impl Teller {
             Delivery::Completion(ticket, Outcome::Many(results)) => many(connector, ticket.request, results),
             Delivery::Ready => Event::Ready { connector },
             Delivery::Failure { error, fatal } => Event::Error { connector, failure: failure(&error), fatal },
+            Delivery::Notification(channel, payload) => Event::Notification { connector, channel, payload },
             Delivery::Log(level, line) => log(connector, level, &line),
             // Also of an engine that ended by itself, or was ended.
             Delivery::Closed => {

@@ -6,13 +6,14 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use deepstream_connector::core::{
-    Backend, BatchResult, Connection, Description, Error, ErrorCode, Key, Kind, Link, Record,
+    Backend, BatchResult, Connection, Description, Error, ErrorCode, Key, Kind, Link, Notice, Page, Record,
 };
+use serde_json::Value;
 use tokio::sync::watch;
 
 /// Panics with this text are meant, and not printed.
@@ -115,6 +116,12 @@ struct State {
     applied: Vec<Applied>,
     violations: Vec<String>,
     said_goodbye: bool,
+    /// The commands that came.
+    commands: Vec<String>,
+    /// How many pages were asked for.
+    scans: usize,
+    notices: VecDeque<Notice>,
+    notice_reader: Option<Waker>,
 }
 
 static SERVERS: Mutex<Vec<(u64, Faulty)>> = Mutex::new(Vec::new());
@@ -143,6 +150,10 @@ impl Faulty {
             applied: Vec::new(),
             violations: Vec::new(),
             said_goodbye: false,
+            commands: Vec::new(),
+            scans: 0,
+            notices: VecDeque::new(),
+            notice_reader: None,
         };
         let shared = Shared { number, state: Mutex::new(state), changed: watch::Sender::new(()) };
         let server = Faulty { shared: Arc::new(shared) };
@@ -239,6 +250,15 @@ impl Faulty {
     /// Kind and size of each batch that came.
     pub fn batches(&self) -> Vec<(Kind, usize)> {
         self.state().batches.clone()
+    }
+
+    /// The names of the commands that came.
+    pub fn commands(&self) -> Vec<String> {
+        self.state().commands.clone()
+    }
+
+    pub fn scans(&self) -> usize {
+        self.state().scans
     }
 
     pub fn record(&self, key: &str) -> Option<Record> {
@@ -511,6 +531,55 @@ impl Connection for FaultyConnection {
             state.records.remove(&keys[index]);
         })
         .await
+    }
+
+    async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Page, Error> {
+        self.server.change(|state| state.scans += 1);
+        let number = self.number;
+        self.server.when(|state| (!state.held && state.connection == number).then_some(())).await;
+        let state = self.server.state();
+        let no_cursor = || Error::new(ErrorCode::InvalidArgument, "that is no cursor of the faulty server");
+        let after = cursor.map_or(Ok(""), |cursor| cursor.strip_prefix("after ").ok_or_else(no_cursor))?;
+        let mut keys: Vec<&Key> = state.records.keys().filter(|key| &***key > after).collect();
+        keys.sort_unstable();
+        let next = keys.get(limit).is_some().then(|| format!("after {}", keys[limit - 1]));
+        let records = keys.iter().take(limit).map(|key| ((*key).clone(), state.records[*key].clone()));
+        Ok(Page { records: records.collect(), next })
+    }
+
+    async fn command(&self, name: &str, arguments: &Value) -> Result<Value, Error> {
+        self.server.change(|state| state.commands.push(name.to_owned()));
+        match name {
+            "echo" => Ok(arguments.clone()),
+            "hang" => forever().await,
+            "lose" => {
+                self.end("the server went away");
+                forever().await
+            }
+            "panic" => panic!("{ON_PURPOSE}"),
+            "notify" => {
+                let mut state = self.server.state();
+                let notification =
+                    Notice::Notification { channel: "news".into(), payload: arguments.to_string() };
+                state.notices.push_back(notification);
+                if let Some(reader) = state.notice_reader.take() {
+                    reader.wake();
+                }
+                Ok(Value::Null)
+            }
+            _ => Err(Error::new(ErrorCode::Unsupported, "the faulty server has no such command")),
+        }
+    }
+
+    fn poll_notice(&self, cx: &mut Context<'_>) -> Poll<Notice> {
+        let mut state = self.server.state();
+        match state.notices.pop_front() {
+            Some(notice) => Poll::Ready(notice),
+            None => {
+                state.notice_reader = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
     }
 
     async fn close(&self) {

@@ -90,6 +90,22 @@ pub enum Command {
         timeout: u64,
         entries: Vec<Entry>,
     },
+    /// A page of all records; an empty cursor is none.
+    Scan {
+        connector: u64,
+        request: u64,
+        timeout: u64,
+        limit: u64,
+        cursor: Vec<u8>,
+    },
+    /// A command of the backend's own; the arguments are JSON.
+    Ask {
+        connector: u64,
+        request: u64,
+        timeout: u64,
+        name: String,
+        arguments: Vec<u8>,
+    },
     IsReady {
         connector: u64,
         request: u64,
@@ -182,6 +198,11 @@ pub enum Event {
         connector: u64,
         level: String,
         message: String,
+    },
+    Notification {
+        connector: u64,
+        channel: String,
+        payload: String,
     },
     Closed {
         connector: u64,
@@ -280,6 +301,12 @@ impl fmt::Display for Command {
             Command::SetMany { connector, request, timeout, entries } => {
                 write!(f, "set_many #{connector} r{request} timeout={timeout} of {}", entries.len())
             }
+            Command::Scan { connector, request, timeout, limit, cursor } => {
+                write!(f, "scan #{connector} r{request} timeout={timeout} {limit} after {}", shown(cursor))
+            }
+            Command::Ask { connector, request, timeout, name, arguments } => {
+                write!(f, "command #{connector} r{request} timeout={timeout} {name} {}", shown(arguments))
+            }
             Command::IsReady { connector, request } => write!(f, "is_ready #{connector} r{request}"),
             Command::Statistics { connector, request } => write!(f, "stats #{connector} r{request}"),
             Command::Close { connector } => write!(f, "close #{connector}"),
@@ -338,6 +365,9 @@ impl fmt::Display for Event {
                 write!(f, "error #{connector} fatal={fatal} {failure}")
             }
             Event::Log { connector, level, message } => write!(f, "log #{connector} {level}: {message}"),
+            Event::Notification { connector, channel, payload } => {
+                write!(f, "notification #{connector} {channel:?} {payload:?}")
+            }
             Event::Closed { connector, failure } => write!(f, "closed #{connector} {failure}"),
             Event::Freed { connector } => write!(f, "freed #{connector}"),
             Event::Ended(reason) => write!(f, "the host ended: {reason}"),

@@ -35,6 +35,7 @@ pub enum Program {
     C,
     CInValgrind,
     Node,
+    Python,
 }
 
 /// Every host.
@@ -49,12 +50,13 @@ pub const ALL: &[HostKind] = &[
     HostKind { name: "node", mode: "modern", program: Program::Node },
     HostKind { name: "node-classic", mode: "classic", program: Program::Node },
     HostKind { name: "node-thread", mode: "thread", program: Program::Node },
+    HostKind { name: "python", mode: "default", program: Program::Python },
 ];
 
 impl HostKind {
     /// Whether it runs as a process of its own.
     pub fn is_program(&self) -> bool {
-        matches!(self.program, Program::C | Program::CInValgrind | Program::Node)
+        !matches!(self.program, Program::Rust | Program::Core(_))
     }
 
     pub fn is_slow(&self) -> bool {
@@ -73,6 +75,9 @@ impl HostKind {
             Program::C => missing_c(),
             Program::CInValgrind => missing_c().or_else(|| missing_program("valgrind")),
             Program::Node => missing_node(),
+            Program::Python => missing_c()
+                .or_else(|| missing_file("bindings/python/deepstream_connector.py"))
+                .or_else(|| missing_program("python3")),
         }
     }
 
@@ -104,6 +109,12 @@ impl HostKind {
                 node.arg(Path::new(PROJECT).join("tests/hosts/host.js"));
                 Box::new(ProgramHost::start(node))
             }
+            Program::Python => {
+                let mut python = Process::new("python3");
+                python.arg(Path::new(PROJECT).join("tests/hosts/host.py"));
+                python.env("CONNECTOR_LIBRARY", library().unwrap_or_else(|reason| panic!("{reason}")));
+                Box::new(ProgramHost::start(python))
+            }
         }
     }
 
@@ -120,6 +131,7 @@ impl HostKind {
             Program::C => "c",
             Program::CInValgrind => "c-valgrind",
             Program::Node => "node",
+            Program::Python => "python",
         }
     }
 }

@@ -12,9 +12,13 @@ mod backends;
 mod chance;
 mod core_host;
 mod documents;
+#[cfg(feature = "dynamodb")]
+mod dynamodb_places;
 mod faulty;
 mod host;
 mod hosts;
+#[cfg(feature = "ironcache")]
+mod ironcache_places;
 mod json;
 #[cfg(feature = "memcached")]
 mod memcached_places;
@@ -60,6 +64,8 @@ fn main() -> ExitCode {
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     let faults = hosts::end_all();
+    #[cfg(feature = "redis")]
+    redis_places::end_all();
     servers::end_all();
     for fault in &faults {
         eprintln!("{fault}");
@@ -80,7 +86,7 @@ fn meet(backend: &BackendKind, host: &HostKind) -> bool {
         // The public Rust interface is the dispatch thread's way already.
         Program::Core(way) => way == core_host::Delivers::OnPoll,
         Program::CInValgrind => everywhere || (is_ci() && backend.name == "memory"),
-        Program::Rust | Program::C | Program::Node => true,
+        Program::Rust | Program::C | Program::Node | Program::Python => true,
     }
 }
 

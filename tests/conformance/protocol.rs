@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead, Read};
 
+use deepstream_connector::core::Page;
+
 use crate::host::{Answer, Command, Entry, Event, Failure};
 
 /// Appends a command's line and payload.
@@ -52,6 +54,18 @@ pub fn encode(command: &Command, out: &mut Vec<u8>) {
             );
             out.append(&mut payload);
         }
+        Command::Scan { connector, request, timeout, limit, cursor } => {
+            line(out, format_args!("scan {connector} {request} {timeout} {limit} {}", cursor.len()));
+            out.extend_from_slice(cursor);
+        }
+        Command::Ask { connector, request, timeout, name, arguments } => {
+            line(
+                out,
+                format_args!("command {connector} {request} {timeout} {} {}", name.len(), arguments.len()),
+            );
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(arguments);
+        }
         Command::IsReady { connector, request } => line(out, format_args!("is_ready {connector} {request}")),
         Command::Statistics { connector, request } => line(out, format_args!("stats {connector} {request}")),
         Command::Close { connector } => line(out, format_args!("close {connector}")),
@@ -79,6 +93,37 @@ fn counted(out: &mut Vec<u8>, bytes: &[u8]) {
     let length = u32::try_from(bytes.len()).expect("no test has 4 GiB of data");
     out.extend_from_slice(&length.to_le_bytes());
     out.extend_from_slice(bytes);
+}
+
+/// Appends a page as hosts report it: each record, then the cursor.
+pub fn write_page(page: &Page) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (key, record) in &page.records {
+        counted(&mut out, key.as_bytes());
+        out.extend_from_slice(&record.version.to_le_bytes());
+        counted(&mut out, &record.data);
+    }
+    out.extend_from_slice(page.next.as_deref().unwrap_or_default().as_bytes());
+    out
+}
+
+/// Reads a page of so many records: the records, and the cursor, which is empty on the last one.
+pub fn read_page(mut payload: &[u8], count: i64) -> Option<(Vec<Entry>, Vec<u8>)> {
+    let mut entries = Vec::new();
+    for _ in 0..count {
+        let (key, rest) = take_counted(payload)?;
+        let (version, rest) = rest.split_at_checked(8)?;
+        let (data, rest) = take_counted(rest)?;
+        let version = i64::from_le_bytes(version.try_into().ok()?);
+        entries.push(Entry { key: key.to_vec(), version, data: data.to_vec() });
+        payload = rest;
+    }
+    Some((entries, payload.to_vec()))
+}
+
+fn take_counted(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_at_checked(4)?;
+    rest.split_at_checked(u32::from_le_bytes(length.try_into().ok()?) as usize)
 }
 
 /// Reads a host's greeting: its language and the words for its features.
@@ -142,6 +187,11 @@ pub fn read_event(input: &mut impl BufRead) -> io::Result<Option<Event>> {
             let (connector, level) = (words.number()?, level_name(words.number()?)?);
             let message = text(input, words.number()?)?;
             Event::Log { connector, level, message }
+        }
+        "notification" => {
+            let (connector, channel, payload) = (words.number()?, words.number()?, words.number()?);
+            let (channel, payload) = (text(input, channel)?, text(input, payload)?);
+            Event::Notification { connector, channel, payload }
         }
         "closed" => {
             let (connector, code, length) = (words.number()?, words.number()?, words.number()?);

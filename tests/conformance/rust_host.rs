@@ -9,6 +9,7 @@ use deepstream_connector::core::{Error, ErrorCode, Key, LogLevel, Operation, Rec
 use deepstream_connector::{Connector, Events};
 
 use crate::host::{Answer, Command, Entry, Event, Failure, Features, Host, Verb};
+use crate::protocol::write_page;
 
 pub struct RustHost {
     connectors: HashMap<u64, Slot>,
@@ -111,6 +112,22 @@ impl Host for RustHost {
             Command::SetMany { connector, request, entries, .. } => {
                 self.many(connector, request, set_operations(&entries));
             }
+            Command::Scan { connector, request, limit, cursor, .. } => {
+                self.submit(connector, request, |open, sender| {
+                    open.scan(cursor_of(&cursor), limit as usize, move |result| {
+                        let result = result.map(|page| Reply::Page(Box::new(page)));
+                        done(&sender, connector, request, answer(result));
+                    })
+                });
+            }
+            Command::Ask { connector, request, name, arguments, .. } => {
+                self.submit(connector, request, |open, sender| {
+                    let arguments = serde_json::from_slice(&arguments).expect("promises give JSON");
+                    open.command(&name, arguments, move |result| {
+                        done(&sender, connector, request, answer(result.map(Reply::Answer)));
+                    })
+                });
+            }
             Command::IsReady { connector, request } => {
                 let slot = self.connectors.get(&connector);
                 let ready = slot.is_some_and(|slot| {
@@ -177,6 +194,11 @@ impl Events for Listener {
         tell(&self.sender, event);
     }
 
+    fn notification(&mut self, channel: &str, payload: &str) {
+        let (channel, payload) = (channel.to_owned(), payload.to_owned());
+        tell(&self.sender, Event::Notification { connector: self.connector, channel, payload });
+    }
+
     fn log(&mut self, level: LogLevel, line: &str) {
         tell(&self.sender, log(self.connector, level, line));
     }
@@ -215,6 +237,11 @@ pub fn answer(result: Result<Reply, Error>) -> Answer {
         }
         Ok(Reply::Version(Some(version))) => Answer { found: true, version, ..none },
         Ok(Reply::Record(None) | Reply::Version(None) | Reply::Done) => none,
+        Ok(Reply::Page(page)) => {
+            let version = i64::try_from(page.records.len()).expect("no page is that long");
+            Answer { found: true, version, data: write_page(&page), ..none }
+        }
+        Ok(Reply::Answer(value)) => Answer { found: true, data: value.to_string().into_bytes(), ..none },
         Err(error) => Answer {
             code: error.code() as i32,
             retryable: error.is_retryable(),
@@ -234,6 +261,11 @@ pub fn record(entry: &Entry) -> Record {
 
 pub fn utf8(key: &[u8]) -> &str {
     std::str::from_utf8(key).expect("only hosts with the feature `bytes` get keys that are no text")
+}
+
+/// The cursor of a command; an empty one is none.
+pub fn cursor_of(bytes: &[u8]) -> Option<&str> {
+    Some(utf8(bytes)).filter(|cursor| !cursor.is_empty())
 }
 
 pub fn operations(verb: Verb, keys: &[Vec<u8>]) -> Vec<(Key, Operation)> {

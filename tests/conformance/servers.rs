@@ -111,6 +111,13 @@ impl Running {
         self.is_spent.store(true, Ordering::Relaxed);
     }
 
+    /// Has it end by one of the recipe's own commands; `restart` is the way back as after `kill`.
+    pub fn end_by(&self, command: &str) {
+        self.is_dead.store(true, Ordering::Relaxed);
+        self.is_frozen.store(false, Ordering::Relaxed);
+        self.server().ctl(&[command]);
+    }
+
     /// Ends whatever was done to it.
     pub fn heal(&self) {
         self.thaw();
@@ -157,9 +164,7 @@ impl Server for Running {
     }
 
     fn kill(&self) {
-        self.is_dead.store(true, Ordering::Relaxed);
-        self.is_frozen.store(false, Ordering::Relaxed);
-        self.server().ctl(&["kill"]);
+        self.end_by("kill");
     }
 
     fn restart(&self) {

@@ -14,6 +14,7 @@ use crate::backends::{Place, Server};
 use crate::faulty::Faulty;
 use crate::host::{Answer, Command, Entry, Event, Failure, Features, Host, Verb};
 use crate::json::{self, Numbers};
+use crate::protocol;
 
 /// How many lines of the log a failed promise shows.
 const LOG_LINES: usize = 40;
@@ -53,6 +54,7 @@ pub struct Stage {
     answers_before_ready: usize,
     troubles: Vec<Trouble>,
     lines: Vec<(String, String)>,
+    notifications: Vec<(String, String)>,
     answers: usize,
     log: VecDeque<String>,
     began: Instant,
@@ -88,6 +90,7 @@ impl Stage {
             answers_before_ready: 0,
             troubles: Vec::new(),
             lines: Vec::new(),
+            notifications: Vec::new(),
             answers: 0,
             log: VecDeque::new(),
             began: Instant::now(),
@@ -196,6 +199,20 @@ impl Stage {
         self.request(|request| Command::SetMany { connector, request, timeout, entries })
     }
 
+    /// A page of all records, after that cursor if it is not empty.
+    pub fn scan(&mut self, cursor: impl AsRef<[u8]>, limit: u64) -> Request {
+        let (connector, timeout) = (self.connector, self.timeout);
+        let cursor = cursor.as_ref().to_vec();
+        self.request(|request| Command::Scan { connector, request, timeout, limit, cursor })
+    }
+
+    /// A command of the backend's own.
+    pub fn command(&mut self, name: &str, arguments: &Value) -> Request {
+        let (connector, timeout) = (self.connector, self.timeout);
+        let (name, arguments) = (name.to_owned(), arguments.to_string().into_bytes());
+        self.request(|request| Command::Ask { connector, request, timeout, name, arguments })
+    }
+
     pub fn free_in_callback(&mut self, key: impl AsRef<[u8]>) -> Request {
         let connector = self.connector;
         self.open.remove(&connector);
@@ -298,6 +315,33 @@ impl Stage {
             State::Many(failure, answers) if failure.code == 0 => answers.clone(),
             other => panic!("r{} should have succeeded; {}", request.0, other.shown()),
         }
+    }
+
+    /// Waits for a page: its records, and the cursor, which is empty on the last one.
+    pub fn page(&mut self, request: Request) -> (Vec<Entry>, Vec<u8>) {
+        let answer = self.succeeds(request);
+        protocol::read_page(&answer.data, answer.version).expect("the host reports a page")
+    }
+
+    /// Reads all pages of at most so many records.
+    pub fn pages(&mut self, limit: u64) -> Vec<Entry> {
+        let (mut entries, mut cursor) = (Vec::new(), Vec::new());
+        loop {
+            let request = self.scan(&cursor, limit);
+            let (page, next) = self.page(request);
+            assert!(page.len() as u64 <= limit, "{} records on a page of {limit}", page.len());
+            entries.extend(page);
+            if next.is_empty() {
+                return entries;
+            }
+            cursor = next;
+        }
+    }
+
+    /// Waits for the answer to a command.
+    pub fn answered(&mut self, request: Request) -> Value {
+        let answer = self.succeeds(request);
+        serde_json::from_slice(&answer.data).expect("the host reports JSON")
     }
 
     /// Waits for the end of a request, whatever it is, and gives its code; 0 is success.
@@ -485,6 +529,11 @@ impl Stage {
         &self.troubles
     }
 
+    /// The messages of the database: channel and payload.
+    pub fn notifications(&self) -> &[(String, String)] {
+        &self.notifications
+    }
+
     /// The lines for the host's log: level and text.
     pub fn lines(&self) -> &[(String, String)] {
         &self.lines
@@ -587,6 +636,7 @@ impl Stage {
             }
             Event::Error { failure, fatal, .. } => self.troubles.push(Trouble { failure, fatal }),
             Event::Log { level, message, .. } => self.lines.push((level, message)),
+            Event::Notification { channel, payload, .. } => self.notifications.push((channel, payload)),
             Event::Closed { connector, failure } => {
                 let again = self.closed.insert(connector, failure).is_some();
                 assert!(!again, "`close` was reported as complete twice");

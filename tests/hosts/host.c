@@ -262,6 +262,54 @@ static void on_log(void *userdata, int32_t level, const char *text, size_t lengt
     print(text, length, NULL, "log %lu %" PRId32 " %zu", slot->number, level, length);
 }
 
+/* A page: each record, then the cursor. */
+static void on_page(void *userdata, const connector_error_t *error, const connector_page_t *page)
+{
+    struct request *request = userdata;
+    struct bytes data = {NULL, 0, 0};
+    size_t count = page ? page->count : 0, i;
+    for (i = 0; i < count; i++) {
+        const connector_named_record_t *record = page->records[i];
+        append_number(&data, record->key_length, 4);
+        append(&data, record->key, record->key_length);
+        append_number(&data, (uint64_t)record->version, 8);
+        append_number(&data, record->data_length, 4);
+        append(&data, record->data, record->data_length);
+    }
+    if (page != NULL)
+        append(&data, page->cursor, page->cursor_length);
+    print(error ? error->message : NULL, error ? error->message_length : 0, &data,
+          "done %lu %lu %" PRId32 " %d %d %zu %zu %zu", request->slot->number, request->number,
+          error ? error->code : 0, error ? error->retryable : 0, page != NULL, count,
+          error ? error->message_length : 0, data.length);
+    free(data.start);
+    free(request);
+}
+
+static void on_answer(void *userdata, const connector_error_t *error, const char *json, size_t length)
+{
+    struct request *request = userdata;
+    struct bytes data = {NULL, 0, 0};
+    append(&data, json, length);
+    print(error ? error->message : NULL, error ? error->message_length : 0, &data,
+          "done %lu %lu %" PRId32 " %d %d 0 %zu %zu", request->slot->number, request->number,
+          error ? error->code : 0, error ? error->retryable : 0, error == NULL,
+          error ? error->message_length : 0, length);
+    free(data.start);
+    free(request);
+}
+
+static void on_notification(void *userdata, const char *channel, size_t channel_length, const char *payload,
+                            size_t payload_length)
+{
+    struct slot *slot = userdata;
+    struct bytes rest = {NULL, 0, 0};
+    append(&rest, payload, payload_length);
+    print(channel, channel_length, &rest, "notification %lu %zu %zu", slot->number, channel_length,
+          payload_length);
+    free(rest.start);
+}
+
 /* ---- Commands. ---- */
 
 #define MAX_WORDS 8
@@ -301,6 +349,10 @@ static size_t payload_length(const struct command *command)
 {
     if (is(command, "get") || is(command, "head") || is(command, "delete"))
         return (size_t)number_at(command, 4);
+    if (is(command, "scan"))
+        return (size_t)number_at(command, 5);
+    if (is(command, "command"))
+        return (size_t)number_at(command, 4) + (size_t)number_at(command, 5);
     if (is(command, "set"))
         return (size_t)number_at(command, 5) + (size_t)number_at(command, 6);
     if (is_many(command))
@@ -353,6 +405,7 @@ static void create(const struct command *command)
     events.ready = on_ready;
     events.error = on_error;
     events.log = on_log;
+    events.notification = on_notification;
     /* Held meanwhile, so that its events come after `created`. */
     pthread_mutex_lock(&output);
     code = (polled ? connector_create_polled : connector_create)(command->payload, command->payload_length,
@@ -445,6 +498,13 @@ static void submit(const struct command *command, struct slot *slot)
         code = connector_head(connector, key, key_length, timeout, on_record, request);
     } else if (is(command, "delete")) {
         code = connector_delete(connector, key, key_length, timeout, on_done, request);
+    } else if (is(command, "scan")) {
+        code = connector_scan(connector, key_length > 0 ? key : NULL, key_length,
+                              (size_t)number_at(command, 4), timeout, on_page, request);
+    } else if (is(command, "command")) {
+        size_t name_length = (size_t)number_at(command, 4);
+        code = connector_command(connector, key, name_length, key + name_length,
+                                 (size_t)number_at(command, 5), timeout, on_answer, request);
     } else {
         key_length = (size_t)number_at(command, 5);
         code = connector_set(connector, key, key_length, number_at(command, 4), key + key_length,
@@ -500,7 +560,7 @@ static void carry_out(const struct command *command)
         exit((int)number_at(command, 1));
     slot = find_slot((unsigned long)number_at(command, 1));
     if (is(command, "get") || is(command, "head") || is(command, "delete") || is(command, "set") ||
-        is_many(command))
+        is(command, "scan") || is(command, "command") || is_many(command))
         submit(command, slot);
     else if (is(command, "is_ready"))
         is_ready(command, slot);

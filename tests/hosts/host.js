@@ -54,6 +54,14 @@ function many (c, r, error, entries) {
   ]))
 }
 
+/** A length and so many bytes. */
+function counted (text) {
+  const bytes = Buffer.from(text)
+  const length = Buffer.alloc(4)
+  length.writeUInt32LE(bytes.length)
+  return Buffer.concat([length, bytes])
+}
+
 /** Changes a value that was handed to `set`, as a server does while the write is under way. */
 function spoil (data) {
   if (Array.isArray(data)) {
@@ -78,6 +86,7 @@ function create (c, mode, text) {
   connectors.set(c, { connector, classic: mode === 'classic' })
   connector.on('ready', () => say(['ready', c]))
   connector.on('error', (error) => say(['error', c, codeOf(error), Number(error.fatal)], error.message))
+  connector.on('notification', (channel, payload) => say(['notification', c], channel, payload))
   connector.on('log', (level, line) => say(['log', c, LEVELS.indexOf(level)], line))
   if (mode !== 'classic') {
     connector.whenReady().catch(() => {})
@@ -158,6 +167,26 @@ const COMMANDS = {
         }))
     })
   },
+  scan: ([c, r, , limit], payload) => {
+    const cursor = payload.length === 0 ? null : payload.toString()
+    connectors.get(c).connector.scan(cursor, Number(limit), (error, page) => {
+      if (error) return done(c, r, error)
+      const parts = page.records.flatMap(({ name, version, data }) => {
+        const number = Buffer.alloc(8)
+        number.writeBigInt64LE(BigInt(version))
+        return [counted(name), number, counted(JSON.stringify(data))]
+      })
+      if (page.cursor !== null) parts.push(Buffer.from(page.cursor))
+      done(c, r, null, true, page.records.length, Buffer.concat(parts))
+    })
+  },
+  command: ([c, r, , n], payload) => {
+    const parameters = JSON.parse(payload.toString('utf8', Number(n)))
+    connectors.get(c).connector.command(payload.toString('utf8', 0, Number(n)), parameters, (error, answer) => {
+      if (error) return done(c, r, error)
+      done(c, r, null, true, 0, JSON.stringify(answer))
+    })
+  },
   is_ready: ([c, r]) => say(['is_ready', c, r, Number(connectors.get(c).connector.isReady)]),
   stats: ([c, r]) => say(['stats', c, r], JSON.stringify(connectors.get(c).connector.stats())),
   close: ([c]) => {
@@ -172,10 +201,12 @@ const COMMANDS = {
 function payloadOf (name, words) {
   switch (name) {
     case 'set': return Number(words[4]) + Number(words[5])
+    case 'command': return Number(words[3]) + Number(words[4])
     case 'create':
     case 'get':
     case 'head':
     case 'delete':
+    case 'scan':
     case 'delete_many':
     case 'head_many': return Number(words[words.length - 1])
     default: return 0

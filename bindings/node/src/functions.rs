@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use deepstream_connector::core::{Error, ErrorCode, Key, LogLevel, Operation, Record};
+use deepstream_connector::core::{Error, ErrorCode, Key, LogLevel, Operation, Question, Record};
 
 use crate::host::Host;
 use crate::outlet::MAX_DELIVERIES;
@@ -45,6 +45,8 @@ impl Function for Open {
         scope.set(functions, c"delete", scope.function::<Delete>(&host)?)?;
         scope.set(functions, c"headMany", scope.function::<HeadMany>(&host)?)?;
         scope.set(functions, c"deleteMany", scope.function::<DeleteMany>(&host)?)?;
+        scope.set(functions, c"scan", scope.function::<Scan>(&host)?)?;
+        scope.set(functions, c"command", scope.function::<Command>(&host)?)?;
         scope.set(functions, c"close", scope.function::<Close>(&host)?)?;
         scope.set(functions, c"hold", scope.function::<Hold>(&host)?)?;
         scope.set(functions, c"statistics", scope.function::<Statistics>(&host)?)?;
@@ -154,6 +156,48 @@ fn submit_many<'s>(call: &'s Call, host: &Host, operation: &Operation) -> Result
     })?;
     host.submit_many(id, operations);
     Ok(scope.undefined()?)
+}
+
+/// `scan(id, cursor, limit)`: an empty cursor is none.
+struct Scan;
+
+impl Function for Scan {
+    type Host = Host;
+    const NAME: &'static str = "scan";
+
+    fn call<'s>(call: &'s Call, host: &Rc<Host>) -> Result<Value<'s>, Fault> {
+        let scope = call.scope();
+        let id = scope.read_number(call.argument(0))?;
+        let cursor = Some(text(scope, call.argument(1), host)?).filter(|cursor| !cursor.is_empty());
+        let limit = scope.read_number(call.argument(2))? as usize;
+        host.ask(id, Ok(Question::Scan { cursor, limit }));
+        Ok(scope.undefined()?)
+    }
+}
+
+/// `command(id, name, arguments)`: the arguments are JSON text.
+struct Command;
+
+impl Function for Command {
+    type Host = Host;
+    const NAME: &'static str = "command";
+
+    fn call<'s>(call: &'s Call, host: &Rc<Host>) -> Result<Value<'s>, Fault> {
+        let scope = call.scope();
+        let id = scope.read_number(call.argument(0))?;
+        let name = text(scope, call.argument(1), host)?;
+        // JavaScript wrote it, but it may be nested too deep to be read.
+        let question = Question::command(name, text(scope, call.argument(2), host)?.as_bytes());
+        host.ask(id, question);
+        Ok(scope.undefined()?)
+    }
+}
+
+fn text(scope: &Scope, value: Value<'_>, host: &Host) -> Result<String, Failure> {
+    host.with_scratch(|text| {
+        scope.read_text(value, text)?;
+        Ok(String::from_utf8_lossy(text).into_owned())
+    })
 }
 
 /// Reads a record's name. The inner error is for the operation's callback.

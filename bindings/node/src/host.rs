@@ -10,7 +10,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use deepstream_connector::backends;
-use deepstream_connector::core::{Delivery, Engine, Error, ErrorCode, Key, Operation, Pollable, Submitter};
+use deepstream_connector::core::{
+    Delivery, Engine, Error, ErrorCode, Key, Operation, Pollable, Question, Submitter,
+};
 
 use crate::outlet::{Outlet, MAX_DELIVERIES};
 use crate::raw::{CleanupHook, Env, EnvironmentEnd, Fault, Scope, Value};
@@ -155,6 +157,12 @@ impl Host {
     pub fn submit_many(&self, id: u32, operations: Result<Vec<(Key, Operation)>, Error>) {
         let accepted = operations
             .and_then(|operations| self.submitter.submit_many_quietly(operations, id, None).map(drop));
+        self.submitted(id, accepted);
+    }
+
+    /// Asks something that is of no one key.
+    pub fn ask(&self, id: u32, question: Result<Question, Error>) {
+        let accepted = question.and_then(|question| self.submitter.ask_quietly(question, id, None).map(drop));
         self.submitted(id, accepted);
     }
 

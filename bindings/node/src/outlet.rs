@@ -5,7 +5,8 @@
 //! own for each document would take longer than everything else here together.
 
 use bytes::Bytes;
-use deepstream_connector::core::{Delivery, Error, ErrorCode, Outcome, Reply};
+use deepstream_connector::core::document::Writer;
+use deepstream_connector::core::{Delivery, Error, ErrorCode, Outcome, Page, Reply};
 
 use crate::raw::{Callback, Cells, Env, Failure, Scope, Value};
 
@@ -43,16 +44,20 @@ mod what {
     /// The operation failed. Value: the code, doubled, plus 1 if a later try may succeed. Extra:
     /// the message.
     pub const FAILED: f64 = -6.0;
+    /// Extra: the answer to a question, as JSON.
+    pub const ANSWER: f64 = -7.0;
     /// The connection stands.
-    pub const READY: f64 = -7.0;
+    pub const READY: f64 = -8.0;
     /// The connector has a problem; value and extra as for `FAILED`. Waiting may help.
-    pub const PROBLEM: f64 = -8.0;
+    pub const PROBLEM: f64 = -9.0;
     /// The same; waiting will not help.
-    pub const FATAL: f64 = -9.0;
+    pub const FATAL: f64 = -10.0;
     /// Value: the level. Extra: the line.
-    pub const LOG: f64 = -10.0;
+    pub const LOG: f64 = -11.0;
     /// The connector has ended.
-    pub const CLOSED: f64 = -11.0;
+    pub const CLOSED: f64 = -12.0;
+    /// A message of the database. Extra: a list of its channel and what it says, as JSON.
+    pub const NOTIFICATION: f64 = -13.0;
 }
 
 /// What fits neither into a number nor into the common string.
@@ -118,6 +123,15 @@ impl Outlet {
                     let (_, value) = failed(&error, extras);
                     (if fatal { what::FATAL } else { what::PROBLEM }, value)
                 }
+                Delivery::Notification(channel, payload) => {
+                    let mut list = Writer::default();
+                    list.array_start();
+                    list.text(&channel);
+                    list.text(&payload);
+                    list.array_end();
+                    extras.push(Extra::Document(list.finish().into()));
+                    (what::NOTIFICATION, 0.0)
+                }
                 Delivery::Log(level, line) => {
                     extras.push(Extra::Sentence(line));
                     (what::LOG, f64::from(level as i32))
@@ -180,8 +194,45 @@ fn one(result: Result<Reply, Error>, text: &mut Vec<u8>, extras: &mut Vec<Extra>
             Ok(version) => (what::VERSION, version),
             Err(error) => failed(&error, extras),
         },
+        Ok(Reply::Page(page)) => match listed(&page) {
+            Ok(document) => answer(document, extras),
+            Err(error) => failed(&error, extras),
+        },
+        Ok(Reply::Answer(value)) => answer(value.to_string().into_bytes(), extras),
         Err(error) => failed(&error, extras),
     }
+}
+
+fn answer(document: Vec<u8>, extras: &mut Vec<Extra>) -> (f64, f64) {
+    extras.push(Extra::Document(document.into()));
+    (what::ANSWER, 0.0)
+}
+
+/// A page as JavaScript has it: `{"records":[{"name":…,"version":…,"data":…}],"cursor":…}`.
+fn listed(page: &Page) -> Result<Vec<u8>, Error> {
+    let mut list = Writer::default();
+    list.object_start();
+    list.name("records");
+    list.array_start();
+    for (name, record) in &page.records {
+        number(record.version)?;
+        list.object_start();
+        list.name("name");
+        list.text(name);
+        list.name("version");
+        list.raw(&record.version.to_string());
+        list.name("data");
+        list.raw(&String::from_utf8_lossy(&record.data));
+        list.object_end();
+    }
+    list.array_end();
+    list.name("cursor");
+    match &page.next {
+        Some(next) => list.text(next),
+        None => list.raw("null"),
+    }
+    list.object_end();
+    Ok(list.finish())
 }
 
 /// A request for many keys succeeds or fails as a whole.

@@ -9,21 +9,27 @@
 
 mod binary;
 mod connection;
+mod items;
+pub(super) mod membership;
 mod meta;
 mod names;
-mod options;
+pub(super) mod options;
 mod reply;
 mod ring;
+mod servers;
 mod session;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures_util::future::BoxFuture;
+use futures_util::future::{select, BoxFuture, FutureExt};
 
-use self::connection::{Items, MemcachedConnection, Servers};
+use self::connection::MemcachedConnection;
+use self::items::Items;
+use self::membership::{Discover, Membership};
 pub(super) use self::options::OPTIONS;
 use self::ring::Ring;
+use self::servers::{CurrentRing, Servers};
 use self::session::Login;
 use super::fleet::{Fleet, Node, Timing};
 use super::pipeline::while_alive;
@@ -38,18 +44,26 @@ const MAX_BATCH_BYTES: usize = 1 << 20;
 const BATCHES_IN_PIPELINE: usize = 2;
 
 pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
-    let servers = options::servers(settings)?;
-    Ok(Arc::new(Memcached {
-        ring: Arc::new(Ring::new(&servers)),
-        login: Login::from_settings(settings)?,
-        items: Items::from_settings(settings),
-        timing: options::timing(settings),
-        moves: options::moves(settings),
-    }))
+    let ring = CurrentRing::new(Ring::new(&options::servers(settings)?));
+    let names: Vec<String> = ring.get().nodes().iter().map(Node::to_string).collect();
+    Memcached::open(settings, ring, format!("memcached at {}", names.join(", ")), None)
+}
+
+/// The same for servers that somebody else knows; `target` is what is connected to, for
+/// messages.
+#[cfg(feature = "elasticache")]
+pub(super) fn open_discovered(
+    settings: &Settings,
+    target: String,
+    discover: Arc<dyn Discover>,
+) -> Result<Arc<dyn Backend>, Error> {
+    Memcached::open(settings, CurrentRing::new(Ring::new(&[])), target, Some(discover))
 }
 
 struct Memcached {
-    ring: Arc<Ring>,
+    ring: CurrentRing,
+    target: String,
+    discover: Option<Arc<dyn Discover>>,
     login: Login,
     items: Items,
     timing: Timing,
@@ -57,12 +71,30 @@ struct Memcached {
     moves: bool,
 }
 
+impl Memcached {
+    fn open(
+        settings: &Settings,
+        ring: CurrentRing,
+        target: String,
+        discover: Option<Arc<dyn Discover>>,
+    ) -> Result<Arc<dyn Backend>, Error> {
+        Ok(Arc::new(Memcached {
+            ring,
+            target,
+            discover,
+            login: Login::from_settings(settings)?,
+            items: Items::from_settings(settings),
+            timing: options::timing(settings),
+            moves: options::moves(settings),
+        }))
+    }
+}
+
 #[async_trait]
 impl Backend for Memcached {
     fn describe(&self) -> Description {
-        let names: Vec<String> = self.ring.nodes().iter().map(Node::to_string).collect();
         Description {
-            target: format!("memcached at {}", names.join(", ")),
+            target: self.target.clone(),
             max_batch_records: MAX_BATCH_RECORDS,
             max_batch_bytes: MAX_BATCH_BYTES,
             read_batches: BATCHES_IN_PIPELINE,
@@ -72,19 +104,32 @@ impl Backend for Memcached {
     }
 
     async fn connect(&self) -> Result<Link, Error> {
-        let (fleet, run) = Fleet::start(self.login.clone(), self.ring.nodes().to_vec(), self.timing);
+        if let Some(discover) = &self.discover {
+            let nodes = discover.discover(self.ring.get().nodes().to_vec()).await?;
+            self.ring.set(membership::ring_of(nodes));
+        }
+        let nodes = self.ring.get().nodes().to_vec();
+        let (fleet, run) = Fleet::start(self.login.clone(), nodes, self.timing);
         let mut lifeline: BoxFuture<'static, Error> = Box::pin(run);
         while_alive(&mut lifeline, async {
             fleet.settled().await;
             Ok(())
         })
         .await?;
-        let servers = Servers { ring: Arc::clone(&self.ring), fleet, moves: self.moves };
-        let connection = MemcachedConnection::new(servers, self.items.clone());
+        let membership = self.discover.as_ref().map(|discover| {
+            let ring = self.ring.clone();
+            Membership::new(Arc::clone(discover), ring, fleet.clone(), self.timing.connect)
+        });
+        let pace = membership.as_ref().map(Membership::pace);
+        if let Some(membership) = membership {
+            lifeline = Box::pin(select(membership, lifeline).map(|either| either.factor_first().0));
+        }
+        let servers = Servers { ring: self.ring.clone(), fleet, moves: self.moves };
+        let connection = MemcachedConnection::new(servers, self.items.clone(), pace);
         Ok(Link { connection: Arc::new(connection), lifeline })
     }
 
     fn group_of(&self, key: &Key) -> usize {
-        self.ring.home(&self.items.names.full(key))
+        self.ring.get().home(self.items.names.full(key).as_bytes())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::names::Names;
 use super::ring::Place;
 use crate::backends::fleet::{Node, Timing};
 use crate::backends::tls;
@@ -22,7 +23,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         name: "lifetime",
         kind: OptionKind::Integer(0, 1 << 31),
         default: "0",
-        meaning: "Seconds after its last `set` at which a record is gone; 0 is never. More than 30 days work too.",
+        meaning: "Seconds after its last `set` at which a record is gone; 0 is never, and more than 30 days work too. (deepstream's own connector has 60000 where nothing is given.)",
     },
     OptionSpec {
         name: "layout",
@@ -34,7 +35,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         name: "failover",
         kind: OptionKind::Flag,
         default: "false",
-        meaning: "Whether the keys of a server that is away go to the next server on the ring until it is back; else their operations wait for it until their deadline.",
+        meaning: "Whether the keys of a server that is away go to the next server on the ring until it is back; else their operations wait for it, up to their deadline.",
     },
     OptionSpec { name: "username", kind: OptionKind::Text, default: "none", meaning: "User." },
     OptionSpec { name: "password", kind: OptionKind::Text, default: "none", meaning: "Password of the user." },
@@ -59,7 +60,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
 ];
 
 /// The options inside `memcachedOptions`, by the names that the npm client has.
-const CLIENT_OPTIONS: &[OptionSpec] = &[
+pub(in crate::backends) const CLIENT_OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "namespace",
         kind: OptionKind::Text,
@@ -79,10 +80,64 @@ const CLIENT_OPTIONS: &[OptionSpec] = &[
         meaning: "The same as `failover`.",
     },
     OptionSpec {
+        name: "failOverServers",
+        kind: OptionKind::Servers,
+        default: "none",
+        meaning: "Taken and not needed: with `failover` the other servers take over.",
+    },
+    OptionSpec {
+        name: "algorithm",
+        kind: OptionKind::Choice(&["md5"]),
+        default: "md5",
+        meaning: "How the place of a key on the ring is computed.",
+    },
+    OptionSpec {
+        name: "compatibility",
+        kind: OptionKind::Choice(&["ketama"]),
+        default: "ketama",
+        meaning: "How the ring is made.",
+    },
+    OptionSpec {
+        name: "maxKeySize",
+        kind: OptionKind::Integer(1, 250),
+        default: "250",
+        meaning: "A key with more characters, or with more than 250 bytes, is stored as its md5.",
+    },
+    OptionSpec {
+        name: "keyCompression",
+        kind: OptionKind::Flag,
+        default: "true",
+        meaning: "Taken and not needed: without the md5 a longer key could not be stored.",
+    },
+    OptionSpec {
+        name: "maxExpiration",
+        kind: OptionKind::Integer(1, 1 << 40),
+        default: "none",
+        meaning: "Taken and not needed: a longer `lifetime` works.",
+    },
+    OptionSpec {
+        name: "maxValue",
+        kind: OptionKind::Integer(1, 1 << 40),
+        default: "none",
+        meaning: "Taken and not needed: the servers say how large an item may be.",
+    },
+    OptionSpec {
         name: "poolSize",
         kind: OptionKind::Integer(1, 1 << 20),
         default: "none",
         meaning: "Taken and not needed: one connection to each server carries everything.",
+    },
+    OptionSpec {
+        name: "maxQueueSize",
+        kind: OptionKind::Integer(-1, 1 << 40),
+        default: "none",
+        meaning: "Taken and not needed: see `maxInFlight`.",
+    },
+    OptionSpec {
+        name: "idle",
+        kind: OptionKind::Integer(0, 1 << 40),
+        default: "none",
+        meaning: "Taken and not needed: a connection is kept.",
     },
     OptionSpec {
         name: "retries",
@@ -90,6 +145,25 @@ const CLIENT_OPTIONS: &[OptionSpec] = &[
         default: "none",
         meaning: TRIED_AGAIN,
     },
+    OptionSpec {
+        name: "factor",
+        kind: OptionKind::Integer(0, 1 << 20),
+        default: "none",
+        meaning: TRIED_AGAIN,
+    },
+    OptionSpec {
+        name: "minTimeout",
+        kind: OptionKind::Integer(0, 1 << 40),
+        default: "none",
+        meaning: TRIED_AGAIN,
+    },
+    OptionSpec {
+        name: "maxTimeout",
+        kind: OptionKind::Integer(0, 1 << 40),
+        default: "none",
+        meaning: TRIED_AGAIN,
+    },
+    OptionSpec { name: "randomize", kind: OptionKind::Flag, default: "none", meaning: TRIED_AGAIN },
     OptionSpec {
         name: "retry",
         kind: OptionKind::Integer(0, 1 << 40),
@@ -109,16 +183,22 @@ const CLIENT_OPTIONS: &[OptionSpec] = &[
         meaning: TRIED_AGAIN,
     },
     OptionSpec {
-        name: "idle",
+        name: "failuresTimeout",
         kind: OptionKind::Integer(0, 1 << 40),
         default: "none",
-        meaning: "Taken and not needed: a connection is kept.",
+        meaning: TRIED_AGAIN,
     },
     OptionSpec {
-        name: "maxValue",
-        kind: OptionKind::Integer(1, 1 << 40),
+        name: "redundancy",
+        kind: OptionKind::Integer(0, 1 << 20),
         default: "none",
-        meaning: "Taken and not needed: the servers say how large an item may be.",
+        meaning: "Taken and not needed: the npm client writes records once, whatever it says.",
+    },
+    OptionSpec {
+        name: "debug",
+        kind: OptionKind::Flag,
+        default: "none",
+        meaning: "Taken and not needed: see `logLevel`.",
     },
 ];
 
@@ -154,8 +234,10 @@ pub(super) fn moves(settings: &Settings) -> bool {
     settings.flag("failover").or(inner).unwrap_or(false)
 }
 
-/// What stands before every key.
-pub(super) fn namespace(settings: &Settings) -> String {
+/// How keys are made from names.
+pub(super) fn names(settings: &Settings) -> Names {
     let inner = settings.object("memcachedOptions");
-    inner.and_then(|inner| inner.text("namespace").map(str::to_owned)).unwrap_or_default()
+    let namespace = inner.as_ref().and_then(|inner| inner.text("namespace")).unwrap_or_default();
+    let max_key_size = inner.as_ref().and_then(|inner| inner.count("maxKeySize"));
+    Names::new(namespace.to_owned(), max_key_size)
 }

@@ -1,5 +1,7 @@
 //! The login at one server, and questions to it.
 
+use std::sync::{Arc, OnceLock};
+
 use bytes::BytesMut;
 use futures_util::future::{BoxFuture, FutureExt};
 
@@ -64,14 +66,30 @@ impl Decode for Decoder {
 pub(super) struct Session {
     pipeline: Pipeline<Reply>,
     pub protocol: Protocol,
-    /// The largest item that the server takes, in bytes, if it says.
-    pub item_limit: Option<usize>,
+    /// See [`Session::item_limit`].
+    item_limit: Arc<OnceLock<Option<usize>>>,
 }
 
 impl Session {
     /// Sends commands and waits for their answers.
     pub async fn ask(&self, commands: Vec<u8>, answers: usize) -> Result<Replies<Reply>, Error> {
         self.pipeline.ask(commands, answers).await
+    }
+
+    /// The largest item that the server takes, in bytes, if it says. It is asked when an item was
+    /// too large, since all settings are the answer.
+    pub async fn item_limit(&self) -> Result<Option<usize>, Error> {
+        if let Some(limit) = self.item_limit.get() {
+            return Ok(*limit);
+        }
+        let mut command = Vec::new();
+        codec!(self.protocol, settings(&mut command));
+        let limit = match self.ask_one(command).await? {
+            Reply::ItemLimit(limit) => limit,
+            // A server, or what stands before it, that does not say.
+            _ => None,
+        };
+        Ok(*self.item_limit.get_or_init(|| limit))
     }
 
     async fn ask_one(&self, commands: Vec<u8>) -> Result<Reply, Error> {
@@ -121,44 +139,54 @@ impl Login {
         };
         let (pipeline, lifeline) = Pipeline::new(stream, decoder);
         let mut lifeline: BoxFuture<'static, Error> = Box::pin(lifeline);
-        let session = Session { pipeline, protocol: self.protocol, item_limit: None };
-        let item_limit = while_alive(&mut lifeline, self.greet(&session)).await?;
-        Ok((Session { item_limit, ..session }, lifeline))
+        let session = Session { pipeline, protocol: self.protocol, item_limit: Arc::default() };
+        while_alive(&mut lifeline, self.greet(&session)).await?;
+        Ok((session, lifeline))
     }
 
-    /// Logs in, sees that the server speaks the protocol, and asks how large items may be.
-    async fn greet(&self, session: &Session) -> Result<Option<usize>, Error> {
+    /// Logs in, and sees that the server speaks the protocol.
+    async fn greet(&self, session: &Session) -> Result<(), Error> {
         if let Some((username, password)) = &self.credentials {
+            // One that asks for no login would take that of ASCII authentication for a record.
+            if self.protocol == Protocol::Meta && self.is_open(session).await? {
+                return Err(no_login());
+            }
             let mut command = Vec::new();
             codec!(self.protocol, log_in(&mut command, username, password));
             match session.ask_one(command).await? {
-                Reply::Done => {}
-                Reply::Refused(Refusal::Unknown, _) => {
-                    return Err(wrong("the server has no SASL; leave the option \"authentication\" out"))
-                }
-                Reply::Refused(refusal, said) => return Err(refused(refusal, &said)),
-                _ => return Err(unexpected()),
+                Reply::Refused(Refusal::Unknown, _) => return Err(no_login()),
+                reply => done(reply)?,
             }
         }
+        match self.is_open(session).await? {
+            true => Ok(()),
+            false => Err(refused(Refusal::Login, "")),
+        }
+    }
+
+    /// Asks for a sign of life; `false` where a login is wanted first.
+    async fn is_open(&self, session: &Session) -> Result<bool, Error> {
         let mut command = Vec::new();
         codec!(self.protocol, no_op(&mut command));
         match session.ask_one(command).await? {
-            Reply::Done => {}
+            Reply::Refused(Refusal::Login, _) => Ok(false),
             Reply::Refused(Refusal::Unknown, _) => {
-                return Err(wrong(
-                    "the server does not know the meta protocol; memcached 1.6 or later is needed",
-                ));
+                Err(wrong("the server does not know the meta protocol; memcached 1.6 or later is needed"))
             }
-            Reply::Refused(refusal, said) => return Err(refused(refusal, &said)),
-            _ => return Err(unexpected()),
+            reply => done(reply).map(|()| true),
         }
-        let mut command = Vec::new();
-        codec!(self.protocol, settings(&mut command));
-        match session.ask_one(command).await? {
-            Reply::ItemLimit(limit) => Ok(limit),
-            // A server, or what stands before it, that does not say.
-            _ => Ok(None),
-        }
+    }
+}
+
+fn no_login() -> Error {
+    wrong("the server asks for no such login; leave the options \"username\", \"password\" and \"authentication\" out")
+}
+
+fn done(reply: Reply) -> Result<(), Error> {
+    match reply {
+        Reply::Done => Ok(()),
+        Reply::Refused(refusal, said) => Err(refused(refusal, &said)),
+        _ => Err(unexpected()),
     }
 }
 

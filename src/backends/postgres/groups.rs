@@ -51,6 +51,11 @@ pub(super) fn of<'a>(names: &Names, keys: impl Iterator<Item = &'a Key>) -> Vec<
     groups
 }
 
+/// The tables of groups.
+pub(super) fn tables<'a>(groups: &'a [Group<'_>]) -> Vec<&'a str> {
+    groups.iter().map(|group| group.table.as_str()).collect()
+}
+
 /// What there is under a table's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
@@ -65,15 +70,15 @@ pub(super) async fn look_up(
     session: &Session,
     schema: &str,
     shapes: &Shapes,
-    groups: &[Group<'_>],
+    tables: &[&str],
 ) -> Result<Vec<Found>, tokio_postgres::Error> {
     let mut found: Vec<Found> =
-        groups.iter().map(|group| shapes.get(&group.table).map_or(Found::Nothing, Found::Table)).collect();
-    let unknown: Vec<&str> = groups
+        tables.iter().map(|table| shapes.get(table).map_or(Found::Nothing, Found::Table)).collect();
+    let unknown: Vec<&str> = tables
         .iter()
         .zip(&found)
         .filter(|(_, found)| **found == Found::Nothing)
-        .map(|(group, _)| group.table.as_str())
+        .map(|(table, _)| *table)
         .collect();
     if unknown.is_empty() {
         return Ok(found);
@@ -82,11 +87,11 @@ pub(super) async fn look_up(
     for row in session.client.query(statements::DESCRIBE, &[&schema, &unknown]).await? {
         columns.entry(row.try_get(0)?).or_default().push((row.try_get(1)?, row.try_get(2)?));
     }
-    for (group, found) in groups.iter().zip(&mut found) {
-        let Some(columns) = columns.get(&group.table) else { continue };
+    for (table, found) in tables.iter().zip(&mut found) {
+        let Some(columns) = columns.get(*table) else { continue };
         *found = match Shape::of(columns) {
             Some(shape) => {
-                shapes.keep(&group.table, shape);
+                shapes.keep(table, shape);
                 Found::Table(shape)
             }
             None => Found::Other,

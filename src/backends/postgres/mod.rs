@@ -5,14 +5,18 @@
 //! stands in `val`. A batch is one statement for each table; a few connections (`pool.rs`) take
 //! batches beside each other, and the engine sees to it that no key is in two of them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Instant;
 
 use async_trait::async_trait;
+use serde_json::Value;
 
 use crate::config::Settings;
-use crate::core::{Backend, BatchResult, Connection, Description, Error, Key, Link, Record};
+use crate::core::{Backend, BatchResult, Connection, Description, Error, Key, Link, Notice, Page, Record};
 
 mod address;
+mod commands;
 mod failure;
 mod groups;
 mod names;
@@ -21,6 +25,7 @@ mod options;
 mod pool;
 mod quote;
 mod reader;
+mod scan;
 mod session;
 mod shape;
 mod statements;
@@ -45,13 +50,18 @@ const BATCHES: usize = 2;
 
 pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
     let options = Arc::new(Options::read(settings)?);
-    Ok(Arc::new(Postgres { options, estate: Arc::default() }))
+    let remarks = Mutex::new(options.remarks.clone());
+    Ok(Arc::new(Postgres { options, estate: Arc::default(), remarks: Arc::new(remarks) }))
 }
 
 struct Postgres {
     options: Arc<Options>,
     estate: Arc<Estate>,
+    /// What is still to be said.
+    remarks: Remarks,
 }
+
+type Remarks = Arc<Mutex<Vec<String>>>;
 
 #[async_trait]
 impl Backend for Postgres {
@@ -68,12 +78,13 @@ impl Backend for Postgres {
 
     async fn connect(&self) -> Result<Link, Error> {
         let (pool, lifeline) = Pool::open(&self.options, &self.estate).await?;
-        Ok(Link { connection: Arc::new(Sessions { pool }), lifeline })
+        Ok(Link { connection: Arc::new(Sessions { pool, remarks: Arc::clone(&self.remarks) }), lifeline })
     }
 }
 
 struct Sessions {
     pool: Arc<Pool>,
+    remarks: Remarks,
 }
 
 #[async_trait]
@@ -92,5 +103,25 @@ impl Connection for Sessions {
 
     async fn delete_many(&self, keys: &[Key]) -> BatchResult<()> {
         writer::write(&self.pool, Changes::Delete(keys)).await
+    }
+
+    async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Page, Error> {
+        scan::page(&self.pool, cursor, limit).await
+    }
+
+    async fn command(&self, name: &str, arguments: &Value) -> Result<Value, Error> {
+        commands::run(&self.pool, name, arguments).await
+    }
+
+    fn poll_notice(&self, cx: &mut Context<'_>) -> Poll<Notice> {
+        if let Some(remark) = self.remarks.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            return Poll::Ready(Notice::Remark(remark));
+        }
+        let news = self.pool.estate.news.poll(cx);
+        news.map(|(channel, payload)| Notice::Notification { channel, payload })
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        self.pool.wake_at()
     }
 }

@@ -174,13 +174,13 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         name: "max",
         kind: OptionKind::Integer(1, 1000),
         default: "10",
-        meaning: "The most connections; they are made as they are needed. One more is made for `subscribe`.",
+        meaning: "The most connections; they are made as they are needed. One more is made for commands and notifications.",
     },
     OptionSpec {
         name: "idleTimeoutMillis",
         kind: OptionKind::Integer(0, 86_400_000),
         default: "30000",
-        meaning: "How long a connection beyond the first stays when nothing needs it, in milliseconds, and until something else is done; 0 is for ever.",
+        meaning: "How long a connection beyond the first stays when nothing needs it, in milliseconds; 0 is for ever.",
     },
     OptionSpec {
         name: "application_name",
@@ -272,6 +272,8 @@ pub(super) struct Options {
     /// How long a spare connection stays; `None` is for ever.
     pub idle_timeout: Option<Duration>,
     pub statement_timeout: Option<Duration>,
+    /// What a person should know about the options that were given.
+    pub remarks: Vec<String>,
 }
 
 impl Options {
@@ -359,6 +361,11 @@ impl Options {
                 Some(time) => Some(time),
             },
             statement_timeout: settings.milliseconds("statement_timeout"),
+            remarks: ["writeInterval", "connectionTimeoutMillis", "keepAlive"]
+                .into_iter()
+                .filter(|option| settings.has(option))
+                .map(|option| format!("the option \"{option}\" has no effect here"))
+                .collect(),
         })
     }
 

@@ -2,13 +2,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::{mpsc, Semaphore, SemaphorePermit};
+use tokio::sync::{mpsc, MappedMutexGuard, MutexGuard, Semaphore, SemaphorePermit};
 
 use super::options::Options;
 use super::session::{Driver, Estate, Session};
@@ -27,6 +27,8 @@ pub(super) struct Pool {
     permits: Semaphore,
     state: Mutex<State>,
     drivers: mpsc::UnboundedSender<(Driver, Role)>,
+    /// The session of commands and notifications, once one is asked for.
+    guest: tokio::sync::Mutex<Option<Session>>,
 }
 
 /// What a connection is there for.
@@ -34,8 +36,8 @@ pub(super) struct Pool {
 pub(super) enum Role {
     /// For batches; another one can take its place.
     Worker,
-    /// For notifications, which are missed without it.
-    Listener,
+    /// For commands of the host's own, and for notifications, which are missed without it.
+    Guest,
 }
 
 #[derive(Default)]
@@ -73,13 +75,21 @@ impl Pool {
             permits: Semaphore::new(options.max),
             state: Mutex::new(State { idle: vec![(Instant::now(), session)], open: 1, ..State::default() }),
             drivers,
+            guest: tokio::sync::Mutex::new(None),
         });
         pool.adopt(driver, Role::Worker);
+        let channels = estate.news.channels();
+        if !channels.is_empty() {
+            let (session, mut driver) = Session::open(options, estate).await?;
+            while_alive(&mut driver, session.listen(&channels, options)).await?;
+            pool.adopt(driver, Role::Guest);
+            *pool.guest.lock().await = Some(session);
+        }
         let work = Work { pool: Arc::clone(&pool), receiver, drivers: FuturesUnordered::new() };
         Ok((pool, Box::pin(work)))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -118,6 +128,17 @@ impl Pool {
         }
     }
 
+    /// The session of commands, for one after the other.
+    pub async fn guest(&self) -> Result<MappedMutexGuard<'_, Session>, Error> {
+        let mut guest = self.guest.lock().await;
+        if guest.as_ref().is_none_or(|session| session.client.is_closed()) {
+            let (session, driver) = Session::open(&self.options, &self.estate).await?;
+            self.adopt(driver, Role::Guest);
+            *guest = Some(session);
+        }
+        MutexGuard::try_map(guest, Option::as_mut).map_err(|_| Error::connection("the connection was closed"))
+    }
+
     fn take_idle(&self) -> Option<Session> {
         let mut state = self.state();
         while let Some((_, session)) = state.idle.pop() {
@@ -135,6 +156,11 @@ impl Pool {
             state.fewer_since = None;
             self.permits.add_permits(std::mem::take(&mut state.fewer));
         }
+    }
+
+    /// When the lifeline has something to do.
+    pub fn wake_at(&self) -> Option<Instant> {
+        self.next_end()
     }
 
     /// When the spare connection that is idle for longest has been so for long enough.
@@ -196,7 +222,7 @@ impl Future for Work {
                 work.drivers.push(Box::pin(async move { (driver.await, role) }));
             }
             match work.drivers.poll_next_unpin(cx) {
-                Poll::Ready(Some((error, Role::Listener))) => return Poll::Ready(error),
+                Poll::Ready(Some((error, Role::Guest))) => return Poll::Ready(error),
                 // The last of the workers: nobody is left to ask.
                 Poll::Ready(Some((error, Role::Worker))) if work.drivers.is_empty() => {
                     return Poll::Ready(error)

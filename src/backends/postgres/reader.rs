@@ -36,7 +36,7 @@ async fn read(pool: &Pool, keys: &[Key], kind: Kind) -> BatchResult<Option<Recor
     let mut results: Results = vec![Ok(None); keys.len()];
     let mut groups = groups::of(&pool.options.names, keys.iter());
     for look in 1.. {
-        let found = groups::look_up(session, &pool.options.schema, &pool.shapes, &groups)
+        let found = groups::look_up(session, &pool.options.schema, &pool.shapes, &groups::tables(&groups))
             .await
             .map_err(|error| failure::of_operation(&error, &pool.options))?;
         let reads =

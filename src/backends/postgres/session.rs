@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{join, BoxFuture};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::tls::NoTls;
+use tokio_postgres::types::Type;
 use tokio_postgres::{AsyncMessage, Client, Connection, Statement};
 
 use super::news::News;
@@ -143,6 +144,15 @@ impl Session {
         }
     }
 
+    /// Listens to channels.
+    pub async fn listen(&self, channels: &[String], options: &Options) -> Result<(), Error> {
+        for channel in channels {
+            let listening = self.client.batch_execute(&statements::listen(channel)).await;
+            listening.map_err(|error| failure::of_connect(&error, options))?;
+        }
+        Ok(())
+    }
+
     /// From now until `wrote` the server may be writing.
     pub fn writes(&self) {
         self.is_writing.store(true, Ordering::Relaxed);
@@ -244,8 +254,15 @@ where
 /// Sees that the server is one to work with, and that there is a schema.
 async fn set_up(client: &Client, options: &Options) -> Result<Identity, Error> {
     let failed = |error| failure::of_connect(&error, options);
-    client.batch_execute(&statements::set_up(options)).await.map_err(failed)?;
-    let row = client.query_one(statements::INTRODUCTION, &[&options.schema]).await.map_err(failed)?;
+    // Both are sent at once: a connection is made in as few round trips as there can be.
+    let sql = statements::set_up(options);
+    let (done, row) = join(
+        client.batch_execute(&sql),
+        client.query_typed_one(statements::INTRODUCTION, &[(&options.schema, Type::TEXT)]),
+    )
+    .await;
+    done.map_err(failed)?;
+    let row = row.map_err(failed)?;
     let identity =
         Identity { process: row.try_get(0).map_err(failed)?, began: row.try_get(1).map_err(failed)? };
     let version: i32 = row.try_get(3).map_err(failed)?;

@@ -57,8 +57,7 @@ pub(super) async fn make(pool: &Pool, session: &Session, group: &Group<'_>) -> R
 
 async fn look_again(pool: &Pool, session: &Session, group: &Group<'_>) -> Result<Found, Error> {
     pool.shapes.forget(&group.table);
-    let found =
-        groups::look_up(session, &pool.options.schema, &pool.shapes, std::slice::from_ref(group)).await;
+    let found = groups::look_up(session, &pool.options.schema, &pool.shapes, &[&group.table]).await;
     let found = found.map_err(|error| failure::of_operation(&error, &pool.options))?;
     Ok(found.first().copied().unwrap_or(Found::Nothing))
 }

@@ -36,7 +36,7 @@ pub(super) fn write(shape: Shape, record: &Record) -> Cow<'_, str> {
     let text = match shape.version {
         Version::InVal => {
             let record = Record { version: record.version, data: Bytes::copy_from_slice(&data) };
-            Cow::Owned(envelope::write(Form::V1, &record))
+            Cow::Owned(envelope::write(Form::V1, &record, None))
         }
         Version::Int | Version::Bigint => data,
     };

@@ -141,9 +141,10 @@ impl<'a> Batch<'a> {
     /// Looks the tables up, makes what is missing, and leaves out what cannot be written.
     async fn prepare(&mut self, groups: Vec<Group<'a>>) -> Result<(Vec<Group<'a>>, Vec<Shape>), Error> {
         let options = &self.pool.options;
-        let found = groups::look_up(self.session, &options.schema, &self.pool.shapes, &groups)
-            .await
-            .map_err(|error| failure::of_operation(&error, options))?;
+        let found =
+            groups::look_up(self.session, &options.schema, &self.pool.shapes, &groups::tables(&groups))
+                .await
+                .map_err(|error| failure::of_operation(&error, options))?;
         let (mut ready, mut shapes) = (Vec::new(), Vec::new());
         for (mut group, found) in groups.into_iter().zip(found) {
             let shape = match (found, self.changes) {

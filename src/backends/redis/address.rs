@@ -11,7 +11,7 @@ use crate::backends::tls::Tls;
 use crate::config::{wrong, Settings};
 use crate::core::Error;
 
-const DEFAULT_PORT: u16 = 6379;
+pub(super) const DEFAULT_PORT: u16 = 6379;
 
 /// A server and a login there.
 #[derive(Clone)]
@@ -68,6 +68,13 @@ impl Address {
             return Err(wrong("the option \"username\" needs \"password\" beside it"));
         }
         Ok(Address { place, tls, username, password, db: settings.integer("db").or(parts.db).unwrap_or(0) })
+    }
+
+    /// Nowhere in particular.
+    #[cfg(test)]
+    pub fn for_tests() -> Address {
+        let place = Place::Tcp { host: "127.0.0.1".into(), port: 1 };
+        Address { place, tls: None, username: None, password: None, db: 0 }
     }
 
     /// Host and port, or the socket's path.

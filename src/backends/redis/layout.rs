@@ -158,7 +158,7 @@ impl Layout {
             match self.form {
                 Form::V1 => {
                     command.argument(names.of(key, b""));
-                    command.argument(&envelope::write(envelope::Form::V1, record));
+                    command.argument(&envelope::write(envelope::Form::V1, record, None));
                 }
                 Form::V2 => {
                     command.argument(names.of(key, VERSION));
@@ -189,7 +189,7 @@ impl Layout {
                     pipeline
                         .cmd("SET")
                         .arg(names.of(key, b""))
-                        .arg(envelope::write(envelope::Form::V1, record))
+                        .arg(envelope::write(envelope::Form::V1, record, None))
                         .arg("EX")
                         .arg(ttl);
                 }

@@ -21,6 +21,7 @@ mod cluster;
 mod decode;
 mod layout;
 mod options;
+mod readers;
 mod replies;
 mod sentinel;
 mod single;
@@ -29,7 +30,6 @@ mod wire;
 use std::sync::Arc;
 
 use self::acknowledgement::Acknowledgement;
-use self::address::Address;
 use self::layout::Layout;
 pub(super) use self::options::OPTIONS;
 use crate::config::Settings;
@@ -50,9 +50,7 @@ pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
         return sentinel::open(settings);
     }
     options::only_single(settings)?;
-    let address = Address::from_settings(settings)?;
-    let plan = Plan::from_settings(settings, Layout::plain(settings));
-    Ok(Arc::new(single::Redis::new(address, plan)))
+    Ok(Arc::new(single::Redis::from_settings(settings)?))
 }
 
 /// How records are stored, wherever the servers are.

@@ -79,6 +79,18 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         meaning: "Redis Cluster: login and TLS of all nodes, in an object as ioredis has it; they may as well stand beside it.",
     },
     OptionSpec {
+        name: "readFrom",
+        kind: OptionKind::Choice(&["primary", "replica"]),
+        default: "primary",
+        meaning: "`replica` reads from replicas while one answers, those of a cluster or those in `replicas`; what others wrote a moment ago may be missing there, what this connector wrote is not.",
+    },
+    OptionSpec {
+        name: "replicas",
+        kind: OptionKind::Servers,
+        default: "none",
+        meaning: "Replicas of a single server for `readFrom`, as `host:port`, a list of such texts, or of objects with `host` and `port`; or the one address behind which they are.",
+    },
+    OptionSpec {
         name: "waitReplicas",
         kind: OptionKind::Integer(0, 1000),
         default: "0",
@@ -117,7 +129,7 @@ const NODE_OPTIONS: &[OptionSpec] = &[
 
 const OF_CLUSTERS: &[&str] = &["redisOptions"];
 const OF_SENTINELS: &[&str] = &["name", "sentinelUsername", "sentinelPassword", "sentinelTLS"];
-const OF_SINGLE_SERVERS: &[&str] = &["host", "port", "path", "url"];
+const OF_SINGLE_SERVERS: &[&str] = &["host", "port", "path", "url", "replicas"];
 
 /// Refuses options that contradict another one.
 fn refuse(settings: &Settings, names: &[&str], how: &str) -> Result<(), Error> {
@@ -140,12 +152,24 @@ fn need(settings: &Settings, names: &[&str], beside: &str) -> Result<(), Error> 
 /// Refuses what belongs to a cluster or to sentinels.
 pub(super) fn only_single(settings: &Settings) -> Result<(), Error> {
     need(settings, OF_CLUSTERS, "nodes")?;
-    need(settings, OF_SENTINELS, "sentinels")
+    need(settings, OF_SENTINELS, "sentinels")?;
+    if from_replicas(settings) && !settings.has("replicas") {
+        return Err(wrong("the option \"readFrom\" is \"replica\", but nobody says where the replicas of a single server are; give \"replicas\", or \"nodes\" of a cluster"));
+    }
+    Ok(())
+}
+
+/// Whether reads go to replicas.
+pub(super) fn from_replicas(settings: &Settings) -> bool {
+    settings.text("readFrom") == Some("replica")
 }
 
 /// Refuses what belongs to a cluster or to a server that has a fixed place.
 pub(super) fn only_sentinels(settings: &Settings) -> Result<(), Error> {
     need(settings, OF_CLUSTERS, "nodes")?;
+    if from_replicas(settings) {
+        return Err(wrong("the option \"readFrom\" is \"replica\", which there is for a cluster and for a single server alone; leave it out"));
+    }
     refuse(settings, OF_SINGLE_SERVERS, "and \"sentinels\" exclude each other")
 }
 

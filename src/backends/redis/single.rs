@@ -1,27 +1,49 @@
-//! One Redis server.
+//! One Redis server, and replicas of it to read from, if there are any.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::future::{select, FutureExt};
 use redis::Value;
 
-use super::address::Address;
+use super::address::{Address, DEFAULT_PORT};
 use super::decode::Reply;
+use super::layout::Layout;
+use super::readers::{ReaderLogin, Readers, ROLE};
 use super::sentinel::Lookout;
 use super::wire::{self, Wire};
-use super::{replies, Plan, BATCHES_IN_PIPELINE, MAX_BATCH_BYTES, MAX_BATCH_RECORDS};
+use super::{options, replies, Plan, BATCHES_IN_PIPELINE, MAX_BATCH_BYTES, MAX_BATCH_RECORDS};
+use crate::backends::fleet::{Node, Timing};
+use crate::config::{wrong, Server, Settings};
 use crate::core::{Backend, BatchResult, Connection, Description, Error, Key, Link, Record};
 
 /// One server.
 pub(super) struct Redis {
     address: Address,
     plan: Plan,
+    /// Where reads go first.
+    replicas: Vec<Node>,
+    timing: Timing,
 }
 
 impl Redis {
-    pub fn new(address: Address, plan: Plan) -> Redis {
-        Redis { address, plan }
+    pub fn from_settings(settings: &Settings) -> Result<Redis, Error> {
+        let replica = |server: Server| match server.weight {
+            Some(_) => Err(wrong("replicas have no weights; give \"replicas\" as a list")),
+            None => Ok(Node { host: server.host, port: server.port.unwrap_or(DEFAULT_PORT) }),
+        };
+        let mut replicas: Vec<Node> =
+            settings.servers("replicas").into_iter().map(replica).collect::<Result<_, _>>()?;
+        if !options::from_replicas(settings) {
+            replicas.clear();
+        }
+        Ok(Redis {
+            address: Address::from_settings(settings)?,
+            plan: Plan::from_settings(settings, Layout::plain(settings)),
+            replicas,
+            timing: Timing::from_options(&settings.engine()),
+        })
     }
 }
 
@@ -33,8 +55,15 @@ impl Backend for Redis {
 
     async fn connect(&self) -> Result<Link, Error> {
         let (wire, lifeline) = self.address.connect().await?;
-        let session = Session::new(wire, self.plan.clone(), None);
-        Ok(Link { connection: Arc::new(session), lifeline })
+        let mut session = Session::new(wire, self.plan.clone(), None);
+        if self.replicas.is_empty() {
+            return Ok(Link { connection: Arc::new(session), lifeline });
+        }
+        let login = ReaderLogin { address: self.address.clone(), is_cluster: false };
+        let (readers, run) = Readers::start(login, self.replicas.clone(), self.timing);
+        session.replicas = Some((readers, self.replicas.clone()));
+        let lifeline = select(lifeline, Box::pin(run)).map(|end| end.factor_first().0);
+        Ok(Link { connection: Arc::new(session), lifeline: Box::pin(lifeline) })
     }
 }
 
@@ -56,15 +85,66 @@ pub(super) struct Session {
     plan: Plan,
     /// The sentinels that watch over the server, if there are any.
     lookout: Option<Arc<Lookout>>,
+    /// Where reads go first.
+    replicas: Option<(Readers, Vec<Node>)>,
 }
 
 impl Session {
     pub fn new(wire: Wire, plan: Plan, lookout: Option<Arc<Lookout>>) -> Session {
-        Session { wire, plan, lookout }
+        Session { wire, plan, lookout, replicas: None }
     }
 
     async fn read(&self, keys: &[Key], head: bool) -> Result<Vec<Option<Bytes>>, Error> {
-        match self.wire.ask(self.plan.layout.read(keys, head), 0).await? {
+        let Some((readers, nodes)) = &self.replicas else { return self.read_at_primary(keys, head).await };
+        let Some(mut values) = self.read_at_replica(readers, nodes, keys, head).await else {
+            return self.read_at_primary(keys, head).await;
+        };
+        let count = self.plan.layout.values_per_read(head);
+        let lacks = |values: &[Option<Bytes>]| values.iter().any(Option::is_none);
+        let records = keys.iter().zip(values.chunks(count));
+        let missing: Vec<Key> =
+            records.filter(|(_, values)| lacks(values)).map(|(key, _)| key.clone()).collect();
+        if !missing.is_empty() {
+            let found = self.read_at_primary(&missing, head).await?;
+            let mut found = found.chunks(count);
+            for values in values.chunks_mut(count).filter(|values| lacks(values)) {
+                values.clone_from_slice(found.next().ok_or_else(replies::unexpected)?);
+            }
+        }
+        Ok(values)
+    }
+
+    /// What a replica has, and nothing for records of which it may have an older state.
+    async fn read_at_replica(
+        &self,
+        readers: &Readers,
+        nodes: &[Node],
+        keys: &[Key],
+        head: bool,
+    ) -> Option<Vec<Option<Bytes>>> {
+        let mut answer = readers.ask(nodes, &self.plan.layout.read(keys, head), 1).await?;
+        let mut values = self.values(answer.replies.pop()?, keys, head).ok()?;
+        for (key, values) in keys.iter().zip(values.chunks_mut(self.plan.layout.values_per_read(head))) {
+            if !readers.is_fresh(self.plan.layout.slot(key), &self.wire, answer.offset) {
+                values.fill(None);
+            }
+        }
+        Some(values)
+    }
+
+    async fn read_at_primary(&self, keys: &[Key], head: bool) -> Result<Vec<Option<Bytes>>, Error> {
+        let mut commands = self.plan.layout.read(keys, head);
+        let Some((readers, _)) = &self.replicas else {
+            return self.values(self.wire.ask(commands, 0).await?, keys, head);
+        };
+        commands.extend_from_slice(ROLE);
+        let mut replies = self.wire.ask_each(commands, 2).await?;
+        readers.read(self.slots(keys.iter()), &self.wire, replies.pop());
+        self.values(wire::all_well(replies)?, keys, head)
+    }
+
+    fn values(&self, reply: Reply, keys: &[Key], head: bool) -> Result<Vec<Option<Bytes>>, Error> {
+        match reply {
             Reply::Strings(values) if values.len() == keys.len() * self.plan.layout.values_per_read(head) => {
                 Ok(values)
             }
@@ -72,33 +152,56 @@ impl Session {
         }
     }
 
+    fn slots<'a>(&'a self, keys: impl Iterator<Item = &'a Key> + 'a) -> impl Iterator<Item = u16> + 'a {
+        keys.map(|key| self.plan.layout.slot(key))
+    }
+
     async fn write(&self, entries: &[(Key, Record)]) -> Result<(), Error> {
+        let keys = entries.iter().map(|(key, _)| key);
         let Some(ttl) = self.plan.ttl else {
-            return self.change(self.plan.layout.write(entries), 0).await.map(drop);
+            return self.change(keys, self.plan.layout.write(entries), 0).await.map(drop);
         };
         let transaction = self.plan.layout.write_expiring(entries, ttl);
         // The replies to MULTI and to each command come before the one to EXEC, which counts.
         let skip = 1 + transaction.cmd_iter().count();
-        match self.change(transaction.get_packed_pipeline(), skip).await? {
+        match self.change(keys, transaction.get_packed_pipeline(), skip).await? {
             Reply::Value(Value::Array(results)) => replies::all_well(results),
             _ => Err(replies::unexpected()),
         }
     }
 
     async fn remove(&self, keys: &[Key]) -> Result<(), Error> {
-        self.change(self.plan.layout.remove(keys), 0).await.map(drop)
+        self.change(keys.iter(), self.plan.layout.remove(keys), 0).await.map(drop)
     }
 
-    /// Asks for a change, and where it is wanted for the replicas' word.
-    async fn change(&self, mut commands: Vec<u8>, skip: usize) -> Result<Reply, Error> {
-        let Some(acknowledgement) = &self.plan.acknowledgement else {
+    /// Asks for a change of these records, and where it is wanted for the replicas' word, and
+    /// how far the server is then.
+    async fn change<'a>(
+        &'a self,
+        keys: impl Iterator<Item = &'a Key> + Send + 'a,
+        mut commands: Vec<u8>,
+        skip: usize,
+    ) -> Result<Reply, Error> {
+        let (acknowledgement, replicas) = (&self.plan.acknowledgement, &self.replicas);
+        if acknowledgement.is_none() && replicas.is_none() {
             return self.wire.ask(commands, skip).await;
-        };
-        acknowledgement.append(&mut commands);
-        let mut replies = self.wire.ask_each(commands, skip + 2).await?;
-        let word = replies.pop();
+        }
+        let mut expected = skip + 1;
+        if let Some(acknowledgement) = acknowledgement {
+            acknowledgement.append(&mut commands);
+            expected += 1;
+        }
+        if replicas.is_some() {
+            commands.extend_from_slice(ROLE);
+            expected += 1;
+        }
+        let mut replies = self.wire.ask_each(commands, expected).await?;
+        if let Some((readers, _)) = replicas {
+            readers.wrote(self.slots(keys), &self.wire, replies.pop());
+        }
+        let word = acknowledgement.as_ref().map(|acknowledgement| acknowledgement.check(replies.pop()));
         let reply = wire::all_well(replies)?;
-        acknowledgement.check(word)?;
+        word.unwrap_or(Ok(()))?;
         Ok(reply)
     }
 }
@@ -158,5 +261,6 @@ impl Connection for Session {
 
     fn waits_for_timer(&self) -> bool {
         self.lookout.as_ref().is_some_and(|lookout| lookout.waits_for_timer())
+            || self.replicas.as_ref().is_some_and(|(readers, _)| readers.waits_for_timer())
     }
 }

@@ -1,6 +1,8 @@
 //! Commands to one Redis server, and its replies as results.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -14,6 +16,25 @@ use crate::core::Error;
 #[derive(Clone)]
 pub(super) struct Wire {
     pipeline: Pipeline<Reply>,
+    position: Position,
+}
+
+/// How far the data of the server at the other end had come by its last word, as an offset in
+/// the stream of its replication; equal only to itself, that is, on one connection.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Position(Arc<AtomicI64>);
+
+impl Position {
+    /// Notes what the server says, and returns the furthest that it said.
+    pub fn advance(&self, offset: i64) -> i64 {
+        self.0.fetch_max(offset, Ordering::Relaxed).max(offset)
+    }
+}
+
+impl PartialEq for Position {
+    fn eq(&self, other: &Position) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 impl Decode for Decoder {
@@ -31,7 +52,12 @@ impl Wire {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (pipeline, lifeline) = Pipeline::new(stream, Decoder::default());
-        (Wire { pipeline }, lifeline)
+        (Wire { pipeline, position: Position::default() }, lifeline)
+    }
+
+    /// See [`Position`].
+    pub fn position(&self) -> &Position {
+        &self.position
     }
 
     /// Sends encoded commands and waits for the reply after `skip` others, those inside a

@@ -32,6 +32,7 @@ pub const PROMISES: &[Promise] = &[
     promise!(attempts_have_growing_pauses).scope(Scope::Faulty),
     promise!(transient_errors_are_retried_in_place).scope(Scope::Faulty),
     promise!(transient_errors_are_retried_until_the_deadline).scope(Scope::Faulty),
+    promise!(a_transient_error_may_say_how_long_to_rest).scope(Scope::Faulty),
 ];
 
 fn ready_comes_before_the_first_answer(stage: &mut Stage) {
@@ -331,4 +332,19 @@ fn transient_errors_are_retried_until_the_deadline(stage: &mut Stage) {
     assert!(!stage.is_settled(behind));
     server.behave();
     assert!(!stage.succeeds(behind).found);
+}
+
+fn a_transient_error_may_say_how_long_to_rest(stage: &mut Stage) {
+    let server = stage.faulty();
+    stage.open_with(json!({"timeout": 60_000}));
+    let rest = Duration::from_millis(400);
+    let busy = Error::transient(ErrorCode::Backend, "the server is asked too much").after(rest);
+    server.plan([Fate::FailKey("a", busy)]);
+    let began = Instant::now();
+    let (rests, other) = stage.burst(|stage| (stage.set("a", 1, "{}"), stage.set("b", 1, "{}")));
+    stage.succeeds(other);
+    assert!(!stage.is_settled(rests), "other keys need not rest");
+    stage.succeeds(rests);
+    assert!(began.elapsed() >= rest, "it rested for {:?}", began.elapsed());
+    assert_eq!(stage.statistics()["retries"], 1);
 }

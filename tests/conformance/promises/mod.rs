@@ -13,6 +13,7 @@ mod limits;
 mod model;
 mod order;
 mod outages;
+mod questions;
 mod records;
 mod reports;
 
@@ -39,6 +40,10 @@ pub enum Scope {
     Network,
     /// For those that refuse wrong credentials; the promise has them.
     Credentials,
+    /// For storages, which can list their records. The place holds the promise's alone.
+    Listed,
+    /// For caches, which cannot.
+    Unlisted,
     /// For the misbehaving backend alone.
     Faulty,
 }
@@ -122,6 +127,7 @@ pub fn all() -> impl Iterator<Item = &'static Promise> {
         faults::PROMISES,
         model::PROMISES,
         outages::PROMISES,
+        questions::PROMISES,
     ]
     .into_iter()
     .flatten()

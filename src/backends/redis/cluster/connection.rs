@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use redis::Value;
 
 use super::super::decode::Reply;
+use super::super::readers::{Readers, ROLE};
 use super::super::{replies, wire, Plan};
 use super::topology::{strings, Redirect};
 use super::Watch;
@@ -113,23 +114,88 @@ impl ClusterConnection {
             acknowledgement.append(&mut commands);
             expected += 1;
         }
-        let mut all =
-            self.watch.fleet.run(node, |wire| async move { wire.ask_each(commands, expected).await }).await?;
+        let readers = self.watch.readers.as_ref();
+        if readers.is_some() {
+            commands.extend_from_slice(ROLE);
+            expected += 1;
+        }
+        let (wire, mut all) = self
+            .watch
+            .fleet
+            .run(node, |wire| async move {
+                let all = wire.ask_each(commands, expected).await?;
+                Ok((wire, all))
+            })
+            .await?;
+        let role = readers.and_then(|_| all.pop());
         let word = acknowledgement.map_or(Ok(()), |acknowledgement| acknowledgement.check(all.pop()));
         let mut all = all.into_iter();
         let mut answers = Vec::with_capacity(errands.len());
+        let mut slots = Vec::new();
         for errand in errands {
             if errand.is_asking {
                 all.next();
             }
             let answer: Replies<Reply> = all.by_ref().take(replies).collect();
+            if readers.is_some() && redirect(&answer, node).is_none() {
+                slots.push(jobs[errand.job].slot);
+            }
             // A redirect is followed whatever the replicas say: nothing was carried out here.
             answers.push(match &word {
                 Err(error) if redirect(&answer, node).is_none() => Err(error.clone()),
                 _ => Ok(answer),
             });
         }
+        match readers {
+            Some(readers) if is_write => readers.wrote(slots.into_iter(), &wire, role),
+            Some(readers) => readers.read(slots.into_iter(), &wire, role),
+            None => {}
+        }
         Ok(answers)
+    }
+
+    /// Asks replicas, and primaries for what is left: jobs that read so many strings.
+    async fn run_after_replicas(
+        &self,
+        readers: &Readers,
+        jobs: Vec<Job>,
+        strings: usize,
+    ) -> Vec<Result<Reply, Error>> {
+        let found = self.ask_replicas(readers, &jobs, strings).await;
+        let left: Vec<Job> =
+            jobs.into_iter().zip(&found).filter(|(_, reply)| reply.is_none()).map(|(job, _)| job).collect();
+        let mut results = self.run(&left, 1, false).await.into_iter();
+        let lost = || Err(replies::unexpected());
+        found.into_iter().map(|reply| reply.map_or_else(|| results.next().unwrap_or_else(lost), Ok)).collect()
+    }
+
+    /// What replicas have; nothing where they may have an older state of the record.
+    async fn ask_replicas(&self, readers: &Readers, jobs: &[Job], strings: usize) -> Vec<Option<Reply>> {
+        let mut errands: BTreeMap<Node, Vec<usize>> = BTreeMap::new();
+        for (job, Job { slot, .. }) in jobs.iter().enumerate() {
+            if let Some(node) = self.watch.owner(*slot) {
+                errands.entry(node).or_default().push(job);
+            }
+        }
+        let trips = errands.iter().map(|(primary, list)| async move {
+            let commands: Vec<u8> = list.iter().flat_map(|job| &jobs[*job].commands).copied().collect();
+            let replicas = self.watch.replicas_of(jobs[list[0]].slot);
+            let answer = readers.ask(&replicas, &commands, list.len()).await;
+            answer.zip(self.watch.fleet.session(primary).ok())
+        });
+        let answers = join_all(trips).await;
+        let mut found: Vec<Option<Reply>> = repeat_with(|| None).take(jobs.len()).collect();
+        for (list, answer) in errands.values().zip(answers) {
+            let Some((answer, primary)) = answer else { continue };
+            for (job, reply) in list.iter().zip(answer.replies) {
+                let is_whole = matches!(&reply, Reply::Strings(values)
+                    if values.len() == strings && values.iter().all(Option::is_some));
+                if is_whole && readers.is_fresh(jobs[*job].slot, &primary, answer.offset) {
+                    found[*job] = Some(reply);
+                }
+            }
+        }
+        found
     }
 
     /// Sees whether a job is done, or has to go somewhere else.
@@ -177,8 +243,11 @@ impl ClusterConnection {
         let layout = &self.plan.layout;
         let jobs: Vec<Job> =
             keys.iter().map(|key| self.job(key, layout.read(std::slice::from_ref(key), head))).collect();
-        let results = self.run(&jobs, 1, false).await;
         let count = layout.values_per_read(head);
+        let results = match &self.watch.readers {
+            Some(readers) => self.run_after_replicas(readers, jobs, count).await,
+            None => self.run(&jobs, 1, false).await,
+        };
         results.into_iter().map(|result| strings(result?, count).map_err(|error| self.judge(error))).collect()
     }
 }
@@ -245,5 +314,6 @@ impl Connection for ClusterConnection {
 
     fn waits_for_timer(&self) -> bool {
         self.watch.fleet.waits_for_timer()
+            || self.watch.readers.as_ref().is_some_and(|readers| readers.waits_for_timer())
     }
 }

@@ -10,8 +10,8 @@ pub(super) mod slots;
 mod topology;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures_util::future::{select, BoxFuture, Either, FutureExt};
@@ -23,6 +23,7 @@ use self::connection::ClusterConnection;
 use self::topology::Topology;
 use super::address::Address;
 use super::layout::Layout;
+use super::readers::{ReaderLogin, Readers};
 use super::single::description;
 use super::wire::Wire;
 use super::{options, Plan};
@@ -38,6 +39,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// How long the topology stays as it is at least, however many redirects there are.
 const REST: Duration = Duration::from_millis(20);
+
+/// How old what is known of the replicas may be while they are read from.
+const REPLICAS_CHANGE: Duration = Duration::from_secs(5);
 
 /// How long a node may take to say what it knows of the topology.
 const ANSWER: Duration = Duration::from_millis(500);
@@ -58,7 +62,9 @@ pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
     // Redis holds everything behind a `WAIT`.
     timing.patience += plan.acknowledgement.as_ref().map(|wait| wait.patience()).unwrap_or_default();
     plan.ttl = plan.ttl.filter(|ttl| *ttl > 0);
-    Ok(Arc::new(Cluster { seeds, login, plan, timing, topology: Arc::new(RwLock::new(Topology::empty())) }))
+    let from_replicas = options::from_replicas(&settings);
+    let topology = Arc::new(RwLock::new(Topology::empty()));
+    Ok(Arc::new(Cluster { seeds, login, plan, from_replicas, timing, topology }))
 }
 
 /// The login at every node.
@@ -78,6 +84,8 @@ struct Cluster {
     seeds: Vec<Node>,
     login: Login,
     plan: Plan,
+    /// Reads go to replicas where they can.
+    from_replicas: bool,
     timing: Timing,
     /// As it was seen last, also by connections before.
     topology: Arc<RwLock<Topology>>,
@@ -93,6 +101,10 @@ impl Backend for Cluster {
     async fn connect(&self) -> Result<Link, Error> {
         let found = self.find_topology().await?;
         let (fleet, run) = Fleet::start(self.login.clone(), found.masters().to_vec(), self.timing);
+        let replicas = self.from_replicas.then(|| {
+            let login = ReaderLogin { address: self.login.0.clone(), is_cluster: true };
+            Readers::start(login, found.replicas().cloned().collect::<Vec<_>>(), self.timing)
+        });
         set(&self.topology, found);
         let mut run: BoxFuture<'static, Error> = Box::pin(run);
         while_alive(&mut run, async {
@@ -100,8 +112,11 @@ impl Backend for Cluster {
             Ok(())
         })
         .await?;
+        let (readers, reading) = replicas.unzip();
         let watch = Watch {
             fleet: fleet.clone(),
+            readers: readers.map(Arc::new),
+            looked: Arc::new(Mutex::new(Instant::now())),
             topology: Arc::clone(&self.topology),
             doubt: Arc::new(Notify::new()),
             extra: Arc::default(),
@@ -111,8 +126,12 @@ impl Backend for Cluster {
             Either::Left((error, _)) => error,
             Either::Right((never, _)) => match never {},
         });
+        let lifeline: BoxFuture<'static, Error> = match reading {
+            Some(reading) => Box::pin(select(lifeline, Box::pin(reading)).map(|end| end.factor_first().0)),
+            None => Box::pin(lifeline),
+        };
         let connection = ClusterConnection::new(watch, self.plan.clone());
-        Ok(Link { connection: Arc::new(connection), lifeline: Box::pin(lifeline) })
+        Ok(Link { connection: Arc::new(connection), lifeline })
     }
 
     fn group_of(&self, key: &Key) -> usize {
@@ -166,6 +185,10 @@ fn set(topology: &RwLock<Topology>, found: Topology) {
 #[derive(Clone)]
 struct Watch {
     fleet: Fleet<Wire>,
+    /// Where reads go first.
+    readers: Option<Arc<Readers>>,
+    /// When the topology was seen last.
+    looked: Arc<Mutex<Instant>>,
     topology: Arc<RwLock<Topology>>,
     /// Somebody saw that the topology is not what it was.
     doubt: Arc<Notify>,
@@ -198,6 +221,10 @@ impl Watch {
                 let mut extra = self.extra.write().unwrap_or_else(PoisonError::into_inner);
                 extra.retain(|node| !found.masters().contains(node));
                 self.fleet.set_nodes(found.masters().iter().chain(extra.iter()).cloned());
+                if let Some(readers) = &self.readers {
+                    readers.set_nodes(found.replicas().cloned());
+                }
+                *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
                 set(&self.topology, found);
                 return;
             }
@@ -216,6 +243,16 @@ impl Watch {
 
     fn owner(&self, slot: u16) -> Option<Node> {
         self.topology.read().unwrap_or_else(PoisonError::into_inner).owner(slot).cloned()
+    }
+
+    /// The replicas of the node that has a slot, as they were a moment ago: nobody says when one
+    /// comes or goes.
+    fn replicas_of(&self, slot: u16) -> Vec<Node> {
+        let looked = *self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        if looked.elapsed() > REPLICAS_CHANGE {
+            self.doubt.notify_one();
+        }
+        self.topology.read().unwrap_or_else(PoisonError::into_inner).replicas_of(slot).to_vec()
     }
 
     fn moved(&self, slot: u16, to: &Node) {

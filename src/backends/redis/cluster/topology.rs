@@ -12,6 +12,8 @@ use crate::core::Error;
 /// Who has which slots.
 pub(super) struct Topology {
     masters: Vec<Node>,
+    /// For each master its replicas.
+    replicas: Vec<Vec<Node>>,
     /// For each slot the master's number, or `NOBODY`.
     owners: Vec<u16>,
 }
@@ -21,7 +23,11 @@ const NOBODY: u16 = u16::MAX;
 impl Topology {
     /// Nobody has anything.
     pub fn empty() -> Topology {
-        Topology { masters: Vec::new(), owners: vec![NOBODY; usize::from(slots::COUNT)] }
+        Topology {
+            masters: Vec::new(),
+            replicas: Vec::new(),
+            owners: vec![NOBODY; usize::from(slots::COUNT)],
+        }
     }
 
     /// Reads the answer of the node `asked`, which may leave out its own address.
@@ -36,9 +42,10 @@ impl Topology {
             _ => return Err(super::super::replies::unexpected()),
         };
         for range in ranges {
-            let (first, last, master) =
+            let (first, last, master, replicas) =
                 read_range(range, asked).ok_or_else(super::super::replies::unexpected)?;
-            topology.give(first..=last, master);
+            let number = topology.give(first..=last, master);
+            topology.replicas[number] = replicas;
         }
         if topology.masters.is_empty() {
             return Err(Error::connection("the cluster serves no slots yet"));
@@ -46,20 +53,23 @@ impl Topology {
         Ok(topology)
     }
 
-    fn give(&mut self, range: std::ops::RangeInclusive<u16>, master: Node) {
+    /// Returns the master's number.
+    fn give(&mut self, range: std::ops::RangeInclusive<u16>, master: Node) -> usize {
         let number = match self.masters.iter().position(|known| *known == master) {
             Some(number) => number,
             None => {
                 self.masters.push(master);
+                self.replicas.push(Vec::new());
                 self.masters.len() - 1
             }
         };
-        let number = u16::try_from(number).unwrap_or(NOBODY);
+        let owner = u16::try_from(number).unwrap_or(NOBODY);
         for slot in range {
-            if let Some(owner) = self.owners.get_mut(usize::from(slot)) {
-                *owner = number;
+            if let Some(place) = self.owners.get_mut(usize::from(slot)) {
+                *place = owner;
             }
         }
+        number
     }
 
     /// A slot has moved, by the word of the node that had it.
@@ -70,6 +80,17 @@ impl Topology {
     /// The nodes that have slots.
     pub fn masters(&self) -> &[Node] {
         &self.masters
+    }
+
+    /// All replicas.
+    pub fn replicas(&self) -> impl Iterator<Item = &Node> {
+        self.replicas.iter().flatten()
+    }
+
+    /// The replicas of the node that has a slot.
+    pub fn replicas_of(&self, slot: u16) -> &[Node] {
+        let owner = self.owners.get(usize::from(slot)).copied().unwrap_or(NOBODY);
+        self.replicas.get(usize::from(owner)).map_or(&[], Vec::as_slice)
     }
 
     /// The number of the node that has a slot; 0 where nobody has.
@@ -86,23 +107,30 @@ impl Topology {
     }
 }
 
-fn read_range(range: Value, asked: &Node) -> Option<(u16, u16, Node)> {
+/// The first and the last slot of a range, its master, and its replicas.
+fn read_range(range: Value, asked: &Node) -> Option<(u16, u16, Node, Vec<Node>)> {
     let Value::Array(parts) = range else { return None };
     let mut parts = parts.into_iter();
     let first = slot(parts.next()?)?;
     let last = slot(parts.next()?)?;
-    let Value::Array(master) = parts.next()? else { return None };
-    let mut master = master.into_iter();
-    let host = match master.next()? {
+    let master = read_node(parts.next()?, asked)?;
+    let replicas = parts.map(|replica| read_node(replica, asked)).collect::<Option<_>>()?;
+    (first <= last).then_some((first, last, master, replicas))
+}
+
+fn read_node(value: Value, asked: &Node) -> Option<Node> {
+    let Value::Array(parts) = value else { return None };
+    let mut parts = parts.into_iter();
+    let host = match parts.next()? {
         Value::BulkString(host) => String::from_utf8(host).ok()?,
         Value::SimpleString(host) => host,
         Value::Nil => String::new(),
         _ => return None,
     };
-    let Value::Int(port) = master.next()? else { return None };
+    let Value::Int(port) = parts.next()? else { return None };
     // A node that does not know its own address or name; see the page above.
     let host = if host.is_empty() || host == "?" { asked.host.clone() } else { host };
-    (first <= last).then_some((first, last, Node { host, port: u16::try_from(port).ok()? }))
+    Some(Node { host, port: u16::try_from(port).ok()? })
 }
 
 fn slot(value: Value) -> Option<u16> {
@@ -171,6 +199,8 @@ mod tests {
         assert_eq!(topology.masters(), [node("a", 1), node("asked", 2)]);
         assert_eq!(topology.owner(99), Some(&node("a", 1)));
         assert_eq!((topology.group(99), topology.group(100)), (0, 1));
+        assert_eq!(topology.replicas_of(99), [node("r", 9)]);
+        assert!(topology.replicas_of(100).is_empty());
         topology.moved(99, node("c", 3));
         assert_eq!(topology.owner(99), Some(&node("c", 3)));
         assert_eq!(topology.owner(98), Some(&node("a", 1)));

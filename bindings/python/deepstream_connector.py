@@ -1,0 +1,419 @@
+"""Connects Python to any cache or database through one small interface, by ctypes alone.
+
+    from deepstream_connector import Connector
+
+    with Connector({"type": "memory"}) as cache:
+        cache.set("user/ada", 1, {"name": "Ada"}).result()
+        print(cache.get("user/ada").result())    # Record(version=1, data={'name': 'Ada'})
+
+Every operation returns a `concurrent.futures.Future`; in a coroutine, `await asyncio.wrap_future(...)`
+it. Futures are resolved, and listeners called, on the connector's own thread: what they do there
+delays other answers, never the database. Any thread may use a connector.
+
+The library is found by the environment variable CONNECTOR_LIBRARY, else by the system under the
+name libdeepstream_connector.so.0. Options and guarantees are in the project's README, the contract
+of the functions below in include/deepstream_connector.h.
+"""
+
+import ctypes
+import itertools
+import json
+import os
+import threading
+from collections import namedtuple
+from concurrent.futures import Future
+from ctypes import (
+    CFUNCTYPE, POINTER, Structure, byref, c_bool, c_char_p, c_int32, c_int64, c_size_t, c_uint32, c_void_p,
+    sizeof, string_at,
+)
+
+__all__ = ["Connector", "ConnectorError", "NamedRecord", "Page", "Record", "CODES"]
+
+#: A record: its version and its document as Python has it.
+Record = namedtuple("Record", "version data")
+
+#: A record of a page, with its key.
+NamedRecord = namedtuple("NamedRecord", "key version data")
+
+#: Some of all records; the cursor is None on the last page.
+Page = namedtuple("Page", "records cursor")
+
+#: The names of error codes by their numbers; later versions may have more.
+CODES = {
+    1: "INVALID_ARGUMENT", 2: "CONFIGURATION", 3: "BUSY", 4: "CLOSED", 5: "TIMEOUT", 6: "UNAVAILABLE",
+    7: "AUTHENTICATION", 8: "BACKEND", 9: "TOO_LARGE", 10: "CORRUPT", 11: "PANIC", 12: "FORKED",
+    13: "UNSUPPORTED",
+}
+
+LEVELS = ("debug", "info", "warn", "error")
+
+
+class ConnectorError(Exception):
+    """What went wrong: `code` by name, `number`, and whether a later try may succeed."""
+
+    def __init__(self, number, retryable, message):
+        super().__init__(message)
+        self.number = number
+        self.code = CODES.get(number, str(number))
+        self.retryable = retryable
+
+
+# ---- The header's types. ----
+
+class _Error(Structure):
+    _fields_ = [
+        ("size", c_size_t), ("code", c_int32), ("retryable", c_bool), ("message", c_void_p),
+        ("message_length", c_size_t),
+    ]
+
+
+class _Record(Structure):
+    _fields_ = [("size", c_size_t), ("version", c_int64), ("data", c_void_p), ("data_length", c_size_t)]
+
+
+class _Result(Structure):
+    _fields_ = [("size", c_size_t), ("error", POINTER(_Error)), ("record", POINTER(_Record))]
+
+
+class _Key(Structure):
+    _fields_ = [("size", c_size_t), ("key", c_char_p), ("key_length", c_size_t)]
+
+
+class _Entry(Structure):
+    _fields_ = [
+        ("size", c_size_t), ("key", c_char_p), ("key_length", c_size_t), ("version", c_int64),
+        ("data", c_char_p), ("data_length", c_size_t),
+    ]
+
+
+class _NamedRecord(Structure):
+    _fields_ = [
+        ("size", c_size_t), ("key", c_void_p), ("key_length", c_size_t), ("version", c_int64),
+        ("data", c_void_p), ("data_length", c_size_t),
+    ]
+
+
+class _Page(Structure):
+    _fields_ = [
+        ("size", c_size_t), ("records", POINTER(POINTER(_NamedRecord))), ("count", c_size_t),
+        ("cursor", c_void_p), ("cursor_length", c_size_t),
+    ]
+
+
+_OnRecord = CFUNCTYPE(None, c_void_p, POINTER(_Error), POINTER(_Record))
+_OnDone = CFUNCTYPE(None, c_void_p, POINTER(_Error))
+_OnMany = CFUNCTYPE(None, c_void_p, POINTER(_Error), POINTER(POINTER(_Result)), c_size_t)
+_OnPage = CFUNCTYPE(None, c_void_p, POINTER(_Error), POINTER(_Page))
+_OnAnswer = CFUNCTYPE(None, c_void_p, POINTER(_Error), c_void_p, c_size_t)
+_OnReady = CFUNCTYPE(None, c_void_p)
+_OnError = CFUNCTYPE(None, c_void_p, POINTER(_Error), c_bool)
+_OnLog = CFUNCTYPE(None, c_void_p, c_int32, c_void_p, c_size_t)
+_OnNotification = CFUNCTYPE(None, c_void_p, c_void_p, c_size_t, c_void_p, c_size_t)
+
+
+class _Events(Structure):
+    _fields_ = [
+        ("size", c_size_t), ("userdata", c_void_p), ("ready", _OnReady), ("error", _OnError), ("log", _OnLog),
+        ("notification", _OnNotification),
+    ]
+
+
+def _load():
+    library = ctypes.CDLL(os.environ.get("CONNECTOR_LIBRARY", "libdeepstream_connector.so.0"))
+    handle, text, size, timeout, extra = c_void_p, c_char_p, c_size_t, c_uint32, c_void_p
+    signatures = {
+        "create": [text, size, POINTER(_Events), POINTER(c_void_p)],
+        "get": [handle, text, size, timeout, _OnRecord, extra],
+        "head": [handle, text, size, timeout, _OnRecord, extra],
+        "set": [handle, text, size, c_int64, text, size, timeout, _OnDone, extra],
+        "delete": [handle, text, size, timeout, _OnDone, extra],
+        "get_many": [handle, POINTER(_Key), size, timeout, _OnMany, extra],
+        "head_many": [handle, POINTER(_Key), size, timeout, _OnMany, extra],
+        "set_many": [handle, POINTER(_Entry), size, timeout, _OnMany, extra],
+        "delete_many": [handle, POINTER(_Key), size, timeout, _OnMany, extra],
+        "scan": [handle, text, size, size, timeout, _OnPage, extra],
+        "command": [handle, text, size, text, size, timeout, _OnAnswer, extra],
+        "is_ready": [handle, POINTER(c_bool)],
+        "stats": [handle, POINTER(c_void_p), POINTER(c_size_t)],
+        "close": [handle, _OnDone, extra],
+    }
+    for name, arguments in signatures.items():
+        function = getattr(library, "connector_" + name)
+        function.argtypes = arguments
+        function.restype = c_int32
+    library.connector_free.argtypes = [handle]
+    library.connector_free.restype = None
+    library.connector_string_free.argtypes = [c_void_p]
+    library.connector_string_free.restype = None
+    library.connector_last_error_message.argtypes = [POINTER(c_size_t)]
+    library.connector_last_error_message.restype = c_void_p
+    return library
+
+
+_library = None
+_library_lock = threading.Lock()
+
+
+def _functions():
+    global _library
+    with _library_lock:
+        if _library is None:
+            _library = _load()
+        return _library
+
+
+# ---- Answers. Numbers instead of pointers go through the library and find their future here. ----
+
+_waiting = {}
+_numbers = itertools.count(1)
+
+
+def _text(pointer, length):
+    return string_at(pointer, length).decode() if pointer else ""
+
+
+def _failure(error):
+    error = error.contents
+    return ConnectorError(error.code, error.retryable, _text(error.message, error.message_length))
+
+
+def _settle(number, error, value):
+    """Resolves a future; `value` makes its result while what was borrowed is there."""
+    future, loads = _waiting.pop(number)
+    if error:
+        future.set_exception(_failure(error))
+        return
+    try:
+        result = value(loads)
+    except ValueError as wrong:
+        future.set_exception(ConnectorError(10, False, "the record's document cannot be read: %s" % wrong))
+    else:
+        future.set_result(result)
+
+
+def _record(record, loads):
+    if not record:
+        return None
+    record = record.contents
+    return Record(record.version, loads(string_at(record.data, record.data_length)) if record.data else None)
+
+
+@_OnRecord
+def _on_record(number, error, record):
+    _settle(number, error, lambda loads: _record(record, loads))
+
+
+@_OnRecord
+def _on_head(number, error, record):
+    _settle(number, error, lambda _: record.contents.version if record else None)
+
+
+@_OnDone
+def _on_done(number, error):
+    _settle(number, error, lambda _: None)
+
+
+def _one_of_many(result, loads):
+    result = result.contents
+    return _failure(result.error) if result.error else _record(result.record, loads)
+
+
+@_OnMany
+def _on_many(number, _, results, count):
+    _settle(number, None, lambda loads: [_one_of_many(results[i], loads) for i in range(count)])
+
+
+def _named(record, loads):
+    record = record.contents
+    data = loads(string_at(record.data, record.data_length))
+    return NamedRecord(_text(record.key, record.key_length), record.version, data)
+
+
+@_OnPage
+def _on_page(number, error, page):
+    def value(loads):
+        read = page.contents
+        records = [_named(read.records[i], loads) for i in range(read.count)]
+        return Page(records, _text(read.cursor, read.cursor_length) if read.cursor else None)
+
+    _settle(number, error, value)
+
+
+@_OnAnswer
+def _on_answer(number, error, text, length):
+    _settle(number, error, lambda _: json.loads(string_at(text, length)))
+
+
+def _bytes(text):
+    return text if isinstance(text, bytes) else text.encode()
+
+
+class Connector:
+    """A connection to a cache or database, made in the background.
+
+    `options` is a dict, or the JSON text of one. Listeners, all optional: `on_ready()` for the first
+    connection and after each outage, `on_error(error, fatal)` once for each outage,
+    `on_log(level, line)`, `on_notification(channel, payload)`.
+
+    `loads` and `dumps` turn documents into Python values and back; `bytes` and `lambda text: text`
+    leave them as they are.
+
+    Raises a ConnectorError with the code CONFIGURATION that names the option and the remedy.
+    """
+
+    def __init__(self, options, *, on_ready=None, on_error=None, on_log=None, on_notification=None,
+                 loads=json.loads, dumps=None):
+        self._functions = _functions()
+        self._loads = loads
+        self._dumps = dumps or (lambda data: json.dumps(data, allow_nan=False))
+        config = _bytes(options if isinstance(options, (str, bytes)) else json.dumps(options))
+        # The callbacks must live as long as the connector does.
+        self._events = _Events(
+            sizeof(_Events), None,
+            _OnReady(lambda _: on_ready()) if on_ready else _OnReady(),
+            _OnError(lambda _, error, fatal: on_error(_failure(error), fatal)) if on_error else _OnError(),
+            _OnLog(lambda _, level, line, length: on_log(LEVELS[level], _text(line, length)))
+            if on_log else _OnLog(),
+            _OnNotification(lambda _, channel, channel_length, payload, length: on_notification(
+                _text(channel, channel_length), _text(payload, length))) if on_notification
+            else _OnNotification(),
+        )
+        self._handle = c_void_p()
+        self._lock = threading.Lock()
+        self._check(self._functions.connector_create(config, len(config), byref(self._events), byref(self._handle)))
+
+    def get(self, key, timeout=None):
+        """The record, or None. It sees every earlier `set` and `delete` of this connector. `timeout`
+        is the operation's deadline in seconds; so for all methods."""
+        key = _bytes(key)
+        return self._ask("get", (key, len(key), _milliseconds(timeout)), _on_record)
+
+    def head(self, key, timeout=None):
+        """The version, or None."""
+        key = _bytes(key)
+        return self._ask("head", (key, len(key), _milliseconds(timeout)), _on_head)
+
+    def set(self, key, version, data, timeout=None):
+        """Stores a record, replacing what was there, whatever its version."""
+        key, data = _bytes(key), _bytes(self._dumps(data))
+        return self._ask("set", (key, len(key), version, data, len(data), _milliseconds(timeout)), _on_done)
+
+    def delete(self, key, timeout=None):
+        """Removes a record; one that is not there is no error."""
+        key = _bytes(key)
+        return self._ask("delete", (key, len(key), _milliseconds(timeout)), _on_done)
+
+    def get_many(self, keys, timeout=None):
+        """For each key its record, None, or a ConnectorError."""
+        return self._ask("get_many", (*_keys(keys), _milliseconds(timeout)), _on_many)
+
+    def head_many(self, keys, timeout=None):
+        """The same without documents: the `data` of each record is None."""
+        return self._ask("head_many", (*_keys(keys), _milliseconds(timeout)), _on_many)
+
+    def set_many(self, records, timeout=None):
+        """Stores (key, version, data) one by one; for each None or a ConnectorError."""
+        entries = [(_bytes(key), version, _bytes(self._dumps(data))) for key, version, data in records]
+        array = (_Entry * len(entries))(*[
+            _Entry(sizeof(_Entry), key, len(key), version, data, len(data)) for key, version, data in entries
+        ])
+        return self._ask("set_many", (array, len(entries), _milliseconds(timeout)), _on_many)
+
+    def delete_many(self, keys, timeout=None):
+        """For each key None or a ConnectorError."""
+        return self._ask("delete_many", (*_keys(keys), _milliseconds(timeout)), _on_many)
+
+    def scan(self, cursor=None, limit=1000, timeout=None):
+        """A Page of all records; see the README."""
+        cursor = None if cursor is None else _bytes(cursor)
+        arguments = (cursor, 0 if cursor is None else len(cursor), limit, _milliseconds(timeout))
+        return self._ask("scan", arguments, _on_page)
+
+    def records(self, page_size=1000):
+        """All records, page by page; it waits for each page."""
+        cursor = None
+        while True:
+            page = self.scan(cursor, page_size).result()
+            yield from page.records
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    def command(self, name, parameters=None, timeout=None):
+        """Carries out a command that only this type of database has."""
+        name, text = _bytes(name), json.dumps(parameters).encode()
+        return self._ask("command", (name, len(name), text, len(text), _milliseconds(timeout)), _on_answer)
+
+    @property
+    def is_ready(self):
+        """Whether the connection stands at this moment."""
+        ready = c_bool()
+        self._check(self._functions.connector_is_ready(self._living(), byref(ready)))
+        return ready.value
+
+    def stats(self):
+        """Counters and latencies since the connector was made, as a dict."""
+        text, length = c_void_p(), c_size_t()
+        self._check(self._functions.connector_stats(self._living(), byref(text), byref(length)))
+        try:
+            return json.loads(string_at(text, length.value))
+        finally:
+            self._functions.connector_string_free(text)
+
+    def close(self):
+        """Accepts nothing more and lets accepted operations finish, up to the option
+        `closeTimeout`; the future is resolved when that is done. `free` is still needed."""
+        return self._ask("close", (), _on_done)
+
+    def free(self):
+        """Ends the connector at once: whatever is unanswered fails with CLOSED before this
+        returns. A second call does nothing."""
+        with self._lock:
+            handle, self._handle = self._handle, None
+        if handle is not None:
+            self._functions.connector_free(handle)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        try:
+            self.close().result()
+        finally:
+            self.free()
+
+    def _living(self):
+        handle = self._handle
+        if handle is None:
+            raise ConnectorError(4, False, "the connector was freed; make a new one")
+        return handle
+
+    def _ask(self, name, arguments, callback):
+        future = Future()
+        # It is under way from now on and cannot be cancelled.
+        future.set_running_or_notify_cancel()
+        number = next(_numbers)
+        _waiting[number] = (future, self._loads)
+        try:
+            function = getattr(self._functions, "connector_" + name)
+            self._check(function(self._living(), *arguments, callback, number))
+        except BaseException:
+            del _waiting[number]
+            raise
+        return future
+
+    def _check(self, code):
+        if code != 0:
+            length = c_size_t()
+            message = self._functions.connector_last_error_message(byref(length))
+            raise ConnectorError(code, code in (3, 5, 6), _text(message, length.value))
+
+
+def _milliseconds(timeout):
+    """A deadline as the library has it: 0 is the connector's own."""
+    return 0 if timeout is None else max(1, min(0xFFFFFFFF, round(timeout * 1000)))
+
+
+def _keys(keys):
+    keys = [_bytes(key) for key in keys]
+    return (_Key * len(keys))(*[_Key(sizeof(_Key), key, len(key)) for key in keys]), len(keys)

@@ -1,0 +1,216 @@
+//! Credentials that somebody near hands out: the container's or the instance's own service, or
+//! AWS's Security Token Service for a web identity.
+
+use std::fs;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::Request;
+use serde::Deserialize;
+use url::form_urlencoded::Serializer;
+use url::{Host, Url};
+
+use super::{Credentials, Environment};
+use crate::backends::dynamodb::moment::Moment;
+use crate::backends::http::{Answer, Client, Origin};
+use crate::config::{wrong, Settings};
+use crate::core::{Error, ErrorCode};
+
+/// Services within the machine answer within milliseconds, and where there is none nobody does.
+const PATIENCE_NEAR: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The longest answer with credentials, in bytes.
+const LONGEST: usize = 64 * 1024;
+
+const CONTAINER: &str = "http://169.254.170.2";
+const INSTANCE: &str = "http://169.254.169.254";
+
+/// Where tokens for containers may go unprotected besides this machine itself: the addresses of
+/// ECS and EKS.
+const CONTAINER_ADDRESSES: [&str; 3] = ["169.254.170.2", "169.254.170.23", "fd00:ec2::23"];
+
+/// As containers and instances hand them out.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Given {
+    access_key_id: String,
+    secret_access_key: String,
+    token: Option<String>,
+    expiration: Option<String>,
+}
+
+impl Given {
+    fn read(answer: &Answer, whose: &str) -> Result<Credentials, Error> {
+        let given: Given = serde_json::from_slice(&answer.body).map_err(|_| unusable(whose, answer))?;
+        Ok(Credentials {
+            access_key: given.access_key_id,
+            secret_key: given.secret_access_key,
+            token: given.token,
+            expires: given.expiration.as_deref().and_then(Moment::parse),
+        })
+    }
+}
+
+fn unusable(whose: &str, answer: &Answer) -> Error {
+    Error::connection(format!("{whose} gave no AWS credentials (HTTP status {})", answer.status.as_u16()))
+}
+
+async fn ask(url: &Url, request: Request<Bytes>, patience: Duration) -> Result<Answer, Error> {
+    let origin = Origin::from_url("credentials", url, &Settings::default())?;
+    let client = Client::new(origin, 1, LONGEST)?;
+    match tokio::time::timeout(patience, client.send(request)).await {
+        Ok(answer) => answer,
+        Err(_) => Err(Error::connection(format!(
+            "the service with AWS credentials did not answer within {} ms",
+            patience.as_millis()
+        ))),
+    }
+}
+
+fn target(url: &Url) -> String {
+    url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()))
+}
+
+fn request(method: &str, url: &Url, headers: &[(&str, &str)], body: Bytes) -> Result<Request<Bytes>, Error> {
+    let mut request = Request::builder().method(method).uri(target(url));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    // Tokens come from files and variables of others.
+    request.body(body).map_err(|_| wrong("the token for AWS credentials holds characters that no header can"))
+}
+
+fn parse(text: &str, variable: &str) -> Result<Url, Error> {
+    Url::parse(text).map_err(|_| wrong(format!("the environment variable {variable} makes no URL")))
+}
+
+/// The credentials of an ECS or EKS container; `None` outside of one.
+pub(super) async fn container(environment: &Environment) -> Result<Option<Credentials>, Error> {
+    let (relative, full) = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI");
+    let url = match (environment.variable(relative), environment.variable(full)) {
+        (Some(path), _) => parse(&format!("{CONTAINER}{path}"), relative)?,
+        (None, Some(url)) => parse(&url, full)?,
+        (None, None) => return Ok(None),
+    };
+    if url.scheme() != "https" && !is_near(&url) {
+        return Err(wrong(format!("{full} must be https, or be on this machine, since a token goes there")));
+    }
+    let token = match environment.variable("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE") {
+        Some(file) => Some(read_token("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", &file)?),
+        None => environment.variable("AWS_CONTAINER_AUTHORIZATION_TOKEN"),
+    };
+    let headers: Vec<(&str, &str)> = token.iter().map(|token| ("authorization", token.as_str())).collect();
+    let answer = ask(&url, request("GET", &url, &headers, Bytes::new())?, PATIENCE).await?;
+    Given::read(&answer, "the container's service").map(Some)
+}
+
+fn is_near(url: &Url) -> bool {
+    let address = match url.host() {
+        Some(Host::Ipv4(address)) => IpAddr::V4(address),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address),
+        Some(Host::Domain(name)) => return name == "localhost",
+        None => return false,
+    };
+    address.is_loopback() || CONTAINER_ADDRESSES.contains(&address.to_string().as_str())
+}
+
+/// The credentials of an EC2 instance, by the second version of its metadata service; `None`
+/// where there is no such service, or no role.
+pub(super) async fn instance(environment: &Environment) -> Result<Option<Credentials>, Error> {
+    let is_off = environment.variable("AWS_EC2_METADATA_DISABLED");
+    if is_off.is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+        return Ok(None);
+    }
+    let variable = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
+    let base = environment.variable(variable).unwrap_or_else(|| INSTANCE.to_owned());
+    let url = |path: &str| parse(&format!("{}{path}", base.trim_end_matches('/')), variable);
+    let fetch = |method: &'static str, path: String, headers: Vec<(&'static str, String)>| async move {
+        let url = url(&path)?;
+        let headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        ask(&url, request(method, &url, &headers, Bytes::new())?, PATIENCE_NEAR).await
+    };
+    let lifetime = vec![("x-aws-ec2-metadata-token-ttl-seconds", "21600".to_owned())];
+    let Ok(token) = fetch("PUT", "/latest/api/token".to_owned(), lifetime).await else { return Ok(None) };
+    if !token.status.is_success() {
+        return Ok(None);
+    }
+    let token = String::from_utf8_lossy(&token.body).trim().to_owned();
+    let headers = || vec![("x-aws-ec2-metadata-token", token.clone())];
+    let roles = "/latest/meta-data/iam/security-credentials/";
+    let role = fetch("GET", roles.to_owned(), headers()).await?;
+    let name = String::from_utf8_lossy(&role.body).lines().next().unwrap_or_default().trim().to_owned();
+    if !role.status.is_success() || name.is_empty() {
+        return Ok(None);
+    }
+    let answer = fetch("GET", format!("{roles}{name}"), headers()).await?;
+    Given::read(&answer, "the instance's metadata service").map(Some)
+}
+
+/// What a role is taken on with.
+pub(super) struct WebIdentity {
+    pub token_file: String,
+    pub role: String,
+    pub session: Option<String>,
+}
+
+/// Takes on a role by `AssumeRoleWithWebIdentity`.
+pub(super) async fn web_identity(
+    environment: &Environment,
+    region: &str,
+    identity: WebIdentity,
+) -> Result<Credentials, Error> {
+    let token = read_token("AWS_WEB_IDENTITY_TOKEN_FILE", &identity.token_file)?;
+    let variable = "AWS_ENDPOINT_URL_STS";
+    let base =
+        environment.variable(variable).unwrap_or_else(|| format!("https://sts.{region}.{}", domain(region)));
+    let url = parse(&base, variable)?;
+    let body = Serializer::new(String::new())
+        .append_pair("Action", "AssumeRoleWithWebIdentity")
+        .append_pair("Version", "2011-06-15")
+        .append_pair("RoleArn", &identity.role)
+        .append_pair("RoleSessionName", identity.session.as_deref().unwrap_or("deepstream-connector"))
+        .append_pair("WebIdentityToken", &token)
+        .finish();
+    let headers = [("content-type", "application/x-www-form-urlencoded")];
+    let answer = ask(&url, request("POST", &url, &headers, body.into())?, PATIENCE).await?;
+    let text = String::from_utf8_lossy(&answer.body);
+    if answer.status.is_client_error() {
+        let code = element(&text, "Code").unwrap_or("no reason");
+        return Err(Error::new(
+            ErrorCode::Authentication,
+            format!("AWS does not let this web identity take on the role of AWS_ROLE_ARN ({code})"),
+        ));
+    }
+    let part = |name: &str| element(&text, name).map(str::to_owned);
+    let keys = (part("AccessKeyId"), part("SecretAccessKey"), part("SessionToken"));
+    let (Some(access_key), Some(secret_key), token) = keys else {
+        return Err(unusable("the Security Token Service", &answer));
+    };
+    let expires = element(&text, "Expiration").and_then(Moment::parse);
+    Ok(Credentials { access_key, secret_key, token, expires })
+}
+
+/// The domain of AWS's services in a region.
+pub(in crate::backends::dynamodb) fn domain(region: &str) -> &'static str {
+    if region.starts_with("cn-") {
+        "amazonaws.com.cn"
+    } else {
+        "amazonaws.com"
+    }
+}
+
+/// What stands in an XML element of which there is one and that has no markup inside.
+fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(&format!("<{name}>"))?;
+    Some(rest.split_once(&format!("</{name}>"))?.0.trim())
+}
+
+fn read_token(variable: &str, file: &str) -> Result<String, Error> {
+    match fs::read_to_string(file) {
+        Ok(text) => Ok(text.trim().to_owned()),
+        Err(error) => Err(wrong(format!("the file of {variable} cannot be read ({})", error.kind()))),
+    }
+}

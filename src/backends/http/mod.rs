@@ -1,0 +1,211 @@
+//! HTTP/1.1 for backends that speak it: one server, a few kept-alive connections to it.
+//!
+//! Requests do all their work when polled; nothing is spawned. Whoever asks drives the
+//! connection that the request is on, and [`Client::watch`] those that nobody uses.
+
+mod answer;
+mod kept;
+mod origin;
+mod pace;
+
+use std::future::{poll_fn, Future};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use hyper::header::{HeaderValue, HOST};
+use hyper::Request;
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+
+pub(super) use self::answer::Answer;
+use self::kept::{Broken, Kept};
+pub(super) use self::origin::{parse_url, Origin};
+pub(super) use self::pace::Pace;
+use super::network;
+use crate::config::wrong;
+use crate::core::{Backoff, Error};
+
+/// Pauses between connections that end before they were of use, and how many of them are made:
+/// a server that goes away may take one more while it does.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+const EARLY_ENDS: usize = 6;
+
+/// One server and the connections to it. Clones share them.
+#[derive(Clone)]
+pub(super) struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    origin: Origin,
+    host: HeaderValue,
+    /// The longest answer that is taken, in bytes.
+    longest: usize,
+    /// A permit for each connection that there may be.
+    room: Semaphore,
+    idle: Mutex<Vec<Kept>>,
+    /// Whoever looks after those that are idle.
+    watcher: AtomicWaker,
+    /// The watcher pauses.
+    is_pausing: AtomicBool,
+}
+
+impl Client {
+    /// A client that has no connection yet, and never more than `connections` at a time.
+    ///
+    /// # Errors
+    /// The host is no host name.
+    pub fn new(origin: Origin, connections: usize, longest: usize) -> Result<Client, Error> {
+        let host = HeaderValue::try_from(origin.authority())
+            .map_err(|_| wrong("the host is no host name; give a name or an address"))?;
+        let shared = Shared {
+            origin,
+            host,
+            longest,
+            room: Semaphore::new(connections.max(1)),
+            idle: Mutex::new(Vec::new()),
+            watcher: AtomicWaker::new(),
+            is_pausing: AtomicBool::new(false),
+        };
+        Ok(Client { shared: Arc::new(shared) })
+    }
+
+    /// Sends a request, whose target is a path, and waits for the whole answer. A connection that
+    /// the server closed while it was idle is replaced unnoticed, so a request may arrive twice.
+    ///
+    /// # Errors
+    /// `Error::connection` where the server is not there or speaks no HTTP; an answer that is too
+    /// long is reported as it is. Whatever status the server answers with is no error here.
+    pub async fn send(&self, mut request: Request<Bytes>) -> Result<Answer, Error> {
+        request.headers_mut().insert(HOST, self.shared.host.clone());
+        let _room = self.shared.room.acquire().await;
+        if let Some(kept) = poll_fn(|cx| Poll::Ready(self.shared.take(cx))).await {
+            let was_idle = kept.was_idle_for_long();
+            match self.exchange(kept, request.clone()).await {
+                Err(Broken::Closed(_)) if was_idle => {}
+                result => return result.map_err(Broken::into_error),
+            }
+        }
+        let fresh = self.shared.dial().await?;
+        self.exchange(fresh, request).await.map_err(Broken::into_error)
+    }
+
+    async fn exchange(&self, mut kept: Kept, request: Request<Bytes>) -> Result<Answer, Broken> {
+        let answer = kept.exchange(request, self.shared.longest).await?;
+        if kept.can_be_kept().await {
+            self.shared.keep(kept);
+        }
+        Ok(answer)
+    }
+
+    /// Looks after the connections that nobody uses. Servers close them after a while; one is
+    /// made anew then, so that a server that went away is noticed though nobody asks it anything.
+    ///
+    /// It ends with the reason when no new connection can be made.
+    pub async fn watch(self) -> Error {
+        let mut pauses = Backoff::new(PAUSES.0, PAUSES.1);
+        let mut early_ends = 0;
+        loop {
+            let was_of_use = poll_fn(|cx| self.shared.poll_idle(cx)).await;
+            if was_of_use {
+                early_ends = 0;
+                pauses.reset();
+            } else if early_ends == EARLY_ENDS {
+                continue;
+            } else {
+                early_ends += 1;
+                self.shared.is_pausing.store(true, Ordering::Relaxed);
+                sleep(pauses.next()).await;
+                self.shared.is_pausing.store(false, Ordering::Relaxed);
+            }
+            match self.shared.dial().await {
+                Ok(kept) => self.shared.keep(kept),
+                Err(error) => return error,
+            }
+        }
+    }
+
+    /// For [`Connection::waits_for_timer`](crate::core::Connection::waits_for_timer).
+    pub fn waits_for_timer(&self) -> bool {
+        self.shared.is_pausing.load(Ordering::Relaxed)
+    }
+}
+
+impl Shared {
+    fn idle(&self) -> MutexGuard<'_, Vec<Kept>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn dial(&self) -> Result<Kept, Error> {
+        let Origin { host, port, tls } = &self.origin;
+        let stream = network::dial(host, *port, tls.as_ref()).await?;
+        Kept::new(stream).await.map_err(Broken::into_error)
+    }
+
+    /// The connection that was used last, if one is still good.
+    fn take(&self, cx: &mut Context<'_>) -> Option<Kept> {
+        let mut idle = self.idle();
+        while let Some(mut kept) = idle.pop() {
+            if kept.poll_alive(cx) {
+                return Some(kept);
+            }
+        }
+        None
+    }
+
+    fn keep(&self, kept: Kept) {
+        self.idle().push(kept);
+        self.watcher.wake();
+    }
+
+    /// Ready when none is left of the connections that were idle; says whether one of them was of
+    /// use, so that another one may be expected to be.
+    fn poll_idle(&self, cx: &mut Context<'_>) -> Poll<bool> {
+        self.watcher.register(cx.waker());
+        let mut idle = self.idle();
+        let mut was_of_use = false;
+        let before = idle.len();
+        idle.retain_mut(|kept| {
+            let alive = kept.poll_alive(cx);
+            was_of_use |= !alive && kept.has_proved_good();
+            alive
+        });
+        if before > 0 && idle.is_empty() {
+            Poll::Ready(was_of_use)
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+/// Polls `work`, and `line` with it, until the first is done; the line is what the work waits for.
+async fn driven<L, R, E>(line: &mut L, work: impl Future<Output = Result<R, E>>) -> Result<R, Broken>
+where
+    L: Future<Output = hyper::Result<()>> + Unpin,
+    Broken: From<E>,
+{
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        if let Poll::Ready(result) = work.as_mut().poll(cx) {
+            return Poll::Ready(result.map_err(Broken::from));
+        }
+        let ended = match pin!(&mut *line).poll(cx) {
+            Poll::Ready(ended) => ended,
+            Poll::Pending => return Poll::Pending,
+        };
+        // The line has told the work how it ended, unless it had nothing to tell.
+        match work.as_mut().poll(cx) {
+            Poll::Ready(result) => Poll::Ready(result.map_err(Broken::from)),
+            Poll::Pending => Poll::Ready(Err(ended.err().map_or_else(Broken::closed, |error| error.into()))),
+        }
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! Operations as requests, one for each record.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::join_all;
+use hyper::Request;
+
+use super::requests::{self, Requests};
+use crate::backends::http::{Answer, Client, Pace};
+use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Record, Remedy};
+
+/// The service, which did answer.
+pub(super) struct IronCacheConnection {
+    client: Client,
+    requests: Arc<Requests>,
+    pace: Pace,
+}
+
+impl IronCacheConnection {
+    pub fn new(client: Client, requests: Arc<Requests>) -> IronCacheConnection {
+        IronCacheConnection { client, requests, pace: Pace::new() }
+    }
+
+    /// Sees that the service answers, and takes the token.
+    pub async fn greet(&self) -> Result<(), Error> {
+        match self.ask(self.requests.about()).await {
+            Ok(_) => Ok(()),
+            // The engine tries again, with pauses of its own.
+            Err(error) if error.remedy() == Remedy::TryAgain => {
+                Err(Error::connection(error.message().to_owned()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn ask(&self, request: Request<Bytes>) -> Result<Option<Answer>, Error> {
+        let sent = request.body().len();
+        requests::success(self.client.send(request).await?, sent, &self.pace)
+    }
+
+    /// The same, once there is a connection: a token that is not taken any more ends it, so that
+    /// the host hears of it, and what waits fails at once until the token is taken again.
+    async fn operate(&self, request: Request<Bytes>) -> Result<Option<Answer>, Error> {
+        self.ask(request).await.map_err(|error| match error.code() {
+            ErrorCode::Authentication => Error::connection(error.message().to_owned()),
+            _ => error,
+        })
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Record>, Error> {
+        self.operate(self.requests.get(key)).await?.as_ref().map(requests::record).transpose()
+    }
+
+    async fn set(&self, key: &Key, record: &Record) -> Result<(), Error> {
+        match self.operate(self.requests.set(key, record)?).await? {
+            Some(_) => Ok(()),
+            None => Err(Error::new(
+                ErrorCode::Backend,
+                "IronCache has no such project; see the option \"project_id\"",
+            )),
+        }
+    }
+
+    async fn delete(&self, key: &Key) -> Result<(), Error> {
+        self.operate(self.requests.delete(key)).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl Connection for IronCacheConnection {
+    async fn get_many(&self, keys: &[Key]) -> BatchResult<Option<Record>> {
+        Ok(join_all(keys.iter().map(|key| self.get(key))).await)
+    }
+
+    async fn head_many(&self, keys: &[Key]) -> BatchResult<Option<i64>> {
+        let records = self.get_many(keys).await?;
+        Ok(records.into_iter().map(|record| Ok(record?.map(|record| record.version))).collect())
+    }
+
+    async fn set_many(&self, entries: &[(Key, Record)]) -> BatchResult<()> {
+        Ok(join_all(entries.iter().map(|(key, record)| self.set(key, record))).await)
+    }
+
+    async fn delete_many(&self, keys: &[Key]) -> BatchResult<()> {
+        Ok(join_all(keys.iter().map(|key| self.delete(key))).await)
+    }
+
+    fn waits_for_timer(&self) -> bool {
+        self.client.waits_for_timer()
+    }
+}

@@ -1,0 +1,233 @@
+//! What is asked of a database beside operations on keys: pages of all records, and commands of
+//! a backend's own. They have no order among each other, nor with operations on keys, and go
+//! out as soon as there is a connection.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use futures_util::future::{abortable, AbortHandle, Abortable, BoxFuture, FutureExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use serde_json::Value;
+
+use super::backend::Connection;
+use super::error::{Error, ErrorCode, Remedy};
+use super::request::Reply;
+
+/// Something to ask.
+#[derive(Clone, Debug)]
+pub enum Question {
+    /// A page of all records.
+    Scan {
+        /// Where the page before it ended; `None` for the first one.
+        cursor: Option<String>,
+        /// The most records on it; at least 1.
+        limit: usize,
+    },
+    /// A command that one backend alone has.
+    Command {
+        /// What it is called.
+        name: String,
+        /// Its arguments; `null` where there are none.
+        arguments: Value,
+    },
+}
+
+impl Question {
+    /// A command whose arguments are JSON text, which may be empty.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for other text.
+    pub fn command(name: impl Into<String>, arguments: &[u8]) -> Result<Question, Error> {
+        let arguments = match arguments {
+            [] => Value::Null,
+            json => serde_json::from_slice(json).map_err(|error| {
+                Error::new(
+                    ErrorCode::InvalidArgument,
+                    format!(
+                        "the arguments are not JSON (line {}, column {}); give an object",
+                        error.line(),
+                        error.column()
+                    ),
+                )
+            })?,
+        };
+        Ok(Question::Command { name: name.into(), arguments })
+    }
+
+    /// Whether it may be asked again when the answer was lost.
+    fn is_harmless(&self) -> bool {
+        matches!(self, Question::Scan { .. })
+    }
+}
+
+/// A question on its way.
+struct Asked<T> {
+    ticket: T,
+    question: Question,
+    deadline: Instant,
+    /// It was given to a connection at least once.
+    sent: bool,
+    /// Why the last attempt failed.
+    cause: Option<Error>,
+    /// Gives up the answer that is under way.
+    attempt: Option<AbortHandle>,
+}
+
+type Answer = (u64, Result<Reply, Error>);
+
+/// All questions that are not answered yet.
+pub(super) struct Questions<T> {
+    asked: BTreeMap<u64, Asked<T>>,
+    next: u64,
+    under_way: FuturesUnordered<Abortable<BoxFuture<'static, Answer>>>,
+}
+
+impl<T> Questions<T> {
+    pub fn new() -> Questions<T> {
+        Questions { asked: BTreeMap::new(), next: 0, under_way: FuturesUnordered::new() }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.asked.is_empty()
+    }
+
+    /// Takes a question in; [`send`](Self::send) asks it.
+    pub fn push(&mut self, ticket: T, question: Question, deadline: Instant) {
+        self.next += 1;
+        let asked = Asked { ticket, question, deadline, sent: false, cause: None, attempt: None };
+        self.asked.insert(self.next, asked);
+    }
+
+    /// Asks what is not under way. Returns whether there was anything.
+    pub fn send(&mut self, connection: &Arc<dyn Connection>) -> bool {
+        let mut any = false;
+        for (&number, asked) in self.asked.iter_mut().filter(|(_, asked)| asked.attempt.is_none()) {
+            any = true;
+            asked.sent = true;
+            let work = ask(Arc::clone(connection), asked.question.clone());
+            let answer: BoxFuture<'static, Answer> = Box::pin(work.map(move |result| (number, result)));
+            let (answer, handle) = abortable(answer);
+            asked.attempt = Some(handle);
+            self.under_way.push(answer);
+        }
+        any
+    }
+
+    /// The next answer. An error that ends the connection is given to `broken`, and the
+    /// question waits for the next connection.
+    pub fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        broken: &mut Option<Error>,
+    ) -> Option<(T, Result<Reply, Error>)> {
+        while let Poll::Ready(Some(answer)) = self.under_way.poll_next_unpin(cx) {
+            // What was given up has no answer any more.
+            let Ok((number, result)) = answer else { continue };
+            let ends = |error: &Error| {
+                error.remedy() == Remedy::Reconnect || error.code() == ErrorCode::Authentication
+            };
+            match result {
+                Err(error) if ends(&error) => *broken = Some(error),
+                result => {
+                    if let Some(asked) = self.asked.remove(&number) {
+                        return Some((asked.ticket, result));
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// The connection broke: what may be asked again waits for the next one, and the rest is
+    /// given out, since nobody knows what became of it.
+    pub fn lost(&mut self, error: &Error) -> Vec<(T, Error)> {
+        self.under_way = FuturesUnordered::new();
+        for asked in self.asked.values_mut() {
+            if asked.attempt.take().is_some() {
+                asked.cause = Some(error.clone());
+            }
+        }
+        self.remove_if(
+            |asked| asked.sent && !asked.question.is_harmless(),
+            |_| {
+                Error::new(
+                    ErrorCode::Unavailable,
+                    format!("the command was sent and may have been carried out ({})", error.message()),
+                )
+            },
+        )
+    }
+
+    /// Those whose deadline has passed, and the next deadline.
+    pub fn expire(
+        &mut self,
+        now: Instant,
+        target: &str,
+        trouble: Option<&Error>,
+    ) -> (Vec<(T, Error)>, Option<Instant>) {
+        let late = self.remove_if(
+            |asked| asked.deadline <= now,
+            |asked| {
+                let fate = match (asked.question.is_harmless(), asked.sent) {
+                    (true, _) => "",
+                    (false, true) => "; the command was sent and may have been carried out",
+                    (false, false) => "; the command was not sent",
+                };
+                let cause = trouble
+                    .or(asked.cause.as_ref())
+                    .map(|error| format!(" ({})", error.message()))
+                    .unwrap_or_default();
+                let text = format!("no answer from {target} within the operation's timeout{fate}{cause}");
+                Error::new(ErrorCode::Timeout, text)
+            },
+        );
+        (late, self.asked.values().map(|asked| asked.deadline).min())
+    }
+
+    /// Fails all that are not under way, or all there are.
+    pub fn fail(&mut self, error: &Error, even_under_way: bool) -> Vec<(T, Error)> {
+        self.remove_if(|asked| even_under_way || asked.attempt.is_none(), |_| error.clone())
+    }
+
+    fn remove_if(
+        &mut self,
+        condition: impl Fn(&Asked<T>) -> bool,
+        error: impl Fn(&Asked<T>) -> Error,
+    ) -> Vec<(T, Error)> {
+        let numbers: Vec<u64> =
+            self.asked.iter().filter(|(_, asked)| condition(asked)).map(|(&number, _)| number).collect();
+        let removed = numbers.into_iter().filter_map(|number| self.asked.remove(&number));
+        removed
+            .map(|asked| {
+                if let Some(attempt) = &asked.attempt {
+                    attempt.abort();
+                }
+                let error = error(&asked);
+                (asked.ticket, error)
+            })
+            .collect()
+    }
+
+    /// Drops what the backend still has of them.
+    pub fn take_under_way(&mut self) -> impl Send + 'static {
+        std::mem::take(&mut self.under_way)
+    }
+}
+
+/// Asks. A panic of the backend fails the question, not the engine.
+async fn ask(connection: Arc<dyn Connection>, question: Question) -> Result<Reply, Error> {
+    let work = AssertUnwindSafe(async {
+        match question {
+            Question::Scan { cursor, limit } => {
+                connection.scan(cursor.as_deref(), limit).await.map(|page| Reply::Page(Box::new(page)))
+            }
+            Question::Command { name, arguments } => {
+                connection.command(&name, &arguments).await.map(Reply::Answer)
+            }
+        }
+    });
+    work.catch_unwind().await.unwrap_or_else(|_| Err(super::engine::panicked()))
+}

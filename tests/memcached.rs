@@ -1,0 +1,379 @@
+//! What is special to memcached: the layout, logins, TLS, and one of several servers that goes.
+
+mod support;
+
+use std::sync::mpsc::channel;
+
+use deepstream_connector::core::{ErrorCode, Operation, Record, Reply};
+use support::load::under_load;
+use support::{certificates, wait_until, Client, Server, Told, PATIENCE};
+
+fn open_at(servers: &[&Server], options: &str) -> Client {
+    let places: Vec<String> = servers.iter().map(|server| format!("\"127.0.0.1:{}\"", server.port)).collect();
+    let places = places.join(", ");
+    Client::open(&format!(r#"{{"type": "memcached", "serverLocation": [{places}]{options}}}"#)).unwrap()
+}
+
+fn open(server: &Server, options: &str) -> Client {
+    open_at(&[server], options)
+}
+
+/// Whatever a connector says about itself until its first operation is answered.
+fn first_error(client: &Client) -> deepstream_connector::core::Error {
+    client.get("anything").unwrap_err()
+}
+
+fn record(version: i64) -> Record {
+    Record { version, data: format!("[{version}]").into() }
+}
+
+/// One name at each of some servers, with a namespace where the options have it.
+fn names_at(servers: &[&Server], options: &str) -> Vec<String> {
+    let client = open_at(servers, options);
+    let prefix = if options.contains("namespace") { "2" } else { "" };
+    let names: Vec<String> = (0..200).map(|number| format!("name{number}")).collect();
+    let sets = names.iter().map(|name| (name.as_str().into(), Operation::Set(record(0)))).collect();
+    assert!(client.many(sets).iter().all(Result::is_ok));
+    let is_at = |server: &Server, name: &String| server.client(&[&format!("mg {prefix}{name}")]) == "HD";
+    servers.iter().map(|server| names.iter().find(|name| is_at(server, name)).unwrap().clone()).collect()
+}
+
+#[test]
+fn layout_v2_is_that_of_the_official_connector() {
+    let Some(server) = Server::start("memcached", &[]) else { return };
+    let client = open(&server, r#", "memcachedOptions": {"namespace": "app:"}"#);
+    client.set("user/1", 7, r#"{"name":"Ada"}"#).unwrap();
+    assert_eq!(
+        server.client(&["get app:user/1"]),
+        "VALUE app:user/1 2 35\n{\"version\":7,\"data\":{\"name\":\"Ada\"}}\nEND"
+    );
+    server.client(&["set app:theirs 2 0 26", r#"{"version":3,"data":[1,2]}"#]);
+    assert_eq!(client.get("theirs").unwrap(), Some((3, "[1,2]".into())));
+    assert_eq!(client.head("theirs").unwrap(), Some(3));
+    client.delete("theirs").unwrap();
+    assert_eq!(server.client(&["get app:theirs"]), "END");
+}
+
+#[test]
+fn layout_v1_is_that_of_the_classic_connector() {
+    let Some(server) = Server::start("memcached", &[]) else { return };
+    let client = open(&server, r#", "layout": "V1""#);
+    client.set("user/1", 7, r#"{"name":"Ada"}"#).unwrap();
+    assert_eq!(
+        server.client(&["get user/1"]),
+        "VALUE user/1 2 28\n{\"_v\":7,\"_d\":{\"name\":\"Ada\"}}\nEND"
+    );
+    server.client(&["set theirs 2 0 18", r#"{"_d":[1],"_v":3} "#]);
+    assert_eq!(client.get("theirs").unwrap(), Some((3, "[1]".into())));
+    // After a change of the layout, what was written before it is still there.
+    assert_eq!(open(&server, "").get("user/1").unwrap(), Some((7, r#"{"name":"Ada"}"#.into())));
+}
+
+#[test]
+fn what_is_no_record_is_corrupt_and_harms_nobody_else() {
+    let Some(server) = Server::start("memcached", &[]) else { return };
+    let client = open(&server, "");
+    client.set("good", 1, "{}").unwrap();
+    server.client(&["set bad 0 0 8", "nonsense"]);
+    let results = client.many(vec![("bad".into(), Operation::Get), ("good".into(), Operation::Get)]);
+    assert_eq!(results[0].as_ref().unwrap_err().code(), ErrorCode::Corrupt);
+    assert!(!results[0].as_ref().unwrap_err().message().contains("nonsense"));
+    assert!(matches!(&results[1], Ok(Reply::Record(Some(record))) if record.version == 1));
+}
+
+#[test]
+fn names_that_are_no_keys_are_escaped_or_digested() {
+    let Some(server) = Server::start("memcached", &[]) else { return };
+    let client = open(&server, "");
+    let (long, digest) = ("a".repeat(251), "21f5b107cda33036590a19419afd7fb6");
+    for (version, name) in (1..).zip(["a b", "a%20b", "line\nbreak", "\u{0}\u{7f}", &long, digest]) {
+        client.set(name, version, "{}").unwrap();
+        assert_eq!(client.head(name).unwrap(), Some(version), "{name:?}");
+    }
+    assert_eq!(client.head("a b").unwrap(), Some(1));
+    assert_eq!(server.client(&["mg a%20b v"]), "VA 23\n{\"version\":2,\"data\":{}}");
+    // The name that is the long one's digest took its place, and is not taken for it.
+    assert_eq!(client.get(&long).unwrap(), None);
+    client.set(&long, 9, "{}").unwrap();
+    assert_eq!(client.get(digest).unwrap(), None);
+    assert_eq!(client.head(&long).unwrap(), Some(9));
+}
+
+#[test]
+fn a_lifetime_may_be_longer_than_thirty_days() {
+    let Some(server) = Server::start("memcached", &[]) else { return };
+    for (name, lifetime) in [("short", 100), ("long", 40 * 24 * 60 * 60)] {
+        open(&server, &format!(r#", "lifetime": {lifetime}"#)).set(name, 1, "{}").unwrap();
+        let left = server.client(&[&format!("mg {name} t")]);
+        let left: i64 = left.strip_prefix("HD t").unwrap().parse().unwrap();
+        assert!((lifetime - 5..=lifetime).contains(&left), "{name} lives {left} s");
+    }
+    open(&server, "").set("short", 2, "{}").unwrap();
+    assert_eq!(server.client(&["mg short t"]), "HD t-1", "a set without lifetime lives for ever");
+}
+
+#[test]
+fn an_item_over_the_limit_names_both_sizes_and_harms_nobody_else() {
+    let Some(plain) = Server::start("memcached", &["--", "-I", "2m"]) else { return };
+    let Some(sasl) = Server::start("memcached", &["sasl"]) else { return };
+    let login = r#", "username": "connector", "password": "secret", "authentication": "sasl""#;
+    for (server, options, limit) in [(&plain, "", 2 << 20), (&sasl, login, 1 << 20)] {
+        let client = open(server, options);
+        let large = Record { version: 1, data: format!("\"{}\"", "x".repeat(limit)).into() };
+        let results = client.many(vec![
+            ("a".into(), Operation::Set(record(1))),
+            ("large".into(), Operation::Set(large)),
+            ("b".into(), Operation::Set(record(1))),
+        ]);
+        assert!(results[0].is_ok() && results[2].is_ok(), "{results:?}");
+        let error = results[1].as_ref().unwrap_err();
+        assert_eq!(error.code(), ErrorCode::TooLarge, "{error}");
+        assert!(error.message().contains(&format!("takes {} bytes", limit + 23)), "{error}");
+        assert!(error.message().contains(&format!("limit is {limit} bytes")), "{error}");
+        assert_eq!(client.get("large").unwrap(), None, "nothing of it is stored");
+        assert_eq!(client.head("b").unwrap(), Some(1));
+    }
+}
+
+#[test]
+fn a_wrong_login_is_a_clear_error_without_the_password() {
+    for protocol in ["ascii", "sasl"] {
+        let Some(server) = Server::start("memcached", &[protocol]) else { return };
+        let login = |username: &str, password: &str| {
+            let words = format!(r#", "username": "{username}", "password": "{password}""#);
+            open(&server, &format!(r#"{words}, "authentication": "{protocol}""#))
+        };
+        for (username, password) in [("connector", "hunter2"), ("nobody", "secret")] {
+            let client = login(username, password);
+            let error = first_error(&client);
+            assert_eq!(error.code(), ErrorCode::Authentication, "{protocol}: {error}");
+            assert!(
+                error.message().contains("\"password\"") && !error.message().contains("hunter2"),
+                "{error}"
+            );
+            assert!(matches!(client.event(), Told::Error { fatal: true, .. }));
+        }
+        let client = login("connector", "secret");
+        client.set("a", 1, "[null]").unwrap();
+        assert_eq!(client.get("a").unwrap(), Some((1, "[null]".into())));
+        client.delete("a").unwrap();
+        assert_eq!(client.head("a").unwrap(), None);
+    }
+    let Some(server) = Server::start("memcached", &["ascii"]) else { return };
+    assert_eq!(first_error(&open(&server, "")).code(), ErrorCode::Authentication);
+}
+
+#[test]
+fn a_password_is_not_told_to_a_server_that_asks_for_none() {
+    let Some(server) = Server::start("memcached", &[]) else { return };
+    for protocol in ["ascii", "sasl"] {
+        let options = r#", "username": "me", "password": "hunter2", "authentication""#;
+        let error = first_error(&open(&server, &format!("{options}: \"{protocol}\"")));
+        assert_eq!(error.code(), ErrorCode::Configuration, "{error}");
+        assert!(error.message().contains("\"username\""), "{error}");
+    }
+    assert_eq!(server.client(&["get auth"]), "END");
+}
+
+#[test]
+fn half_a_login_is_refused_when_the_connector_is_made() {
+    for (options, word) in [
+        (r#""username": "me""#, "\"password\""),
+        (r#""password": "hunter2""#, "\"username\""),
+        (r#""authentication": "sasl""#, "\"username\""),
+        (r#""username": "me", "password": "hunter2 and more""#, "spaces"),
+        (r#""serverLocation": {"a:1": 0}"#, "weight"),
+        (r#""memcachedOptions": {"namepsace": "x"}"#, "memcachedOptions.namespace"),
+        (r#""memcachedOptions": {"algorithm": "crc32"}"#, "md5"),
+    ] {
+        let error = Client::open(&format!(r#"{{"type": "memcached", {options}}}"#)).err().unwrap();
+        assert_eq!(error.code(), ErrorCode::Configuration);
+        assert!(error.message().contains(word) && !error.message().contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn tls_wants_the_right_authority_and_the_right_name() {
+    let Some(server) = Server::start("memcached", &["tls"]) else { return };
+    let folder = certificates();
+    let path = |name: &str| folder.join(name).display().to_string();
+    let good = format!(r#", "tls": {{"ca": "{}"}}"#, path("ca.crt"));
+    let client = open(&server, &good);
+    client.set("a", 1, "{}").unwrap();
+    assert_eq!(client.get("a").unwrap(), Some((1, "{}".into())));
+    for (options, word) in [
+        (format!(r#", "tls": {{"ca": "{}"}}"#, path("other-ca.crt")), "tls.ca"),
+        (
+            format!(r#", "tls": {{"ca": "{}", "serverName": "example.org"}}"#, path("ca.crt")),
+            "tls.serverName",
+        ),
+    ] {
+        let error = first_error(&open(&server, &options));
+        assert_eq!(error.code(), ErrorCode::Configuration, "{error}");
+        assert!(error.message().contains(word), "{error}");
+    }
+    // Without TLS there is no fallback and no answer.
+    assert_eq!(first_error(&open(&server, r#", "timeout": 500"#)).code(), ErrorCode::Timeout);
+    for certificate in ["wrong-host", "expired"] {
+        let shows = format!("tls-certificate={certificate}");
+        let Some(server) = Server::start("memcached", &["tls", &shows]) else { return };
+        let error = first_error(&open(&server, &good));
+        assert_eq!(error.code(), ErrorCode::Configuration, "{certificate}: {error}");
+    }
+    let Some(server) = Server::start("memcached", &["tls", "sasl"]) else { return };
+    let login = r#", "username": "connector", "password": "secret", "authentication": "sasl""#;
+    open(&server, &format!("{good}{login}")).set("a", 1, "{}").unwrap();
+}
+
+#[test]
+fn a_client_certificate_is_shown_where_it_is_asked_for() {
+    let Some(server) = Server::start("memcached", &["tls-client-auth"]) else { return };
+    let folder = certificates();
+    let path = |name: &str| folder.join(name).display().to_string();
+    let (ca, cert, key) = (path("ca.crt"), path("client.crt"), path("client.key"));
+    let with = open(&server, &format!(r#", "tls": {{"ca": "{ca}", "cert": "{cert}", "key": "{key}"}}"#));
+    with.set("a", 1, "{}").unwrap();
+    let error = first_error(&open(&server, &format!(r#", "timeout": 2000, "tls": {{"ca": "{ca}"}}"#)));
+    assert_eq!(error.code(), ErrorCode::Configuration, "{error}");
+    assert!(error.message().contains("client certificate"), "{error}");
+}
+
+#[test]
+fn a_crash_is_one_outage_and_takes_the_records() {
+    let Some(server) = Server::start("memcached", &[]) else { return };
+    let client = open(&server, r#", "timeout": 30000"#);
+    client.set("a", 1, "{}").unwrap();
+    assert!(matches!(client.event(), Told::Ready));
+    server.ctl(&["kill"]);
+    let (sender, receiver) = channel();
+    client.connector.get("a", move |result| sender.send(result).unwrap()).unwrap();
+    assert!(matches!(client.event(), Told::Error { fatal: false, .. }));
+    server.ctl(&["restart"]);
+    assert!(matches!(client.event(), Told::Ready));
+    assert_eq!(receiver.recv_timeout(PATIENCE).expect("a callback is missing").unwrap(), None);
+    client.set("a", 2, "{}").unwrap();
+    assert_eq!(client.head("a").unwrap(), Some(2));
+}
+
+#[test]
+fn the_keys_of_a_dead_server_wait_while_the_others_go_on() {
+    let servers: Vec<Server> = (0..3).map_while(|_| Server::start("memcached", &["kept"])).collect();
+    let [first, second, third] = &servers[..] else { return };
+    let all = [first, second, third];
+    let names = names_at(&all, "");
+    let client = open_at(&all, r#", "timeout": 30000"#);
+    client.set(&names[1], 1, "[1]").unwrap();
+    assert!(matches!(client.event(), Told::Ready));
+    second.ctl(&["end"]);
+    let Told::Error { error, fatal: false } = client.event() else { panic!("nobody told of the death") };
+    assert!(error.message().contains(&format!("127.0.0.1:{}", second.port)), "{error}");
+    let (sender, receiver) = channel();
+    client.connector.set(&names[1], record(2), move |result| sender.send(result).unwrap()).unwrap();
+    for version in 1..50 {
+        client.set(&names[0], version, "{}").unwrap();
+        assert_eq!(client.head(&names[2]).unwrap(), Some(0));
+    }
+    assert!(receiver.try_recv().is_err(), "a write was acknowledged by a server that is dead");
+    let short = open_at(&all, r#", "timeout": 800"#);
+    let error = short.get(&names[1]).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Timeout);
+    assert!(error.message().contains("away"), "{error}");
+    second.ctl(&["restart"]);
+    receiver.recv_timeout(PATIENCE).expect("a callback is missing").unwrap();
+    assert!(matches!(client.event(), Told::Ready));
+    assert_eq!(client.head(&names[1]).unwrap(), Some(2));
+}
+
+#[test]
+fn with_failover_the_keys_of_a_dead_server_move_and_come_back() {
+    let servers: Vec<Server> = (0..3).map_while(|_| Server::start("memcached", &[])).collect();
+    let [first, second, third] = &servers[..] else { return };
+    let all = [first, second, third];
+    // What moved in one outage is still there in the next, so each has a name of its own.
+    let names = [&names_at(&all, "")[1], &names_at(&all, r#", "memcachedOptions": {"namespace": "2"}"#)[1]];
+    let options = [r#", "failover": true"#, r#", "memcachedOptions": {"remove": true, "namespace": "2"}"#];
+    for ((name, prefix), option) in names.into_iter().zip(["", "2"]).zip(options) {
+        let client = open_at(&all, option);
+        client.set(name, 1, "{}").unwrap();
+        assert!(matches!(client.event(), Told::Ready));
+        second.ctl(&["kill"]);
+        assert!(matches!(client.event(), Told::Error { fatal: false, .. }));
+        assert_eq!(client.get(name).unwrap(), None, "a dead server's records are gone");
+        client.set(name, 2, "{}").unwrap();
+        assert_eq!(client.head(name).unwrap(), Some(2));
+        let holds = |server: &&Server| server.client(&[&format!("mg {prefix}{name}")]) == "HD";
+        assert_eq!([first, third].iter().filter(|server| holds(server)).count(), 1);
+        second.ctl(&["restart"]);
+        assert!(matches!(client.event(), Told::Ready));
+        client.set(name, 3, "{}").unwrap();
+        assert!(holds(&second), "its keys come back with it");
+    }
+}
+
+#[test]
+fn one_server_that_hangs_does_not_hold_up_the_others() {
+    let servers: Vec<Server> = (0..2).map_while(|_| Server::start("memcached", &[])).collect();
+    let [first, second] = &servers[..] else { return };
+    let names = names_at(&[first, second], "");
+    let client = open_at(&[first, second], r#", "timeout": 20000"#);
+    client.set(&names[1], 1, "{}").unwrap();
+    second.ctl(&["freeze"]);
+    let (sender, receiver) = channel();
+    client.connector.set(&names[1], record(2), move |result| sender.send(result).unwrap()).unwrap();
+    for version in 1..200 {
+        client.set(&names[0], version, "{}").unwrap();
+    }
+    assert!(receiver.try_recv().is_err());
+    second.ctl(&["thaw"]);
+    receiver.recv_timeout(PATIENCE).expect("a callback is missing").unwrap();
+    assert_eq!(client.head(&names[1]).unwrap(), Some(2));
+}
+
+#[test]
+fn one_server_that_talks_nonsense_does_not_spoil_the_others() {
+    let servers: Vec<Server> = (0..2).map_while(|_| Server::start("memcached", &[])).collect();
+    let [first, second] = &servers[..] else { return };
+    let target = format!("127.0.0.1:{}", second.port);
+    let Some(proxy) = Server::start("proxy", &["--", "--target", &target]) else { return };
+    let all = [first, &proxy];
+    let client = open_at(&all, r#", "timeout": 20000"#);
+    let is_at_first = |name: &String| {
+        client.set(name, 1, "{}").unwrap();
+        first.client(&[&format!("mg {name}")]) == "HD"
+    };
+    let (near, far): (Vec<String>, Vec<String>) =
+        (0..20).map(|number| format!("name{number}")).partition(is_at_first);
+    for spoiled in [&["garbage"][..], &["blackhole"], &["reset"], &["latency", "50"]] {
+        proxy.ctl(&[&["set"], spoiled].concat());
+        let (sender, receiver) = channel();
+        for name in &far {
+            let sender = sender.clone();
+            client.connector.set(name, record(2), move |result| sender.send(result).unwrap()).unwrap();
+        }
+        for name in &near {
+            client.set(name, 3, "{}").unwrap();
+        }
+        proxy.ctl(&["set", "pass"]);
+        for _ in &far {
+            receiver.recv_timeout(PATIENCE).expect("a callback is missing").unwrap();
+        }
+        drop(sender);
+        assert!(receiver.recv_timeout(PATIENCE).is_err(), "a callback came twice");
+    }
+}
+
+#[test]
+fn servers_that_go_and_come_back_under_load_lose_nothing() {
+    let servers: Vec<Server> = (0..3).map_while(|_| Server::start("memcached", &["kept"])).collect();
+    let [first, second, third] = &servers[..] else { return };
+    let client = open_at(&[first, second, third], r#", "timeout": 60000"#);
+    under_load(&client, || {
+        second.ctl(&["end"]);
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        second.ctl(&["restart"]);
+        wait_until("it is back", || second.ctl(&["client", "mn"]).is_empty());
+        third.ctl(&["freeze"]);
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        third.ctl(&["thaw"]);
+    });
+}
