@@ -8,6 +8,8 @@ use serde_json::Value;
 use crate::config::{self, nearest, wrong, OptionSpec, Settings};
 use crate::core::{Backend, EngineOptions, Error};
 
+#[cfg(feature = "cassandra")]
+mod cassandra;
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
 #[cfg(feature = "elasticache")]
@@ -24,10 +26,14 @@ mod ironcache;
 mod memcached;
 #[cfg(feature = "memory")]
 mod memory;
+#[cfg(feature = "mysql")]
+mod mysql;
 #[cfg(feature = "naming")]
 mod naming;
 #[cfg(feature = "tls")]
 mod network;
+#[cfg(feature = "tables")]
+mod paging;
 #[cfg(feature = "pipeline")]
 mod pipeline;
 #[cfg(feature = "postgres")]
@@ -36,6 +42,8 @@ mod postgres;
 mod redis;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "tables")]
+mod tables;
 #[cfg(feature = "tls")]
 mod tls;
 
@@ -58,6 +66,12 @@ pub const ENTRIES: &[Entry] = &[
     Entry { name: "redis", options: redis::OPTIONS, open: redis::open },
     #[cfg(feature = "memcached")]
     Entry { name: "memcached", options: memcached::OPTIONS, open: memcached::open },
+    #[cfg(feature = "cassandra")]
+    Entry { name: "cassandra", options: cassandra::OPTIONS, open: cassandra::open },
+    #[cfg(feature = "mysql")]
+    Entry { name: "mysql", options: mysql::OPTIONS, open: mysql::open },
+    #[cfg(feature = "mysql")]
+    Entry { name: "mariadb", options: mysql::OPTIONS, open: mysql::open },
     #[cfg(feature = "postgres")]
     Entry { name: "postgres", options: postgres::OPTIONS, open: postgres::open },
     #[cfg(feature = "ironcache")]
@@ -111,6 +125,8 @@ pub fn open(configuration: &[u8]) -> Result<(Arc<dyn Backend>, EngineOptions), E
         let shown: String = name.chars().take(40).collect();
         return Err(wrong(format!("the option \"type\" is \"{shown}\"; give one of {}{hint}", list())));
     };
+    #[cfg(feature = "cassandra-tls")]
+    tls::choose_provider();
     let settings = Settings::check(values, entry.name, entry.options)?;
     Ok(((entry.open)(&settings)?, settings.engine()))
 }

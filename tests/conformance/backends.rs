@@ -8,6 +8,8 @@ use deepstream_connector::config::{parse, Settings};
 use deepstream_connector::core::{Backend, EngineOptions, Error, ErrorCode};
 use serde_json::{json, Map, Value};
 
+#[cfg(feature = "cassandra")]
+use crate::cassandra_places::Cassandra;
 #[cfg(feature = "dynamodb")]
 use crate::dynamodb_places::{self, DynamoDb};
 use crate::faulty::{Attempt, Faulty};
@@ -15,6 +17,8 @@ use crate::faulty::{Attempt, Faulty};
 use crate::ironcache_places::IronCache;
 #[cfg(feature = "memcached")]
 use crate::memcached_places::{Memcached, Protocol};
+#[cfg(feature = "mysql")]
+use crate::mysql_places::Mysql;
 #[cfg(feature = "postgres")]
 use crate::postgres_places::{self, Postgres};
 use crate::promises::Scope;
@@ -105,6 +109,18 @@ pub struct BackendKind {
 /// The misbehaving backend, which is no part of the library.
 pub const FAULTY: &str = "faulty";
 
+/// The promises for a database behind a network.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+const OF_SQL_SERVERS: &[Scope] = &[
+    Scope::Every,
+    Scope::Kept,
+    Scope::Server,
+    Scope::Crash,
+    Scope::Network,
+    Scope::Credentials,
+    Scope::Listed,
+];
+
 /// Every backend of this build, the misbehaving one first.
 const ALL: &[BackendKind] = &[
     BackendKind {
@@ -123,7 +139,7 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "sqlite")]
     BackendKind {
         name: "sqlite",
-        scopes: &[Scope::Every, Scope::Kept],
+        scopes: &[Scope::Every, Scope::Kept, Scope::Listed],
         missing: || None,
         place: |_| Box::new(Sqlite::new()),
     },
@@ -221,9 +237,9 @@ const ALL: &[BackendKind] = &[
         missing: dynamodb_places::missing,
         place: |scope| Box::new(DynamoDb::new(dynamodb_places::Form::TablePerCollection, scope)),
     },
-    #[cfg(feature = "postgres")]
+    #[cfg(feature = "cassandra")]
     BackendKind {
-        name: "postgres",
+        name: "cassandra",
         scopes: &[
             Scope::Every,
             Scope::Kept,
@@ -233,6 +249,27 @@ const ALL: &[BackendKind] = &[
             Scope::Credentials,
             Scope::Listed,
         ],
+        missing: || servers::missing("cassandra"),
+        place: |scope| Box::new(Cassandra::new(scope)),
+    },
+    #[cfg(feature = "mysql")]
+    BackendKind {
+        name: "mysql",
+        scopes: OF_SQL_SERVERS,
+        missing: || servers::missing("mysql"),
+        place: |scope| Box::new(Mysql::new("mysql", scope)),
+    },
+    #[cfg(feature = "mysql")]
+    BackendKind {
+        name: "mariadb",
+        scopes: OF_SQL_SERVERS,
+        missing: || servers::missing("mariadb"),
+        place: |scope| Box::new(Mysql::new("mariadb", scope)),
+    },
+    #[cfg(feature = "postgres")]
+    BackendKind {
+        name: "postgres",
+        scopes: OF_SQL_SERVERS,
         missing: postgres_places::missing,
         place: |scope| Box::new(Postgres::new("text", scope)),
     },

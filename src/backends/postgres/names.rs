@@ -16,7 +16,7 @@
 
 use std::borrow::Cow;
 
-use sha2::{Digest, Sha256};
+use ring::digest::{digest, SHA256};
 
 use crate::backends::naming;
 
@@ -165,7 +165,7 @@ fn is_shortened(table: &str) -> bool {
 
 fn hash(text: &str) -> String {
     let mut digits = String::with_capacity(64);
-    for byte in Sha256::digest(text.as_bytes()) {
+    for byte in digest(&SHA256, text.as_bytes()).as_ref() {
         digits.extend([byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16).unwrap_or('0')));
     }
     digits

@@ -5,7 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use sha2::{Digest, Sha256, Sha384, Sha512};
+use ring::digest::{digest, SHA256, SHA384, SHA512};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use tokio_rustls::client;
@@ -74,19 +74,16 @@ fn fingerprint(certificate: &[u8]) -> Option<Vec<u8>> {
     let (_, rest) = element(body, 0x30)?;
     let (algorithm, _) = element(rest, 0x30)?;
     let (identifier, _) = element(algorithm, 0x06)?;
-    Some(match identifier {
+    let algorithm = match identifier {
         // RSA: md5, sha1, sha256; ECDSA: sha1, sha256.
         [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 4 | 5 | 11]
         | [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 1]
-        | [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2] => Sha256::digest(certificate).to_vec(),
-        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 12] | [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3] => {
-            Sha384::digest(certificate).to_vec()
-        }
-        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 13] | [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 4] => {
-            Sha512::digest(certificate).to_vec()
-        }
+        | [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2] => &SHA256,
+        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 12] | [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3] => &SHA384,
+        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 13] | [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 4] => &SHA512,
         _ => return None,
-    })
+    };
+    Some(digest(algorithm, certificate).as_ref().to_vec())
 }
 
 /// What is in the first element of DER, which has this tag, and what follows it.
@@ -132,7 +129,7 @@ mod tests {
         }
         let ed25519 = [0x2b, 0x65, 0x70];
         assert_eq!(fingerprint(&certificate(&ed25519)), None);
-        assert_eq!(fingerprint(&ecdsa(2)).unwrap(), Sha256::digest(ecdsa(2)).to_vec());
+        assert_eq!(fingerprint(&ecdsa(2)).unwrap(), digest(&SHA256, &ecdsa(2)).as_ref());
     }
 
     proptest! {
