@@ -106,6 +106,24 @@ function ioredisCluster (nodes) {
   return { connector: new ClusterCache(new Cluster(nodes)), name, title: `ioredis ${versionIn(folder)}, Cluster` }
 }
 
+function storageMongodb (options) {
+  const folder = path.join(modules('interop-mongodb'), '@deepstream', 'storage-mongodb')
+  const { Connector } = require(folder)
+  const theirs = new Connector({ ...options }, services(), {})
+  const connector = {
+    whenReady: () => theirs.whenReady(),
+    // It changes the objects that it gets, which both sides are given here.
+    set: (name, version, data, callback) => theirs.set(name, version, { ...data }, callback),
+    get: (name, callback) => theirs.get(name, callback),
+    // It has no close.
+    close: () => theirs.client.close()
+  }
+  const local = path.join(folder, 'node_modules', 'mongodb')
+  const driver = versionIn(fs.existsSync(local) ? local : path.join(folder, '..', '..', 'mongodb'))
+  const name = '@deepstream/storage-mongodb'
+  return { connector, name, title: `${name} ${versionIn(folder)} (mongodb ${driver})` }
+}
+
 /* The Map that the modern server uses when no cache is configured. */
 function localCache () {
   const folder = path.join(modules('modern'), '@deepstream', 'server')
@@ -114,4 +132,4 @@ function localCache () {
   return { connector, title: `Map cache of @deepstream/server ${versionIn(folder)}` }
 }
 
-module.exports = { ours, cacheRedis, cassandraDriver, ioredisCluster, localCache }
+module.exports = { ours, cacheRedis, cassandraDriver, ioredisCluster, storageMongodb, localCache }

@@ -26,6 +26,8 @@ mod ironcache;
 mod memcached;
 #[cfg(feature = "memory")]
 mod memory;
+#[cfg(feature = "mongodb")]
+mod mongodb;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "naming")]
@@ -72,6 +74,8 @@ pub const ENTRIES: &[Entry] = &[
     Entry { name: "mysql", options: mysql::OPTIONS, open: mysql::open },
     #[cfg(feature = "mysql")]
     Entry { name: "mariadb", options: mysql::OPTIONS, open: mysql::open },
+    #[cfg(feature = "mongodb")]
+    Entry { name: "mongodb", options: mongodb::OPTIONS, open: mongodb::open },
     #[cfg(feature = "postgres")]
     Entry { name: "postgres", options: postgres::OPTIONS, open: postgres::open },
     #[cfg(feature = "ironcache")]

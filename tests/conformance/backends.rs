@@ -17,6 +17,8 @@ use crate::faulty::{Attempt, Faulty};
 use crate::ironcache_places::IronCache;
 #[cfg(feature = "memcached")]
 use crate::memcached_places::{Memcached, Protocol};
+#[cfg(feature = "mongodb")]
+use crate::mongodb_places::{self, Mongodb};
 #[cfg(feature = "mysql")]
 use crate::mysql_places::Mysql;
 #[cfg(feature = "postgres")]
@@ -48,6 +50,11 @@ pub trait Place: Send {
     /// Spoils the network to its server, by the words of `tests/servers/proxy.js`.
     fn spoil_network(&self, words: &[&str]) {
         panic!("there is no proxy to tell {words:?}");
+    }
+
+    /// How many bytes of answers are enough for a handshake and some answers.
+    fn bytes_before_an_end(&self) -> &'static str {
+        "2500"
     }
 
     /// The versions that are stored, past all connectors.
@@ -279,6 +286,21 @@ const ALL: &[BackendKind] = &[
         scopes: &[Scope::Every, Scope::Kept, Scope::Listed],
         missing: postgres_places::missing,
         place: |scope| Box::new(Postgres::new("jsonb", scope)),
+    },
+    #[cfg(feature = "mongodb")]
+    BackendKind {
+        name: "mongodb",
+        scopes: &[
+            Scope::Every,
+            Scope::Kept,
+            Scope::Server,
+            Scope::Crash,
+            Scope::Network,
+            Scope::Credentials,
+            Scope::Listed,
+        ],
+        missing: mongodb_places::missing,
+        place: |scope| Box::new(Mongodb::new(scope)),
     },
 ];
 

@@ -24,6 +24,8 @@ mod ironcache_places;
 mod json;
 #[cfg(feature = "memcached")]
 mod memcached_places;
+#[cfg(feature = "mongodb")]
+mod mongodb_places;
 #[cfg(feature = "mysql")]
 mod mysql_places;
 #[cfg(feature = "postgres")]

@@ -195,7 +195,7 @@ fn silence_is_an_outage(stage: &mut Stage) {
     assert!(message.contains("it was sent and may have been applied"), "{message}");
     stage.wait_for("`error`", |stage| !stage.troubles().is_empty());
     stage.spoil_network(&["pass"]);
-    stage.wait_for_recovery();
+    stage.wait_for_recovery("a");
     // Requests vanished on the way, and nobody waits for this one any more.
     stage.assert_holds("a", 1, "{}");
 }
@@ -223,7 +223,8 @@ fn a_distant_server_costs_its_distance_once(stage: &mut Stage) {
 fn connections_that_end_again_and_again_lose_nothing(stage: &mut Stage) {
     stage.open_with(json!({"timeout": 30_000, "reconnectDelay": 5, "reconnectMaxDelay": 20}));
     // Enough for the handshake and some answers, in the middle of one of which it ends.
-    stage.spoil_network(&["limit", "2500"]);
+    let bytes = stage.place.bytes_before_an_end();
+    stage.spoil_network(&["limit", bytes]);
     let mut chance = Chance::of_this_run();
     let mut sequence = Sequence::new();
     for _ in 0..10 {
