@@ -124,6 +124,18 @@ function storageMongodb (options) {
   return { connector, name, title: `${name} ${versionIn(folder)} (mongodb ${driver})` }
 }
 
+function storagePostgres (options) {
+  const folder = path.join(modules('interop-postgres'), '@deepstream', 'storage-postgres')
+  const { Connector } = require(folder)
+  const events = ['CREATE_TABLE', 'DESTROY_TABLE', 'INSERT', 'UPDATE', 'DELETE']
+  const notifications = Object.fromEntries(events.map((event) => [event, false]))
+  const connector = new Connector({ ...options, notifications }, services())
+  connector.init()
+  const name = '@deepstream/storage-postgres'
+  const driver = versionIn(path.join(folder, '..', '..', 'pg'))
+  return { connector, name, title: `${name} ${versionIn(folder)} (pg ${driver})` }
+}
+
 /* The Map that the modern server uses when no cache is configured. */
 function localCache () {
   const folder = path.join(modules('modern'), '@deepstream', 'server')
@@ -132,4 +144,4 @@ function localCache () {
   return { connector, title: `Map cache of @deepstream/server ${versionIn(folder)}` }
 }
 
-module.exports = { ours, cacheRedis, cassandraDriver, ioredisCluster, storageMongodb, localCache }
+module.exports = { ours, cacheRedis, cassandraDriver, ioredisCluster, storageMongodb, storagePostgres, localCache }

@@ -22,6 +22,7 @@ mod groups;
 mod names;
 mod news;
 mod options;
+mod passfile;
 mod pool;
 mod quote;
 mod reader;

@@ -8,6 +8,7 @@ use tokio_postgres::Config;
 
 use super::address::Parameters;
 use super::names::{Names, MAX_NAME_BYTES};
+use super::passfile;
 use super::tls::Connector;
 use crate::backends::network;
 use crate::backends::tls::{self, Demands, Tls, Verify};
@@ -77,7 +78,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "password",
         kind: OptionKind::Text,
-        default: "`PGPASSWORD`, or none",
+        default: "`PGPASSWORD`, or by `.pgpass`",
         meaning: "Its password: SCRAM, with channel binding where there is TLS, MD5, or plain, as the server asks.",
     },
     OptionSpec {
@@ -297,7 +298,15 @@ impl Options {
             return Err(wrong("the option \"user\" is missing; give the role that logs in"));
         };
         let database = said("database", "dbname").unwrap_or_else(|| user.clone());
-        let password = said("password", "password");
+        let host = said("hostaddr", "hostaddr").filter(|_| !settings.has("host"));
+        let host = host.or_else(|| said("host", "host")).unwrap_or_else(|| DEFAULT_HOST.to_owned());
+        let port = said("port", "port");
+        let password = said("password", "password").or_else(|| {
+            let first = |list: &str| list.split(',').next().unwrap_or_default().trim().to_owned();
+            let (host, port) = (first(&host), port.as_deref().map(first));
+            let port = port.filter(|port| !port.is_empty()).unwrap_or_else(|| DEFAULT_PORT.to_string());
+            passfile::password(&variable, [&host, &port, &database, &user])
+        });
         for (option, text) in
             [("user", Some(&user)), ("database", Some(&database)), ("password", password.as_ref())]
         {
@@ -324,9 +333,7 @@ impl Options {
             Some(_) => return Err(wrong("\"channel_binding\" is none of disable, prefer and require")),
         });
         let security = Security::read(settings, &said)?;
-        let host = said("hostaddr", "hostaddr").filter(|_| !settings.has("host"));
-        let host = host.or_else(|| said("host", "host")).unwrap_or_else(|| DEFAULT_HOST.to_owned());
-        let servers = servers(&host, said("port", "port").as_deref(), &security)?;
+        let servers = servers(&host, port.as_deref(), &security)?;
         let notifications = settings.object("notifications");
         let told = |event: &str| notifications.as_ref().and_then(|events| events.flag(event)) == Some(true);
         Ok(Options {

@@ -150,6 +150,14 @@ impl Pool {
         None
     }
 
+    /// Idle sessions whose connections have ended are none.
+    fn bury_dead(&self) {
+        let mut state = self.state();
+        let before = state.idle.len();
+        state.idle.retain(|(_, session)| !session.client.is_closed());
+        state.open -= before - state.idle.len();
+    }
+
     fn grow_again(&self) {
         let mut state = self.state();
         if state.fewer_since.is_some_and(|since| since.elapsed() >= SMALLER_FOR) {
@@ -227,7 +235,7 @@ impl Future for Work {
                 Poll::Ready(Some((error, Role::Worker))) if work.drivers.is_empty() => {
                     return Poll::Ready(error)
                 }
-                Poll::Ready(Some(_)) => {}
+                Poll::Ready(Some(_)) => work.pool.bury_dead(),
                 Poll::Ready(None) | Poll::Pending => break,
             }
         }
