@@ -161,7 +161,7 @@ fn a_server_out_of_connections_is_waited_for() {
 }
 
 #[test]
-fn a_standby_is_passed_over_and_a_primary_that_becomes_one_is_left() {
+fn a_host_that_is_not_there_is_passed_over_and_a_read_only_time_is_waited_out() {
     let Some(server) = Server::start("postgres", &[]) else { return };
     let nobody = 1;
     let client = Client::open(&format!(

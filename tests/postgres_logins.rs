@@ -82,6 +82,9 @@ fn every_kind_of_password_is_known() {
     assert_eq!(error.code(), ErrorCode::Configuration, "{error}");
     assert!(error.message().contains("\"sslmode\""), "{error}");
     for mode in ["disable", "allow", "prefer"] {
+        let wrong = Login::new(&server).as_user("connector", "hunter2");
+        let error = wrong.refusal(&format!(r#", "sslmode": "{mode}""#));
+        assert_eq!(error.code(), ErrorCode::Authentication, "{mode}: {error}");
         assert!(!Login::new(&server).is_protected(&format!(r#", "sslmode": "{mode}""#)), "{mode}");
     }
 }

@@ -66,7 +66,8 @@ pub(super) fn of_operation(failure: &Failure, options: &Options) -> Error {
         "53000" | "53400" => for_now("a resource's limit is reached"),
         // A table was dropped between two looks.
         "XX000" => for_now("the server failed within itself (XX000)"),
-        "25006" => Error::connection(format!("{place} takes no writes: it is a standby, or read-only")),
+        // A standby is never connected to, so it is somebody's choice, and may be taken back.
+        "25006" => for_now("nothing may be written at the moment (default_transaction_read_only)"),
         "53100" => report(format!("the disk of {place} is full, and nothing was stored; free space on it")),
         "58030" | "58000" | "XX001" | "XX002" => report(format!(
             "the system of {place} failed to read or write its files ({code}); look after its disk and log"
@@ -154,6 +155,13 @@ pub(super) fn of_connect(failure: &Failure, options: &Options) -> Error {
     }
 }
 
+const LACK_OF_TLS: &str = "the server does not do TLS; configure it, or see the option \"sslmode\"";
+
+/// Whether it is TLS that is wanted and not to be had.
+pub(super) fn is_lack_of_tls(error: &Error) -> bool {
+    error.message() == LACK_OF_TLS
+}
+
 /// A failure that the server did not tell.
 pub(super) fn of_connection(failure: &Failure) -> Error {
     if failure.is_closed() {
@@ -175,9 +183,7 @@ pub(super) fn of_connection(failure: &Failure) -> Error {
         cause = inner.source();
     }
     match words.as_str() {
-        text if text.contains("does not support TLS") => {
-            wrong("the server does not do TLS; configure it, or see the option \"sslmode\"")
-        }
+        text if text.contains("does not support TLS") => wrong(LACK_OF_TLS),
         text if text.contains("password missing") => Error::new(
             ErrorCode::Authentication,
             "the server asks for a password, and there is none; see the option \"password\"",

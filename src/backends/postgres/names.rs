@@ -172,7 +172,7 @@ fn hash(text: &str) -> String {
 }
 
 fn escaped(text: &str) -> Cow<'_, str> {
-    if !text.contains([';', '\0']) {
+    if !text.bytes().any(|byte| matches!(byte, b';' | 0)) {
         return Cow::Borrowed(text);
     }
     Cow::Owned(text.replace(';', ";;").replace('\0', ";0"))

@@ -273,6 +273,8 @@ pub(super) struct Options {
     /// How long a spare connection stays; `None` is for ever.
     pub idle_timeout: Option<Duration>,
     pub statement_timeout: Option<Duration>,
+    /// How long one of several ways to one of several servers may take.
+    pub attempt_timeout: Duration,
     /// What a person should know about the options that were given.
     pub remarks: Vec<String>,
 }
@@ -336,7 +338,14 @@ impl Options {
         let servers = servers(&host, port.as_deref(), &security)?;
         let notifications = settings.object("notifications");
         let told = |event: &str| notifications.as_ref().and_then(|events| events.flag(event)) == Some(true);
+        // One way alone has all the time there is.
+        let ways: usize = servers.iter().map(|server| server.ways.len()).sum();
+        let connect_timeout = settings.engine().connect_timeout;
         Ok(Options {
+            attempt_timeout: match u32::try_from(ways) {
+                Ok(several @ 2..) => connect_timeout / several,
+                _ => 2 * connect_timeout,
+            },
             servers,
             session,
             user,

@@ -90,18 +90,22 @@ pub(super) enum Kind {
 impl Session {
     /// Connects to the first server that takes writes.
     pub async fn open(options: &Arc<Options>, estate: &Arc<Estate>) -> Result<(Session, Driver), Error> {
-        let mut first = None;
+        let mut failures = Vec::new();
         for server in &options.servers {
             for way in &server.ways {
-                match Session::open_by(server, way.as_ref(), options, estate).await {
-                    Ok(opened) => return Ok(opened),
-                    Err(error) => {
-                        first.get_or_insert(error);
+                let opening = Session::open_by(server, way.as_ref(), options, estate);
+                match tokio::time::timeout(options.attempt_timeout, opening).await {
+                    Ok(Ok(opened)) => return Ok(opened),
+                    Ok(Err(error)) => failures.push(error),
+                    Err(_) => {
+                        failures.push(Error::connection(format!("{} does not answer", server.in_words())))
                     }
                 }
             }
         }
-        Err(first.unwrap_or_else(|| Error::connection("there is no server to connect to")))
+        // That a server does no TLS is no news where it may be without.
+        let told = failures.iter().position(|error| !failure::is_lack_of_tls(error)).unwrap_or(0);
+        Err(failures.swap_remove(told))
     }
 
     async fn open_by(

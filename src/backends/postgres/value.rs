@@ -42,7 +42,7 @@ pub(super) fn write(shape: Shape, record: &Record) -> Cow<'_, str> {
     };
     // Data are known to be UTF-8.
     match text {
-        Cow::Borrowed(text) => String::from_utf8_lossy(text),
+        Cow::Borrowed(text) => Cow::Borrowed(std::str::from_utf8(text).unwrap_or_default()),
         Cow::Owned(text) => Cow::Owned(String::from_utf8(text).unwrap_or_default()),
     }
 }
