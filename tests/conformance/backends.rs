@@ -10,6 +10,8 @@ use serde_json::{json, Map, Value};
 
 #[cfg(feature = "cassandra")]
 use crate::cassandra_places::Cassandra;
+#[cfg(feature = "couchdb")]
+use crate::couchdb_places::{self, CouchDb};
 #[cfg(feature = "dynamodb")]
 use crate::dynamodb_places::{self, DynamoDb};
 #[cfg(feature = "elasticache")]
@@ -118,7 +120,7 @@ pub const FAULTY: &str = "faulty";
 
 /// The promises for a database behind a network.
 #[cfg(feature = "mysql")]
-const OF_SQL_SERVERS: &[Scope] = &[
+const STORAGE_SERVER: &[Scope] = &[
     Scope::Every,
     Scope::Kept,
     Scope::Server,
@@ -230,6 +232,13 @@ const ALL: &[BackendKind] = &[
         missing: || servers::missing("ironcache"),
         place: |scope| Box::new(IronCache::new(scope)),
     },
+    #[cfg(feature = "couchdb")]
+    BackendKind {
+        name: "couchdb",
+        scopes: STORAGE_SERVER,
+        missing: couchdb_places::missing,
+        place: |scope| Box::new(CouchDb::new(scope)),
+    },
     #[cfg(feature = "dynamodb")]
     BackendKind {
         name: "dynamodb",
@@ -240,51 +249,35 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "dynamodb")]
     BackendKind {
         name: "dynamodb-tables",
-        scopes: &[Scope::Every, Scope::Kept],
+        scopes: &[Scope::Every, Scope::Kept, Scope::Listed],
         missing: dynamodb_places::missing,
         place: |scope| Box::new(DynamoDb::new(dynamodb_places::Form::TablePerCollection, scope)),
     },
     #[cfg(feature = "cassandra")]
     BackendKind {
         name: "cassandra",
-        scopes: &[
-            Scope::Every,
-            Scope::Kept,
-            Scope::Server,
-            Scope::Crash,
-            Scope::Network,
-            Scope::Credentials,
-            Scope::Listed,
-        ],
+        scopes: STORAGE_SERVER,
         missing: || servers::missing("cassandra"),
         place: |scope| Box::new(Cassandra::new(scope)),
     },
     #[cfg(feature = "mysql")]
     BackendKind {
         name: "mysql",
-        scopes: OF_SQL_SERVERS,
+        scopes: STORAGE_SERVER,
         missing: || servers::missing("mysql"),
         place: |scope| Box::new(Mysql::new("mysql", scope)),
     },
     #[cfg(feature = "mysql")]
     BackendKind {
         name: "mariadb",
-        scopes: OF_SQL_SERVERS,
+        scopes: STORAGE_SERVER,
         missing: || servers::missing("mariadb"),
         place: |scope| Box::new(Mysql::new("mariadb", scope)),
     },
     #[cfg(feature = "mongodb")]
     BackendKind {
         name: "mongodb",
-        scopes: &[
-            Scope::Every,
-            Scope::Kept,
-            Scope::Server,
-            Scope::Crash,
-            Scope::Network,
-            Scope::Credentials,
-            Scope::Listed,
-        ],
+        scopes: STORAGE_SERVER,
         missing: mongodb_places::missing,
         place: |scope| Box::new(Mongodb::new(scope)),
     },

@@ -13,6 +13,8 @@ mod backends;
 mod cassandra_places;
 mod chance;
 mod core_host;
+#[cfg(feature = "couchdb")]
+mod couchdb_places;
 mod documents;
 #[cfg(feature = "dynamodb")]
 mod dynamodb_places;
