@@ -8,6 +8,8 @@ use serde_json::Value;
 use crate::config::{self, nearest, wrong, OptionSpec, Settings};
 use crate::core::{Backend, EngineOptions, Error};
 
+#[cfg(feature = "cassandra")]
+mod cassandra;
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
 #[cfg(feature = "elasticache")]
@@ -62,6 +64,8 @@ pub const ENTRIES: &[Entry] = &[
     Entry { name: "redis", options: redis::OPTIONS, open: redis::open },
     #[cfg(feature = "memcached")]
     Entry { name: "memcached", options: memcached::OPTIONS, open: memcached::open },
+    #[cfg(feature = "cassandra")]
+    Entry { name: "cassandra", options: cassandra::OPTIONS, open: cassandra::open },
     #[cfg(feature = "mysql")]
     Entry { name: "mysql", options: mysql::OPTIONS, open: mysql::open },
     #[cfg(feature = "mysql")]
@@ -117,6 +121,8 @@ pub fn open(configuration: &[u8]) -> Result<(Arc<dyn Backend>, EngineOptions), E
         let shown: String = name.chars().take(40).collect();
         return Err(wrong(format!("the option \"type\" is \"{shown}\"; give one of {}{hint}", list())));
     };
+    #[cfg(feature = "cassandra-tls")]
+    tls::choose_provider();
     let settings = Settings::check(values, entry.name, entry.options)?;
     Ok(((entry.open)(&settings)?, settings.engine()))
 }

@@ -8,6 +8,8 @@ use deepstream_connector::config::{parse, Settings};
 use deepstream_connector::core::{Backend, EngineOptions, Error, ErrorCode};
 use serde_json::{json, Map, Value};
 
+#[cfg(feature = "cassandra")]
+use crate::cassandra_places::Cassandra;
 #[cfg(feature = "dynamodb")]
 use crate::dynamodb_places::{self, DynamoDb};
 use crate::faulty::{Attempt, Faulty};
@@ -59,6 +61,12 @@ pub trait Place: Send {
     /// How many operations its server has done within a fifth of a second, whatever else goes on.
     fn soon_done(&self) -> usize {
         1_000
+    }
+
+    /// Whether the end of a connection on which nothing is under way is an outage. With HTTP it
+    /// is not: servers end such connections as they like.
+    fn misses_idle_connections(&self) -> bool {
+        true
     }
 
     /// Has the server accept the credentials that it refused.
@@ -156,6 +164,7 @@ const ALL: &[BackendKind] = &[
             Scope::Kept,
             Scope::Server,
             Scope::Crash,
+            Scope::Network,
             Scope::Credentials,
             Scope::Unlisted,
         ],
@@ -170,6 +179,7 @@ const ALL: &[BackendKind] = &[
             Scope::Kept,
             Scope::Server,
             Scope::Crash,
+            Scope::Network,
             Scope::Credentials,
             Scope::Unlisted,
         ],
@@ -204,7 +214,6 @@ const ALL: &[BackendKind] = &[
             Scope::Every,
             Scope::Kept,
             Scope::Server,
-            Scope::Crash,
             Scope::Network,
             Scope::Credentials,
             Scope::Unlisted,
@@ -225,6 +234,21 @@ const ALL: &[BackendKind] = &[
         scopes: &[Scope::Every, Scope::Kept],
         missing: dynamodb_places::missing,
         place: |scope| Box::new(DynamoDb::new(dynamodb_places::Form::TablePerCollection, scope)),
+    },
+    #[cfg(feature = "cassandra")]
+    BackendKind {
+        name: "cassandra",
+        scopes: &[
+            Scope::Every,
+            Scope::Kept,
+            Scope::Server,
+            Scope::Crash,
+            Scope::Network,
+            Scope::Credentials,
+            Scope::Listed,
+        ],
+        missing: || servers::missing("cassandra"),
+        place: |scope| Box::new(Cassandra::new(scope)),
     },
     #[cfg(feature = "mysql")]
     BackendKind {
