@@ -18,6 +18,7 @@ mod place;
 mod prepared;
 mod schema;
 mod session;
+mod specs;
 mod statements;
 mod timestamps;
 
