@@ -2,6 +2,10 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
 use support::load::under_load;
 use support::{wait_until, Client, Server, Told};
 
@@ -175,6 +179,107 @@ fn a_clusters_replicas_are_read_from_under_load_and_while_slots_move() {
     });
     let replicas = replicas.each_ref().map(String::as_str);
     assert!(reads_of(&server, &replicas) > 0, "nobody read from them");
+}
+
+/// Two nodes that say what they are told to say: real ones of a cluster lag behind for too short a time.
+struct Puppet {
+    port: u16,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The answer to `ROLE`.
+    role: String,
+    /// The answer to `CLUSTER SLOTS`.
+    slots: String,
+    /// What each `MGET` brings.
+    values: [&'static str; 2],
+    reads: usize,
+}
+
+impl Puppet {
+    fn start() -> Puppet {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = Arc::<Mutex<State>>::default();
+        let shared = Arc::clone(&state);
+        // It ends with this process.
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let shared = Arc::clone(&shared);
+                std::thread::spawn(move || serve(stream.unwrap(), &shared));
+            }
+        });
+        Puppet { port, state }
+    }
+
+    fn says(&self, role: String, values: [&'static str; 2]) {
+        let mut state = self.state.lock().unwrap();
+        (state.role, state.values) = (role, values);
+    }
+
+    fn reads(&self) -> usize {
+        self.state.lock().unwrap().reads
+    }
+}
+
+/// Answers commands until the connection ends.
+fn serve(stream: TcpStream, state: &Mutex<State>) -> Option<()> {
+    let mut lines = BufReader::new(stream.try_clone().ok()?).lines().map_while(Result::ok);
+    let mut stream = stream;
+    loop {
+        let count: usize = lines.next()?.strip_prefix('*')?.parse().ok()?;
+        // Of each argument its length and itself.
+        let words: Vec<String> = lines.by_ref().take(2 * count).skip(1).step_by(2).collect();
+        let mut state = state.lock().unwrap();
+        let answer = match words.first()?.as_str() {
+            "CLUSTER" => state.slots.clone(),
+            "ROLE" => state.role.clone(),
+            "MGET" => {
+                state.reads += 1;
+                let count = words.len() - 1;
+                let texts = state.values.map(|text| format!("${}\r\n{text}\r\n", text.len()));
+                format!("*{count}\r\n{}", texts[..count].concat())
+            }
+            _ => "+OK\r\n".to_owned(),
+        };
+        drop(state);
+        stream.write_all(answer.as_bytes()).ok()?;
+    }
+}
+
+fn primary_at(offset: u32) -> String {
+    format!("*3\r\n$6\r\nmaster\r\n:{offset}\r\n*0\r\n")
+}
+
+fn replica_at(offset: u32) -> String {
+    format!("*5\r\n$5\r\nslave\r\n$1\r\nh\r\n:1\r\n$9\r\nconnected\r\n:{offset}\r\n")
+}
+
+#[test]
+fn a_clusters_replica_is_believed_when_it_is_as_far_as_our_last_write() {
+    let (primary, replica) = (Puppet::start(), Puppet::start());
+    let place = |puppet: &Puppet| format!("*2\r\n$9\r\n127.0.0.1\r\n:{}\r\n", puppet.port);
+    let slots = format!("*1\r\n*4\r\n:0\r\n:16383\r\n{}{}", place(&primary), place(&replica));
+    for puppet in [&primary, &replica] {
+        puppet.state.lock().unwrap().slots.clone_from(&slots);
+    }
+    primary.says(primary_at(10), ["2", "{}"]);
+    replica.says(replica_at(5), ["1", "{}"]);
+    let text =
+        format!(r#"{{"type": "redis", "nodes": "127.0.0.1:{}", "readFrom": "replica"}}"#, primary.port);
+    let client = Client::open(&text).unwrap();
+    wait_until("the replica is read from", || client.head("a").unwrap() == Some(1));
+    client.set("a", 2, "{}").unwrap();
+    let before = replica.reads();
+    assert_eq!(client.get("a").unwrap(), Some((2, "{}".into())), "the replica lacks the write");
+    assert!(replica.reads() > before);
+    assert_eq!(client.head("b").unwrap(), Some(1), "another slot");
+    replica.says(replica_at(10), ["2", "{}"]);
+    let before = primary.reads();
+    assert_eq!(client.get("a").unwrap(), Some((2, "{}".into())));
+    assert_eq!(primary.reads(), before, "the replica has the write");
 }
 
 #[test]

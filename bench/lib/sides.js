@@ -73,6 +73,39 @@ function cassandraDriver ({ host, port, keyspace }) {
   return { connector, name, title: `${name} ${versionIn(folder)}` }
 }
 
+/* The layout of ours in a cluster, by the client that people would take: deepstream's connector has none. */
+class ClusterCache {
+  constructor (cluster) {
+    this.cluster = cluster
+  }
+
+  whenReady () {
+    return new Promise((resolve) => this.cluster.status === 'ready' ? resolve() : this.cluster.once('ready', resolve))
+  }
+
+  set (name, version, data, callback) {
+    this.cluster.mset(`{${name}}_v`, version, `{${name}}_d`, JSON.stringify(data), callback)
+  }
+
+  get (name, callback) {
+    this.cluster.mget(`{${name}}_v`, `{${name}}_d`, (error, values) => {
+      if (error) callback(error)
+      else callback(null, Number(values[0]), JSON.parse(values[1]))
+    })
+  }
+
+  close () {
+    return this.cluster.quit()
+  }
+}
+
+function ioredisCluster (nodes) {
+  const folder = path.join(modules('interop'), 'ioredis-now')
+  const { Cluster } = require(folder)
+  const name = 'the cluster client of ioredis'
+  return { connector: new ClusterCache(new Cluster(nodes)), name, title: `ioredis ${versionIn(folder)}, Cluster` }
+}
+
 /* The Map that the modern server uses when no cache is configured. */
 function localCache () {
   const folder = path.join(modules('modern'), '@deepstream', 'server')
@@ -81,4 +114,4 @@ function localCache () {
   return { connector, title: `Map cache of @deepstream/server ${versionIn(folder)}` }
 }
 
-module.exports = { ours, cacheRedis, cassandraDriver, localCache }
+module.exports = { ours, cacheRedis, cassandraDriver, ioredisCluster, localCache }

@@ -26,16 +26,22 @@ mod ironcache;
 mod memcached;
 #[cfg(feature = "memory")]
 mod memory;
+#[cfg(feature = "mysql")]
+mod mysql;
 #[cfg(feature = "naming")]
 mod naming;
 #[cfg(feature = "tls")]
 mod network;
+#[cfg(feature = "tables")]
+mod paging;
 #[cfg(feature = "pipeline")]
 mod pipeline;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "tables")]
+mod tables;
 #[cfg(feature = "tls")]
 mod tls;
 
@@ -60,6 +66,10 @@ pub const ENTRIES: &[Entry] = &[
     Entry { name: "memcached", options: memcached::OPTIONS, open: memcached::open },
     #[cfg(feature = "cassandra")]
     Entry { name: "cassandra", options: cassandra::OPTIONS, open: cassandra::open },
+    #[cfg(feature = "mysql")]
+    Entry { name: "mysql", options: mysql::OPTIONS, open: mysql::open },
+    #[cfg(feature = "mysql")]
+    Entry { name: "mariadb", options: mysql::OPTIONS, open: mysql::open },
     #[cfg(feature = "ironcache")]
     Entry { name: "ironcache", options: ironcache::OPTIONS, open: ironcache::open },
     #[cfg(feature = "dynamodb")]

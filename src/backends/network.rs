@@ -31,6 +31,18 @@ pub(super) enum Stream {
     Unix(UnixStream),
 }
 
+impl Stream {
+    /// Shakes hands for TLS in the middle of a conversation, as some protocols have it. What
+    /// does not leave this machine stays as it is.
+    #[cfg(feature = "mysql")]
+    pub async fn secure(self, tls: &Tls) -> Result<Stream, Error> {
+        match self {
+            Stream::Tcp(stream) => Ok(Stream::Tls(Box::new(tls.connect(stream).await?))),
+            other => Ok(other),
+        }
+    }
+}
+
 /// Connects over TCP, and shakes hands where TLS is asked for.
 pub(super) async fn dial(host: &str, port: u16, tls: Option<&Tls>) -> Result<Stream, Error> {
     let stream = TcpStream::connect((host, port)).await.map_err(|error| unreachable(&error))?;

@@ -17,6 +17,8 @@ use crate::faulty::{Attempt, Faulty};
 use crate::ironcache_places::IronCache;
 #[cfg(feature = "memcached")]
 use crate::memcached_places::{Memcached, Protocol};
+#[cfg(feature = "mysql")]
+use crate::mysql_places::Mysql;
 use crate::promises::Scope;
 #[cfg(feature = "redis")]
 use crate::redis_places::{Form, Redis};
@@ -61,6 +63,12 @@ pub trait Place: Send {
         1_000
     }
 
+    /// Whether the end of a connection on which nothing is under way is an outage. With HTTP it
+    /// is not: servers end such connections as they like.
+    fn misses_idle_connections(&self) -> bool {
+        true
+    }
+
     /// Has the server accept the credentials that it refused.
     fn accept_credentials(&self) {
         panic!("all credentials are good here");
@@ -99,6 +107,18 @@ pub struct BackendKind {
 /// The misbehaving backend, which is no part of the library.
 pub const FAULTY: &str = "faulty";
 
+/// The promises for a database behind a network.
+#[cfg(feature = "mysql")]
+const OF_SQL_SERVERS: &[Scope] = &[
+    Scope::Every,
+    Scope::Kept,
+    Scope::Server,
+    Scope::Crash,
+    Scope::Network,
+    Scope::Credentials,
+    Scope::Listed,
+];
+
 /// Every backend of this build, the misbehaving one first.
 const ALL: &[BackendKind] = &[
     BackendKind {
@@ -117,7 +137,7 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "sqlite")]
     BackendKind {
         name: "sqlite",
-        scopes: &[Scope::Every, Scope::Kept],
+        scopes: &[Scope::Every, Scope::Kept, Scope::Listed],
         missing: || None,
         place: |_| Box::new(Sqlite::new()),
     },
@@ -144,6 +164,7 @@ const ALL: &[BackendKind] = &[
             Scope::Kept,
             Scope::Server,
             Scope::Crash,
+            Scope::Network,
             Scope::Credentials,
             Scope::Unlisted,
         ],
@@ -158,6 +179,7 @@ const ALL: &[BackendKind] = &[
             Scope::Kept,
             Scope::Server,
             Scope::Crash,
+            Scope::Network,
             Scope::Credentials,
             Scope::Unlisted,
         ],
@@ -192,7 +214,6 @@ const ALL: &[BackendKind] = &[
             Scope::Every,
             Scope::Kept,
             Scope::Server,
-            Scope::Crash,
             Scope::Network,
             Scope::Credentials,
             Scope::Unlisted,
@@ -228,6 +249,20 @@ const ALL: &[BackendKind] = &[
         ],
         missing: || servers::missing("cassandra"),
         place: |scope| Box::new(Cassandra::new(scope)),
+    },
+    #[cfg(feature = "mysql")]
+    BackendKind {
+        name: "mysql",
+        scopes: OF_SQL_SERVERS,
+        missing: || servers::missing("mysql"),
+        place: |scope| Box::new(Mysql::new("mysql", scope)),
+    },
+    #[cfg(feature = "mysql")]
+    BackendKind {
+        name: "mariadb",
+        scopes: OF_SQL_SERVERS,
+        missing: || servers::missing("mariadb"),
+        place: |scope| Box::new(Mysql::new("mariadb", scope)),
     },
 ];
 

@@ -24,6 +24,8 @@ mod ironcache_places;
 mod json;
 #[cfg(feature = "memcached")]
 mod memcached_places;
+#[cfg(feature = "mysql")]
+mod mysql_places;
 mod program_host;
 mod promises;
 mod protocol;
@@ -64,6 +66,8 @@ fn main() -> ExitCode {
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     let faults = hosts::end_all();
+    #[cfg(feature = "redis")]
+    redis_places::end_all();
     servers::end_all();
     for fault in &faults {
         eprintln!("{fault}");
