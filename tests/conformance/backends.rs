@@ -119,7 +119,13 @@ pub struct BackendKind {
 pub const FAULTY: &str = "faulty";
 
 /// The promises for a database behind a network.
-#[cfg(feature = "mysql")]
+#[cfg(any(
+    feature = "mysql",
+    feature = "cassandra",
+    feature = "mongodb",
+    feature = "couchdb",
+    feature = "postgres"
+))]
 const STORAGE_SERVER: &[Scope] = &[
     Scope::Every,
     Scope::Kept,
