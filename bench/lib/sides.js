@@ -136,6 +136,38 @@ function storagePostgres (options) {
   return { connector, name, title: `${name} ${versionIn(folder)} (pg ${driver})` }
 }
 
+/* What deepstream's own memcached connector, which is in no package registry, does with this client. */
+class MemcachedCache {
+  constructor (client) {
+    this.client = client
+  }
+
+  async whenReady () {}
+
+  set (name, version, data, callback) {
+    this.client.set(name, { version, data }, 0, callback)
+  }
+
+  get (name, callback) {
+    this.client.get(name, (error, value) => {
+      if (error) callback(error)
+      else if (value === undefined) callback(null, -1, null)
+      else callback(null, value.version, value.data)
+    })
+  }
+
+  async close () {
+    this.client.end()
+  }
+}
+
+function npmMemcached (location) {
+  const folder = path.join(modules('memcached'), 'memcached')
+  const Memcached = require(folder)
+  const name = 'the npm client memcached'
+  return { connector: new MemcachedCache(new Memcached(location)), name, title: `npm memcached ${versionIn(folder)}` }
+}
+
 /* The Map that the modern server uses when no cache is configured. */
 function localCache () {
   const folder = path.join(modules('modern'), '@deepstream', 'server')
@@ -144,4 +176,4 @@ function localCache () {
   return { connector, title: `Map cache of @deepstream/server ${versionIn(folder)}` }
 }
 
-module.exports = { ours, cacheRedis, cassandraDriver, ioredisCluster, storageMongodb, storagePostgres, localCache }
+module.exports = { ours, cacheRedis, cassandraDriver, ioredisCluster, npmMemcached, storageMongodb, storagePostgres, localCache }

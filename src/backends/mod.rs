@@ -10,6 +10,8 @@ use crate::core::{Backend, EngineOptions, Error};
 
 #[cfg(feature = "cassandra")]
 mod cassandra;
+#[cfg(feature = "couchdb")]
+mod couchdb;
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
 #[cfg(feature = "elasticache")]
@@ -18,10 +20,14 @@ mod elasticache;
 mod envelope;
 #[cfg(feature = "fleet")]
 mod fleet;
+#[cfg(feature = "hash")]
+mod hash;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "ironcache")]
 mod ironcache;
+#[cfg(feature = "documents")]
+mod member_names;
 #[cfg(feature = "memcached")]
 mod memcached;
 #[cfg(feature = "memory")]
@@ -80,6 +86,8 @@ pub const ENTRIES: &[Entry] = &[
     Entry { name: "postgres", options: postgres::OPTIONS, open: postgres::open },
     #[cfg(feature = "ironcache")]
     Entry { name: "ironcache", options: ironcache::OPTIONS, open: ironcache::open },
+    #[cfg(feature = "couchdb")]
+    Entry { name: "couchdb", options: couchdb::OPTIONS, open: couchdb::open },
     #[cfg(feature = "dynamodb")]
     Entry { name: "dynamodb", options: dynamodb::OPTIONS, open: dynamodb::open },
     #[cfg(feature = "elasticache")]

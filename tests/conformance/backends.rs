@@ -10,8 +10,12 @@ use serde_json::{json, Map, Value};
 
 #[cfg(feature = "cassandra")]
 use crate::cassandra_places::Cassandra;
+#[cfg(feature = "couchdb")]
+use crate::couchdb_places::{self, CouchDb};
 #[cfg(feature = "dynamodb")]
 use crate::dynamodb_places::{self, DynamoDb};
+#[cfg(feature = "elasticache")]
+use crate::elasticache_places;
 use crate::faulty::{Attempt, Faulty};
 #[cfg(feature = "ironcache")]
 use crate::ironcache_places::IronCache;
@@ -117,8 +121,14 @@ pub struct BackendKind {
 pub const FAULTY: &str = "faulty";
 
 /// The promises for a database behind a network.
-#[cfg(any(feature = "mysql", feature = "postgres"))]
-const OF_SQL_SERVERS: &[Scope] = &[
+#[cfg(any(
+    feature = "mysql",
+    feature = "cassandra",
+    feature = "mongodb",
+    feature = "couchdb",
+    feature = "postgres"
+))]
+const STORAGE_SERVER: &[Scope] = &[
     Scope::Every,
     Scope::Kept,
     Scope::Server,
@@ -230,6 +240,13 @@ const ALL: &[BackendKind] = &[
         missing: || servers::missing("ironcache"),
         place: |scope| Box::new(IronCache::new(scope)),
     },
+    #[cfg(feature = "couchdb")]
+    BackendKind {
+        name: "couchdb",
+        scopes: STORAGE_SERVER,
+        missing: couchdb_places::missing,
+        place: |scope| Box::new(CouchDb::new(scope)),
+    },
     #[cfg(feature = "dynamodb")]
     BackendKind {
         name: "dynamodb",
@@ -240,43 +257,35 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "dynamodb")]
     BackendKind {
         name: "dynamodb-tables",
-        scopes: &[Scope::Every, Scope::Kept],
+        scopes: &[Scope::Every, Scope::Kept, Scope::Listed],
         missing: dynamodb_places::missing,
         place: |scope| Box::new(DynamoDb::new(dynamodb_places::Form::TablePerCollection, scope)),
     },
     #[cfg(feature = "cassandra")]
     BackendKind {
         name: "cassandra",
-        scopes: &[
-            Scope::Every,
-            Scope::Kept,
-            Scope::Server,
-            Scope::Crash,
-            Scope::Network,
-            Scope::Credentials,
-            Scope::Listed,
-        ],
+        scopes: STORAGE_SERVER,
         missing: || servers::missing("cassandra"),
         place: |scope| Box::new(Cassandra::new(scope)),
     },
     #[cfg(feature = "mysql")]
     BackendKind {
         name: "mysql",
-        scopes: OF_SQL_SERVERS,
+        scopes: STORAGE_SERVER,
         missing: || servers::missing("mysql"),
         place: |scope| Box::new(Mysql::new("mysql", scope)),
     },
     #[cfg(feature = "mysql")]
     BackendKind {
         name: "mariadb",
-        scopes: OF_SQL_SERVERS,
+        scopes: STORAGE_SERVER,
         missing: || servers::missing("mariadb"),
         place: |scope| Box::new(Mysql::new("mariadb", scope)),
     },
     #[cfg(feature = "postgres")]
     BackendKind {
         name: "postgres",
-        scopes: OF_SQL_SERVERS,
+        scopes: STORAGE_SERVER,
         missing: postgres_places::missing,
         place: |scope| Box::new(Postgres::new("text", scope)),
     },
@@ -290,17 +299,23 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "mongodb")]
     BackendKind {
         name: "mongodb",
-        scopes: &[
-            Scope::Every,
-            Scope::Kept,
-            Scope::Server,
-            Scope::Crash,
-            Scope::Network,
-            Scope::Credentials,
-            Scope::Listed,
-        ],
+        scopes: STORAGE_SERVER,
         missing: mongodb_places::missing,
         place: |scope| Box::new(Mongodb::new(scope)),
+    },
+    #[cfg(feature = "elasticache")]
+    BackendKind {
+        name: "elasticache",
+        scopes: &[Scope::Every, Scope::Server, Scope::Credentials, Scope::Unlisted],
+        missing: || servers::missing("redis"),
+        place: |scope| Box::new(elasticache_places::ByRedis::new(scope)),
+    },
+    #[cfg(feature = "elasticache")]
+    BackendKind {
+        name: "elasticache-memcached",
+        scopes: &[Scope::Every, Scope::Unlisted],
+        missing: || servers::missing("elasticache").or_else(|| servers::missing("memcached")),
+        place: |_| Box::new(elasticache_places::ByMemcached::new()),
     },
 ];
 

@@ -13,9 +13,13 @@ mod backends;
 mod cassandra_places;
 mod chance;
 mod core_host;
+#[cfg(feature = "couchdb")]
+mod couchdb_places;
 mod documents;
 #[cfg(feature = "dynamodb")]
 mod dynamodb_places;
+#[cfg(feature = "elasticache")]
+mod elasticache_places;
 mod faulty;
 mod host;
 mod hosts;
