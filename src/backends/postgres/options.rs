@@ -334,7 +334,7 @@ impl Options {
             Some("require") => ChannelBinding::Require,
             Some(_) => return Err(wrong("\"channel_binding\" is none of disable, prefer and require")),
         });
-        let security = Security::read(settings, &said)?;
+        let security = Security::read(settings, said)?;
         let servers = servers(&host, port.as_deref(), &security)?;
         let notifications = settings.object("notifications");
         let told = |event: &str| notifications.as_ref().and_then(|events| events.flag(event)) == Some(true);

@@ -66,7 +66,7 @@ impl Pool {
         estate: &Arc<Estate>,
     ) -> Result<(Arc<Pool>, BoxFuture<'static, Error>), Error> {
         let (session, mut driver) = Session::open(options, estate).await?;
-        while_alive(&mut driver, async { Ok(session.fence().await) }).await?;
+        while_alive(&mut driver, session.fence()).await?;
         let (drivers, receiver) = mpsc::unbounded_channel();
         let pool = Arc::new(Pool {
             options: Arc::clone(options),

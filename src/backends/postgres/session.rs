@@ -131,8 +131,9 @@ impl Session {
     }
 
     /// Ends what is left in the server of sessions that broke while they wrote: what they still
-    /// write would come after what is sent again now.
-    pub async fn fence(&self) {
+    /// write would come after what is sent again now. Where the server does not let us, as behind
+    /// some poolers, there is no more to be done.
+    pub async fn fence(&self) -> Result<(), Error> {
         let orphans = self.estate.orphans().clone();
         for orphan in orphans {
             loop {
@@ -140,12 +141,13 @@ impl Session {
                 match left.and_then(|row| row.try_get::<_, bool>(0)) {
                     Ok(true) => tokio::time::sleep(FENCE_PAUSE).await,
                     Ok(false) => break,
-                    // Not to be seen or not to be ended, as behind some poolers.
-                    Err(_) => return,
+                    Err(error) if error.as_db_error().is_some() => return Ok(()),
+                    Err(error) => return Err(failure::of_connection(&error)),
                 }
             }
             self.estate.orphans().retain(|other| *other != orphan);
         }
+        Ok(())
     }
 
     /// Listens to channels.
