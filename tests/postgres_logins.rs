@@ -18,7 +18,7 @@ impl<'a> Login<'a> {
         Login { server, user: "connector", password: "secret", host: "127.0.0.1" }
     }
 
-    fn as_user(self, user: &'a str, password: &'a str) -> Login<'a> {
+    fn for_user(self, user: &'a str, password: &'a str) -> Login<'a> {
         Login { user, password, ..self }
     }
 
@@ -63,8 +63,8 @@ fn every_kind_of_password_is_known() {
     make_role(&server, "md5user", "SET password_encryption TO md5;");
     make_role(&server, "plain", "");
     for user in ["connector", "md5user", "plain"] {
-        Login::new(&server).as_user(user, "secret").open("").get("anything").unwrap();
-        let client = Login::new(&server).as_user(user, "hunter2").open("");
+        Login::new(&server).for_user(user, "secret").open("").get("anything").unwrap();
+        let client = Login::new(&server).for_user(user, "hunter2").open("");
         let error = client.get("anything").unwrap_err();
         assert_eq!(error.code(), ErrorCode::Authentication, "{user}: {error}");
         assert!(error.message().contains("\"password\"") && !error.message().contains("hunter2"), "{error}");
@@ -82,7 +82,7 @@ fn every_kind_of_password_is_known() {
     assert_eq!(error.code(), ErrorCode::Configuration, "{error}");
     assert!(error.message().contains("\"sslmode\""), "{error}");
     for mode in ["disable", "allow", "prefer"] {
-        let wrong = Login::new(&server).as_user("connector", "hunter2");
+        let wrong = Login::new(&server).for_user("connector", "hunter2");
         let error = wrong.refusal(&format!(r#", "sslmode": "{mode}""#));
         assert_eq!(error.code(), ErrorCode::Authentication, "{mode}: {error}");
         assert!(!Login::new(&server).is_protected(&format!(r#", "sslmode": "{mode}""#)), "{mode}");
@@ -130,7 +130,7 @@ fn tls_modes_are_those_of_libpq() {
     assert_eq!(by_string("verify-full", &other).get("a").unwrap_err().code(), ErrorCode::Configuration);
 
     // A role that is let in with TLS alone.
-    let only = || Login::new(&server).as_user("sslonly", "secret");
+    let only = || Login::new(&server).for_user("sslonly", "secret");
     for mode in ["allow", "prefer", "require"] {
         assert!(only().is_protected(&format!(r#", "sslmode": "{mode}""#)), "{mode}");
     }
@@ -168,7 +168,7 @@ fn a_certificate_is_a_login() {
     make_role(&server, "certuser", "");
     let path = |name: &str| certificates().join(name).display().to_string();
     let (ca, cert, key) = (path("ca.crt"), path("client.crt"), path("client.key"));
-    let login = Login::new(&server).as_user("certuser", "");
+    let login = Login::new(&server).for_user("certuser", "");
     let with = format!(r#", "ssl": {{"ca": "{ca}", "cert": "{cert}", "key": "{key}"}}"#);
     assert!(login.is_protected(&with));
     let error = login.refusal(&format!(r#", "ssl": {{"ca": "{ca}"}}"#));

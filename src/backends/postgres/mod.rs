@@ -17,6 +17,7 @@ use crate::core::{Backend, BatchResult, Connection, Description, Error, Key, Lin
 
 mod address;
 mod commands;
+mod declared;
 mod failure;
 mod groups;
 mod names;
@@ -27,6 +28,7 @@ mod pool;
 mod quote;
 mod reader;
 mod scan;
+mod security;
 mod session;
 mod shape;
 mod statements;
@@ -35,7 +37,7 @@ mod tls;
 mod value;
 mod writer;
 
-pub(super) use options::OPTIONS;
+pub(super) use declared::OPTIONS;
 
 use options::Options;
 use pool::Pool;
