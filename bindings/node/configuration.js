@@ -27,7 +27,7 @@ function configurationOf (options, services) {
   // Words of options are in upper or lower case; the addon refuses one that it does not know.
   const classic = given === null || given === undefined ? !modern : String(given).toLowerCase() === 'classic'
   // The servers with the classic interface had connectors with an older layout in caches.
-  if (classic && ['redis', 'memcached'].includes(plain.type) && (plain.layout === null || plain.layout === undefined)) {
+  if (classic && ['redis', 'memcached', 'elasticache'].includes(plain.type) && (plain.layout === null || plain.layout === undefined)) {
     plain.layout = 'V1'
   }
   return { text: JSON.stringify(plain), type: plain.type, classic }
