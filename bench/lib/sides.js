@@ -33,7 +33,44 @@ function cacheRedis (options) {
   // It changes the options that it gets.
   const connector = new CacheConnector({ ...options }, services(), {})
   const driver = versionIn(path.join(folder, '..', '..', 'ioredis'))
-  return { connector, title: `@deepstream/cache-redis ${versionIn(folder)} (ioredis ${driver})` }
+  const name = '@deepstream/cache-redis'
+  return { connector, name, title: `${name} ${versionIn(folder)} (ioredis ${driver})` }
+}
+
+/* There is no connector of deepstream's for Cassandra: the vendor's driver, as one would use it, on our table. */
+function cassandraDriver ({ host, port, keyspace }) {
+  const folder = path.join(modules('peer-cassandra'), 'cassandra-driver')
+  const { Client, types } = require(folder)
+  const client = new Client({
+    contactPoints: [host],
+    protocolOptions: { port },
+    localDataCenter: 'datacenter1',
+    queryOptions: { prepare: true, isIdempotent: true, consistency: types.consistencies.localQuorum }
+  })
+  const set = `INSERT INTO ${keyspace}.records (collection, id, version, data) VALUES (?, ?, ?, ?)`
+  const get = `SELECT version, data FROM ${keyspace}.records WHERE collection = ? AND id = ?`
+  const placeOf = (name) => {
+    const end = name.indexOf('/')
+    return [name.slice(0, end), name.slice(end + 1)]
+  }
+  const connector = {
+    whenReady: () => client.connect(),
+    set: (name, version, data, callback) => {
+      const [collection, id] = placeOf(name)
+      const values = [collection, id, types.Long.fromNumber(version), JSON.stringify(data)]
+      client.execute(set, values, { prepare: true, isIdempotent: true }, (error) => callback(error))
+    },
+    get: (name, callback) => {
+      client.execute(get, placeOf(name), { prepare: true, isIdempotent: true }, (error, result) => {
+        const row = error ? null : result.first()
+        if (row) callback(null, row.version.toNumber(), JSON.parse(row.data))
+        else callback(error, -1, null)
+      })
+    },
+    close: () => client.shutdown()
+  }
+  const name = 'cassandra-driver'
+  return { connector, name, title: `${name} ${versionIn(folder)}` }
 }
 
 /* The layout of ours in a cluster, by the client that people would take: deepstream's connector has none. */
@@ -65,8 +102,28 @@ class ClusterCache {
 function ioredisCluster (nodes) {
   const folder = path.join(modules('interop'), 'ioredis-now')
   const { Cluster } = require(folder)
-  return { connector: new ClusterCache(new Cluster(nodes)), title: `ioredis ${versionIn(folder)}, Cluster` }
+  const name = 'the cluster client of ioredis'
+  return { connector: new ClusterCache(new Cluster(nodes)), name, title: `ioredis ${versionIn(folder)}, Cluster` }
 }
+
+function storageMongodb (options) {
+  const folder = path.join(modules('interop-mongodb'), '@deepstream', 'storage-mongodb')
+  const { Connector } = require(folder)
+  const theirs = new Connector({ ...options }, services(), {})
+  const connector = {
+    whenReady: () => theirs.whenReady(),
+    // It changes the objects that it gets, which both sides are given here.
+    set: (name, version, data, callback) => theirs.set(name, version, { ...data }, callback),
+    get: (name, callback) => theirs.get(name, callback),
+    // It has no close.
+    close: () => theirs.client.close()
+  }
+  const local = path.join(folder, 'node_modules', 'mongodb')
+  const driver = versionIn(fs.existsSync(local) ? local : path.join(folder, '..', '..', 'mongodb'))
+  const name = '@deepstream/storage-mongodb'
+  return { connector, name, title: `${name} ${versionIn(folder)} (mongodb ${driver})` }
+}
+
 
 /* What deepstream's own memcached connector, which is in no package registry, does with this client. */
 class MemcachedCache {
@@ -96,7 +153,8 @@ class MemcachedCache {
 function npmMemcached (location) {
   const folder = path.join(modules('memcached'), 'memcached')
   const Memcached = require(folder)
-  return { connector: new MemcachedCache(new Memcached(location)), title: `npm memcached ${versionIn(folder)}` }
+  const name = 'the npm client memcached'
+  return { connector: new MemcachedCache(new Memcached(location)), name, title: `npm memcached ${versionIn(folder)}` }
 }
 
 /* The Map that the modern server uses when no cache is configured. */
@@ -107,4 +165,4 @@ function localCache () {
   return { connector, title: `Map cache of @deepstream/server ${versionIn(folder)}` }
 }
 
-module.exports = { ours, cacheRedis, ioredisCluster, npmMemcached, localCache }
+module.exports = { ours, cacheRedis, cassandraDriver, ioredisCluster, npmMemcached, storageMongodb, localCache }

@@ -8,6 +8,10 @@ use deepstream_connector::config::{parse, Settings};
 use deepstream_connector::core::{Backend, EngineOptions, Error, ErrorCode};
 use serde_json::{json, Map, Value};
 
+#[cfg(feature = "cassandra")]
+use crate::cassandra_places::Cassandra;
+#[cfg(feature = "couchdb")]
+use crate::couchdb_places::{self, CouchDb};
 #[cfg(feature = "dynamodb")]
 use crate::dynamodb_places::{self, DynamoDb};
 #[cfg(feature = "elasticache")]
@@ -17,6 +21,10 @@ use crate::faulty::{Attempt, Faulty};
 use crate::ironcache_places::IronCache;
 #[cfg(feature = "memcached")]
 use crate::memcached_places::{Memcached, Protocol};
+#[cfg(feature = "mongodb")]
+use crate::mongodb_places::{self, Mongodb};
+#[cfg(feature = "mysql")]
+use crate::mysql_places::Mysql;
 use crate::promises::Scope;
 #[cfg(feature = "redis")]
 use crate::redis_places::{Form, Redis};
@@ -44,6 +52,11 @@ pub trait Place: Send {
     /// Spoils the network to its server, by the words of `tests/servers/proxy.js`.
     fn spoil_network(&self, words: &[&str]) {
         panic!("there is no proxy to tell {words:?}");
+    }
+
+    /// How many bytes of answers are enough for a handshake and some answers.
+    fn bytes_before_an_end(&self) -> &'static str {
+        "2500"
     }
 
     /// The versions that are stored, past all connectors.
@@ -105,6 +118,24 @@ pub struct BackendKind {
 /// The misbehaving backend, which is no part of the library.
 pub const FAULTY: &str = "faulty";
 
+/// The promises for a database behind a network.
+#[cfg(any(
+    feature = "mysql",
+    feature = "cassandra",
+    feature = "mongodb",
+    feature = "couchdb",
+    feature = "postgres"
+))]
+const STORAGE_SERVER: &[Scope] = &[
+    Scope::Every,
+    Scope::Kept,
+    Scope::Server,
+    Scope::Crash,
+    Scope::Network,
+    Scope::Credentials,
+    Scope::Listed,
+];
+
 /// Every backend of this build, the misbehaving one first.
 const ALL: &[BackendKind] = &[
     BackendKind {
@@ -123,7 +154,7 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "sqlite")]
     BackendKind {
         name: "sqlite",
-        scopes: &[Scope::Every, Scope::Kept],
+        scopes: &[Scope::Every, Scope::Kept, Scope::Listed],
         missing: || None,
         place: |_| Box::new(Sqlite::new()),
     },
@@ -207,6 +238,13 @@ const ALL: &[BackendKind] = &[
         missing: || servers::missing("ironcache"),
         place: |scope| Box::new(IronCache::new(scope)),
     },
+    #[cfg(feature = "couchdb")]
+    BackendKind {
+        name: "couchdb",
+        scopes: STORAGE_SERVER,
+        missing: couchdb_places::missing,
+        place: |scope| Box::new(CouchDb::new(scope)),
+    },
     #[cfg(feature = "dynamodb")]
     BackendKind {
         name: "dynamodb",
@@ -217,9 +255,37 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "dynamodb")]
     BackendKind {
         name: "dynamodb-tables",
-        scopes: &[Scope::Every, Scope::Kept],
+        scopes: &[Scope::Every, Scope::Kept, Scope::Listed],
         missing: dynamodb_places::missing,
         place: |scope| Box::new(DynamoDb::new(dynamodb_places::Form::TablePerCollection, scope)),
+    },
+    #[cfg(feature = "cassandra")]
+    BackendKind {
+        name: "cassandra",
+        scopes: STORAGE_SERVER,
+        missing: || servers::missing("cassandra"),
+        place: |scope| Box::new(Cassandra::new(scope)),
+    },
+    #[cfg(feature = "mysql")]
+    BackendKind {
+        name: "mysql",
+        scopes: STORAGE_SERVER,
+        missing: || servers::missing("mysql"),
+        place: |scope| Box::new(Mysql::new("mysql", scope)),
+    },
+    #[cfg(feature = "mysql")]
+    BackendKind {
+        name: "mariadb",
+        scopes: STORAGE_SERVER,
+        missing: || servers::missing("mariadb"),
+        place: |scope| Box::new(Mysql::new("mariadb", scope)),
+    },
+    #[cfg(feature = "mongodb")]
+    BackendKind {
+        name: "mongodb",
+        scopes: STORAGE_SERVER,
+        missing: mongodb_places::missing,
+        place: |scope| Box::new(Mongodb::new(scope)),
     },
     #[cfg(feature = "elasticache")]
     BackendKind {

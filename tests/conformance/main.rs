@@ -9,8 +9,12 @@
 //! the memory backend at least. `CONFORMANCE_SEED` is the seed of what is drawn at random.
 
 mod backends;
+#[cfg(feature = "cassandra")]
+mod cassandra_places;
 mod chance;
 mod core_host;
+#[cfg(feature = "couchdb")]
+mod couchdb_places;
 mod documents;
 #[cfg(feature = "dynamodb")]
 mod dynamodb_places;
@@ -24,6 +28,10 @@ mod ironcache_places;
 mod json;
 #[cfg(feature = "memcached")]
 mod memcached_places;
+#[cfg(feature = "mongodb")]
+mod mongodb_places;
+#[cfg(feature = "mysql")]
+mod mysql_places;
 mod program_host;
 mod promises;
 mod protocol;
@@ -47,7 +55,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use backends::{BackendKind, FAULTY};
 use hosts::{HostKind, Program};
-use promises::{Need, Promise};
+use promises::{Need, Promise, Scope};
 use stage::Stage;
 
 fn main() -> ExitCode {
@@ -90,6 +98,11 @@ fn meet(backend: &BackendKind, host: &HostKind) -> bool {
     }
 }
 
+/// What survives a crash does not depend on the host, and Cassandra takes its time to start again.
+fn is_left_out(backend: &BackendKind, host: &HostKind, scope: Scope) -> bool {
+    backend.name == "cassandra" && scope == Scope::Crash && !matches!(host.name, "rust" | "node")
+}
+
 fn is_ci() -> bool {
     env::var_os("CI").is_some()
 }
@@ -103,7 +116,9 @@ fn trials_of(backend: &'static BackendKind, host: &'static HostKind) -> Vec<Tria
         })];
     }
     promises::all()
-        .filter(|promise| backend.scopes.contains(&promise.scope))
+        .filter(|promise| {
+            backend.scopes.contains(&promise.scope) && !is_left_out(backend, host, promise.scope)
+        })
         .map(|promise| {
             let name = format!("{}::{}::{}", backend.name, host.name, promise.name);
             Trial::ignorable_test(name, move || hold(backend, host, promise))

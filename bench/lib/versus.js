@@ -1,13 +1,14 @@
-/* Two caches in one process, in turns: sets and gets, with one, some and many operations in flight. */
+/*
+ * Two connectors with the interface of the modern server in one process, against one server: the same load on both, in
+ * turns, and every answer checked.
+ */
 'use strict'
 
+const { isDeepStrictEqual } = require('node:util')
 const { load } = require('./load')
 const { interleave } = require('./rounds')
 const { row } = require('./report')
 const records = require('./records')
-
-/* How many operations in flight, and how many to measure. */
-const LOADS = [[1, 20000], [64, 100000], [1000, 200000]]
 
 /* Of every answer the version and one field are checked; of one in so many all of it. */
 const WHOLE_EVERY = 256
@@ -34,25 +35,11 @@ function getting (connector, revision) {
     verify: (index, version, data) => {
       const key = keyOf(index)
       const whole = index % WHOLE_EVERY === 0
-      if (version !== revision || data.id !== key || (whole && JSON.stringify(data) !== pool.texts[key])) {
+      if (version !== revision || data.id !== key || (whole && !isDeepStrictEqual(data, pool.contents[key]))) {
         throw new Error(`wrong answer for ${pool.names[key]}: version ${version}, ${JSON.stringify(data)}`)
       }
     }
   }
-}
-
-/* The revision that all records have now, in whatever store the two caches share. */
-let revision = 0
-
-async function measure (caches, side, kind, inFlight, count) {
-  const { connector } = caches[side]
-  if (kind === 'get') return load({ ...getting(connector, revision), count, inFlight })
-  // There are at least as many operations as records, so every record gets the new revision.
-  revision++
-  const result = await load({ ...setting(connector, revision), count, inFlight })
-  const other = caches[side === 'ours' ? 'peer' : 'ours'].connector
-  await load({ ...getting(other, revision), count: READ_BACK, inFlight: READ_BACK })
-  return result
 }
 
 const perSecond = (results, count) => results.map(({ seconds }) => count / seconds)
@@ -82,30 +69,49 @@ function chart (title, unit, measure, rows, series) {
 }
 
 /*
- * Measures `caches`, { ours, peer } of sides.js, which share one store. `aims` has for `set` and `get` what each number
- * of operations in flight should reach, and `cpu`; a number that it lacks is measured all the same if `loads` has it.
- * Returns { rows, series, method }.
+ * Measures `caches.ours` and `caches.peer` (of sides.js; they are closed at the end) and resolves to what a part resolves
+ * to. `loads` are pairs of operations in flight and operations to measure; `aims` has for `set` and `get` the aims of
+ * throughput by operations in flight, and `cpu`, that of CPU time with the most in flight, 1000.
  */
-async function compare ({ caches, aims, loads = LOADS, rounds, scaled, say }) {
+async function versus (name, { title, caches, loads, aims, server }, { rounds, scaled, say }) {
   await Promise.all([caches.ours.connector.whenReady(), caches.peer.connector.whenReady()])
-  const counted = loads.map(([inFlight, count]) => [inFlight, Math.max(scaled(count), pool.count)])
+  // The revision that all records have now.
+  let revision = 0
+  const measure = async (side, kind, inFlight, count) => {
+    const { connector } = caches[side]
+    if (kind === 'get') return load({ ...getting(connector, revision), count, inFlight })
+    // There are at least as many operations as records, so every record gets the new revision.
+    revision++
+    const result = await load({ ...setting(connector, revision), count, inFlight })
+    const other = caches[side === 'ours' ? 'peer' : 'ours'].connector
+    await load({ ...getting(other, revision), count: READ_BACK, inFlight: READ_BACK })
+    return result
+  }
+  const countOf = (count) => Math.max(scaled(count), pool.count)
   const rows = []
   for (const kind of ['set', 'get']) {
-    for (const [inFlight, count] of counted) {
+    for (const [inFlight, fullCount] of loads) {
+      const count = countOf(fullCount)
       say(`${kind}, W=${inFlight}`)
-      const results = await interleave(['ours', 'peer'], rounds, (side) => measure(caches, side, kind, inFlight, count))
+      const results = await interleave(['ours', 'peer'], rounds, (side) => measure(side, kind, inFlight, count))
       rows.push(...rowsOf(aims, kind, inFlight, count, results))
     }
   }
   await Promise.all([caches.ours.connector.close(), caches.peer.connector.close()])
-  const counts = counted.map(([inFlight, count]) => `${count} at W=${inFlight}`)
+  const series = [caches.ours.title, caches.peer.title]
+  const counts = loads.map(([inFlight, count]) => `${countOf(count)} at W=${inFlight}`)
   return {
-    rows,
-    series: [caches.ours.title, caches.peer.title],
+    title: `${title}: ours against ${caches.peer.name}`,
+    versions: [...series, server],
     method: `Records of ${pool.bytes} bytes, ${pool.count} keys in turn, both sides in one process and in turns, ` +
       `${rounds} rounds after one to warm up; operations measured in each: ${counts.join(', ')}. Every answer is ` +
-      'checked, and what one side wrote is read back by the other.'
+      'checked, and what one side wrote is read back by the other.',
+    rows,
+    charts: {
+      [`${name}-throughput`]: chart(`${title}: throughput`, 'operations a second', 'throughput', rows, series),
+      [`${name}-cpu`]: chart(`${title}: CPU time, all threads`, 'µs an operation', 'CPU', rows, series)
+    }
   }
 }
 
-module.exports = { compare, chart }
+module.exports = { versus }
