@@ -121,8 +121,7 @@ pub const COMMON: &[OptionSpec] = &[
         name: "type",
         kind: OptionKind::Text,
         default: "–",
-        meaning:
-            "Which cache or database: `memory`, `sqlite`, `redis`, `memcached`, `elasticache`, `mongodb`.",
+        meaning: "Which cache or database: the first column of the table above.",
     },
     OptionSpec {
         name: "timeout",

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use deepstream_connector::core::{ErrorCode, Operation, Record, Reply};
 use serde_json::{json, Value};
+use support::load::under_load;
 use support::{certificates, wait_until, Client, Server, Told, PATIENCE};
 
 fn configuration(server: &Server, more: Value) -> String {
@@ -170,6 +171,20 @@ fn a_service_that_stays_busy_is_an_error_at_the_deadline() {
 }
 
 #[test]
+fn a_service_that_dies_or_hangs_under_load_loses_nothing() {
+    let Some(server) = Server::start("ironcache", &["durable"]) else { return };
+    let client = open(&server, json!({"timeout": 60_000}));
+    under_load(&client, || {
+        server.ctl(&["kill"]);
+        server.ctl(&["restart"]);
+        server.ctl(&["freeze"]);
+        std::thread::sleep(Duration::from_millis(300));
+        server.ctl(&["thaw"]);
+        trouble(&server, json!({"status": 503, "times": 100}));
+    });
+}
+
+#[test]
 fn connections_are_kept() {
     let Some(server) = Server::start("ironcache", &[]) else { return };
     let client = open(&server, json!({"connections": 3}));
@@ -251,6 +266,14 @@ fn options_that_cannot_be_are_refused() {
     let message = refusal(json!({"project_id": "p", "token": "hunter2\n"}));
     assert!(message.contains("\"token\"") && !message.contains("hunter2"), "{message}");
     assert!(refusal(json!({"project_id": "p", "token": "t", "cache": ".."})).contains("\"cache\""));
+    let known = |more: Value| {
+        let mut all = json!({"project_id": "p", "token": "t"});
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        refusal(all)
+    };
+    assert!(known(json!({"cache": "long".repeat(1_000)})).contains("\"cache\""));
+    assert!(known(json!({"tls": false})).contains("\"protocol\""));
+    assert!(known(json!({"tls": true, "protocol": "http"})).contains("\"protocol\""));
     assert!(refusal(json!({"expires_in": 2_592_001})).contains("2592000"));
     assert!(refusal(json!({"host": "two words", "project_id": "p", "token": "t"})).contains("host"));
     assert!(refusal(json!({"projectId": "p"})).contains("did you mean \"project_id\"?"));

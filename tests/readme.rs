@@ -24,7 +24,11 @@ fn table(specs: &[OptionSpec]) -> String {
 
 fn sections() -> Vec<(String, String)> {
     let mut sections = vec![("common".to_owned(), table(COMMON))];
-    for entry in ENTRIES {
+    for (index, entry) in ENTRIES.iter().enumerate() {
+        // Another name for the same backend has no section of its own.
+        if ENTRIES[..index].iter().any(|other| std::ptr::eq(other.options, entry.options)) {
+            continue;
+        }
         sections.push((entry.name.to_owned(), table(entry.options)));
         for option in entry.options {
             if let OptionKind::FlagOrObject(inner) | OptionKind::Object(inner) = option.kind {

@@ -154,6 +154,19 @@ fn tls_wants_the_right_authority_and_the_right_name() {
 }
 
 #[test]
+fn a_bad_certificate_is_refused_and_named() {
+    let ca = certificates().join("ca.crt").display().to_string();
+    for (certificate, reason) in [("expired", "xpired"), ("wrong-host", "name"), ("untrusted", "ssuer")] {
+        let Some(server) = Server::start("redis", &["tls", &format!("tls-certificate={certificate}")]) else {
+            return;
+        };
+        let error = first_error(&open(&server, &format!(r#", "tls": {{"ca": "{ca}"}}"#)));
+        assert_eq!(error.code(), ErrorCode::Configuration, "{certificate}: {error}");
+        assert!(error.message().contains(reason), "{certificate}: {error}");
+    }
+}
+
+#[test]
 fn a_client_certificate_is_shown_where_it_is_asked_for() {
     let Some(server) = Server::start("redis", &["tls-client-auth"]) else { return };
     let folder = certificates();

@@ -3,7 +3,7 @@
 mod support;
 
 use std::sync::mpsc::channel;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deepstream_connector::core::{ErrorCode, Operation, Record, Reply};
 use support::load::under_load;
@@ -132,6 +132,58 @@ fn a_record_is_found_in_every_state_of_its_move() {
     assert_eq!(client.get(&name).unwrap(), Some((3, "[3]".into())), "after the slot is the other's");
 }
 
+/// A node without all slots answers `CLUSTERDOWN`.
+#[test]
+fn a_cluster_that_is_down_is_waited_for() {
+    let Some(server) = Server::start("redis-cluster", &[]) else { return };
+    let client = open(&server, PATIENT);
+    let name = name_at(&server, "0");
+    let slot = slot(&server, &name);
+    client.set(&name, 1, "{}").unwrap();
+    assert_eq!(server.ctl(&["node", "0", "CLUSTER", "DELSLOTS", &slot]), "OK");
+    let answer = server.ctl(&["node", "0", "GET", &format!("{{{name}}}_v")]);
+    assert!(answer.starts_with("CLUSTERDOWN"), "{answer}");
+    let (sender, receiver) = channel();
+    let record = Record { version: 2, data: "{}".into() };
+    client.connector.set(&name, record, move |result| sender.send(result).unwrap()).unwrap();
+    let early = receiver.recv_timeout(Duration::from_millis(300));
+    assert!(early.is_err(), "a cluster that is down answered: {early:?}");
+    assert_eq!(server.ctl(&["node", "0", "CLUSTER", "ADDSLOTS", &slot]), "OK");
+    receiver.recv_timeout(PATIENCE).expect("a callback is missing").unwrap();
+    assert_eq!(client.get(&name).unwrap(), Some((2, "{}".into())));
+}
+
+/// Each node is a second away, and has one batch under way while the others have theirs.
+#[test]
+fn a_bulk_operation_is_at_all_nodes_together() {
+    let Some(server) = Server::start("redis-cluster", &[]) else { return };
+    let nodes = ["0", "1", "2"];
+    let names = nodes.map(|node| name_at(&server, node));
+    let proxies = nodes.map(|node| {
+        let target = format!("127.0.0.1:{}", server.ctl(&["port", node]));
+        let proxy = Server::start("proxy", &["--", "--target", &target]).expect("Node.js is there");
+        let port = proxy.port.to_string();
+        assert_eq!(server.ctl(&["node", node, "CONFIG", "SET", "cluster-announce-port", &port]), "OK");
+        proxy
+    });
+    wait_until("all nodes know of the proxies", || {
+        let slots = nodes.map(|node| server.ctl(&["node", node, "CLUSTER", "SLOTS"]));
+        let knows = |slots: &String, port: u16| slots.lines().any(|line| line == port.to_string());
+        slots.iter().all(|slots| proxies.iter().all(|proxy| knows(slots, proxy.port)))
+    });
+    let client = open(&server, PATIENT);
+    let get = || client.many(names.iter().map(|name| (name.as_str().into(), Operation::Get)).collect());
+    assert!(get().iter().all(Result::is_ok));
+    for proxy in &proxies {
+        proxy.ctl(&["set", "latency", "1000"]);
+    }
+    let begin = Instant::now();
+    assert!(get().iter().all(Result::is_ok));
+    let took = begin.elapsed();
+    assert!(took >= Duration::from_secs(1), "the nodes were not a second away: {took:?}");
+    assert!(took < Duration::from_millis(2_500), "the nodes were asked one after the other: {took:?}");
+}
+
 #[test]
 fn a_replica_takes_over_by_command_under_load() {
     let Some(server) = Server::start("redis-cluster", &[]) else { return };
@@ -219,6 +271,20 @@ fn seeds_may_be_dead() {
 }
 
 #[test]
+fn a_primary_may_be_dead_at_the_start() {
+    let Some(server) = Server::start("redis-cluster", &[]) else { return };
+    let names = ["0", "1", "2"].map(|node| name_at(&server, node));
+    let text =
+        format!(r#"{{"type": "redis", "nodes": "127.0.0.1:{}"{PATIENT}}}"#, server.ctl(&["port", "1"]));
+    server.ctl(&["kill-node", "0"]);
+    let client = Client::open(&text).unwrap();
+    for name in &names {
+        client.set(name, 1, "{}").unwrap();
+        assert_eq!(client.get(name).unwrap(), Some((1, "{}".into())));
+    }
+}
+
+#[test]
 fn a_single_server_is_no_cluster() {
     let Some(server) = Server::start("redis", &[]) else { return };
     let error = open(&server, "").get("a").unwrap_err();
@@ -284,6 +350,10 @@ fn every_node_wants_tls() {
         assert_eq!(error.code(), ErrorCode::Configuration, "{error}");
         assert!(error.message().contains(word), "{error}");
     }
+    let without = format!(r#", "timeout": 5000, "redisOptions": {{"tls": {{"ca": "{}"}}}}"#, path("ca.crt"));
+    let error = open(&server, &without).get("a").unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Configuration, "{error}");
+    assert!(error.message().contains("client certificate"), "{error}");
     let plain = open(&server, r#", "timeout": 500"#);
     assert_eq!(plain.get("a").unwrap_err().code(), ErrorCode::Timeout, "there is no fallback to plain");
 }

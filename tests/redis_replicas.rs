@@ -2,6 +2,11 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use support::load::under_load;
 use support::{wait_until, Client, Server, Told};
 
@@ -83,6 +88,23 @@ fn what_we_wrote_is_read_though_the_replica_lacks_it() {
     assert_eq!(reads(&pair.primary), before);
     client.delete("first").unwrap();
     assert_eq!(client.get("first").unwrap(), None);
+}
+
+#[test]
+fn what_we_wrote_is_read_after_an_outage_too() {
+    let Some(pair) = Pair::start() else { return };
+    let client = pair.open();
+    assert!(matches!(client.event(), Told::Ready));
+    pair.hold_back(2_000);
+    client.set("first", 2, "{}").unwrap();
+    pair.primary.client(&["CLIENT", "KILL", "TYPE", "normal"]);
+    assert!(matches!(client.event(), Told::Error { .. }));
+    assert!(matches!(client.event(), Told::Ready));
+    for _ in 0..5 {
+        assert_eq!(client.head("first").unwrap(), Some(2));
+        // The replica is connected to by and by.
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 #[test]
@@ -177,6 +199,107 @@ fn a_clusters_replicas_are_read_from_under_load_and_while_slots_move() {
     assert!(reads_of(&server, &replicas) > 0, "nobody read from them");
 }
 
+/// Two nodes that say what they are told to say: real ones of a cluster lag behind for too short a time.
+struct Puppet {
+    port: u16,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The answer to `ROLE`.
+    role: String,
+    /// The answer to `CLUSTER SLOTS`.
+    slots: String,
+    /// What each `MGET` brings.
+    values: [&'static str; 2],
+    reads: usize,
+}
+
+impl Puppet {
+    fn start() -> Puppet {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = Arc::<Mutex<State>>::default();
+        let shared = Arc::clone(&state);
+        // It ends with this process.
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let shared = Arc::clone(&shared);
+                std::thread::spawn(move || serve(stream.unwrap(), &shared));
+            }
+        });
+        Puppet { port, state }
+    }
+
+    fn says(&self, role: String, values: [&'static str; 2]) {
+        let mut state = self.state.lock().unwrap();
+        (state.role, state.values) = (role, values);
+    }
+
+    fn reads(&self) -> usize {
+        self.state.lock().unwrap().reads
+    }
+}
+
+/// Answers commands until the connection ends.
+fn serve(stream: TcpStream, state: &Mutex<State>) -> Option<()> {
+    let mut lines = BufReader::new(stream.try_clone().ok()?).lines().map_while(Result::ok);
+    let mut stream = stream;
+    loop {
+        let count: usize = lines.next()?.strip_prefix('*')?.parse().ok()?;
+        // Of each argument its length and itself.
+        let words: Vec<String> = lines.by_ref().take(2 * count).skip(1).step_by(2).collect();
+        let mut state = state.lock().unwrap();
+        let answer = match words.first()?.as_str() {
+            "CLUSTER" => state.slots.clone(),
+            "ROLE" => state.role.clone(),
+            "MGET" => {
+                state.reads += 1;
+                let count = words.len() - 1;
+                let texts = state.values.map(|text| format!("${}\r\n{text}\r\n", text.len()));
+                format!("*{count}\r\n{}", texts[..count].concat())
+            }
+            _ => "+OK\r\n".to_owned(),
+        };
+        drop(state);
+        stream.write_all(answer.as_bytes()).ok()?;
+    }
+}
+
+fn primary_at(offset: u32) -> String {
+    format!("*3\r\n$6\r\nmaster\r\n:{offset}\r\n*0\r\n")
+}
+
+fn replica_at(offset: u32) -> String {
+    format!("*5\r\n$5\r\nslave\r\n$1\r\nh\r\n:1\r\n$9\r\nconnected\r\n:{offset}\r\n")
+}
+
+#[test]
+fn a_clusters_replica_is_believed_when_it_is_as_far_as_our_last_write() {
+    let (primary, replica) = (Puppet::start(), Puppet::start());
+    let place = |puppet: &Puppet| format!("*2\r\n$9\r\n127.0.0.1\r\n:{}\r\n", puppet.port);
+    let slots = format!("*1\r\n*4\r\n:0\r\n:16383\r\n{}{}", place(&primary), place(&replica));
+    for puppet in [&primary, &replica] {
+        puppet.state.lock().unwrap().slots.clone_from(&slots);
+    }
+    primary.says(primary_at(10), ["2", "{}"]);
+    replica.says(replica_at(5), ["1", "{}"]);
+    let text =
+        format!(r#"{{"type": "redis", "nodes": "127.0.0.1:{}", "readFrom": "replica"}}"#, primary.port);
+    let client = Client::open(&text).unwrap();
+    wait_until("the replica is read from", || client.head("a").unwrap() == Some(1));
+    client.set("a", 2, "{}").unwrap();
+    let before = replica.reads();
+    assert_eq!(client.get("a").unwrap(), Some((2, "{}".into())), "the replica lacks the write");
+    assert!(replica.reads() > before);
+    assert_eq!(client.head("b").unwrap(), Some(1), "another slot");
+    replica.says(replica_at(10), ["2", "{}"]);
+    let before = primary.reads();
+    assert_eq!(client.get("a").unwrap(), Some((2, "{}".into())));
+    assert_eq!(primary.reads(), before, "the replica has the write");
+}
+
 #[test]
 fn a_primary_dies_under_load_and_every_read_sees_the_writes_before_it() {
     let Some(server) = Server::start("redis-cluster", &[]) else { return };
@@ -192,13 +315,43 @@ fn a_primary_dies_under_load_and_every_read_sees_the_writes_before_it() {
 }
 
 #[test]
+fn sentinels_replicas_are_read_from_and_followed_through_a_failover() {
+    let Some(server) = Server::start("redis-sentinel", &[]) else { return };
+    let text = format!(
+        r#"{{"type": "redis", "sentinels": "127.0.0.1:{}", "name": "records", "readFrom": "replica", "timeout": 60000, "waitReplicas": 1}}"#,
+        server.port
+    );
+    let client = Client::open(&text).unwrap();
+    client.set("a", 1, "{}").unwrap();
+    let primary = server.ctl(&["primary"]);
+    let replicas: Vec<&str> = ["3", "4", "5"].into_iter().filter(|node| *node != primary).collect();
+    wait_until("both replicas are read from", || {
+        client.get("a").unwrap();
+        replicas.iter().all(|node| reads_of(&server, &[node]) > 0)
+    });
+    under_load(&client, || {
+        server.ctl(&["kill-node", &primary]);
+        wait_until("there is another primary", || {
+            let now = server.ctl(&["primary"]);
+            now != primary && server.ctl(&["node", &now, "ROLE"]).starts_with("master")
+        });
+        server.ctl(&["start-node", &primary]);
+    });
+    wait_until("the former primary is read from", || {
+        client.set("a", 2, "{}").unwrap();
+        client.get("a").unwrap();
+        reads_of(&server, &[&primary]) > 0
+    });
+}
+
+#[test]
 fn replicas_that_nobody_can_find_are_refused() {
     let refusal = |options: &str| {
         let text = format!(r#"{{"type": "redis", {options}}}"#);
         Client::open(&text).err().unwrap_or_else(|| panic!("{text} was taken")).message().to_owned()
     };
     assert!(refusal(r#""readFrom": "replica""#).contains("\"replicas\""));
-    assert!(refusal(r#""readFrom": "replica", "sentinels": "a", "name": "m""#).contains("\"readFrom\""));
+    assert!(refusal(r#""replicas": "a", "sentinels": "b", "name": "m""#).contains("exclude each other"));
     assert!(refusal(r#""readFrom": "replicas""#).contains("did you mean \"replica\"?"));
     assert!(refusal(r#""replicas": "a", "nodes": "b""#).contains("exclude each other"));
     assert!(refusal(r#""replicas": {"a": 2}"#).contains("weights"));

@@ -162,6 +162,10 @@ fn sentinels_and_servers_want_tls() {
         assert_eq!(error.code(), ErrorCode::Configuration, "{error}");
         assert!(error.message().contains("tls.ca"), "{error}");
     }
+    let without = format!(r#", "timeout": 5000, "tls": {{"ca": "{}"}}"#, path("ca.crt"));
+    let error = error_of(&open(&server, &without));
+    assert_eq!(error.code(), ErrorCode::Configuration, "{error}");
+    assert!(error.message().contains("client certificate"), "{error}");
     let half = open(&server, &format!(r#", "timeout": 700, "tls": {}, "sentinelTLS": false"#, tls("ca.crt")));
     assert_eq!(error_of(&half).code(), ErrorCode::Timeout, "there is no fallback to plain, nor from it");
 }

@@ -5,7 +5,6 @@
 
 mod support;
 
-use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -17,7 +16,7 @@ use std::time::{Duration, Instant};
 use deepstream_connector::core::{Error, ErrorCode, Key, Operation, Record, Reply};
 use deepstream_connector::Connector;
 use rusqlite::Connection as Plain;
-use support::{Client, Told, PATIENCE};
+use support::{race, Client, Told, PATIENCE};
 use tempfile::TempDir;
 
 fn configuration(path: &Path, options: &str) -> String {
@@ -201,6 +200,56 @@ fn any_key_is_a_key() {
 
 fn record(version: i64, data: &str) -> Record {
     Record { version, data: data.to_owned().into() }
+}
+
+/// What opened the official PostgreSQL connector to anybody who could name a record.
+#[test]
+fn the_exploits_of_the_official_connector_do_nothing() {
+    let (_folder, path) = place();
+    let client = open(&path, "");
+    client.set("users/1", 1, r#"{"name":"Ada"}"#).unwrap();
+    let exploit = "users/x' OR 'a'='a";
+    assert_eq!(client.get(exploit).unwrap(), None);
+    assert_eq!(client.head(exploit).unwrap(), None);
+    client.delete(exploit).unwrap();
+    client.set(exploit, 2, "[]").unwrap();
+    assert_eq!(client.get(exploit).unwrap(), Some((2, "[]".into())));
+    assert_eq!(client.get("users/1").unwrap(), Some((1, r#"{"name":"Ada"}"#.into())));
+    // A quote in one name fails no other one of its batch, and no name stops later writes.
+    let names = ["users/it's", "users/__proto__", "users/;\"", "a;b/1", "a\"b/1", "ab/1", "users/\"; --"];
+    let sets = names.iter().map(|name| ((*name).into(), Operation::Set(record(7, "{}")))).collect();
+    client.many(sets).into_iter().for_each(|result| drop(result.unwrap()));
+    for (version, name) in (100..).zip(names) {
+        client.set(name, version, "{}").unwrap();
+    }
+    for (version, name) in (100..).zip(names) {
+        assert_eq!(client.head(name).unwrap(), Some(version), "{name}");
+    }
+    client.set("users/large", i64::MAX, "{}").unwrap();
+    assert_eq!(client.head("users/large").unwrap(), Some(i64::MAX));
+}
+
+#[test]
+fn tables_and_rows_of_somebody_else_are_not_listed() {
+    let (_folder, path) = place();
+    let client = open(&path, "");
+    client.set("users/1", 1, "{}").unwrap();
+    client.set("plain", 2, "[]").unwrap();
+    let plain = Plain::open(&path).unwrap();
+    plain
+        .execute_batch(
+            "CREATE TABLE theirs (a); INSERT INTO theirs VALUES (1);
+             CREATE TABLE Upper (id TEXT PRIMARY KEY, version INTEGER, data TEXT);
+             INSERT INTO Upper VALUES ('x', 1, '{}');
+             INSERT INTO \"default\" VALUES ('by/hand', 1, '{}');",
+        )
+        .unwrap();
+    let mut keys: Vec<String> = client.list(1).into_iter().map(|(key, _)| key.to_string()).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["plain", "users/1"]);
+    plain.execute_batch("UPDATE users SET data = 'nonsense'").unwrap();
+    let error = client.page(None, 10).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Corrupt, "{error}");
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -442,71 +491,34 @@ fn spawn(task: &str, path: &Path) -> Child {
 }
 
 #[test]
-#[ignore = "a part of other tests, which run it in a process of its own"]
+#[ignore = "a part of another test, which runs it in a process of its own"]
 fn child() {
     let Ok(task) = std::env::var(CHILD_TASK) else { return };
     let path = PathBuf::from(std::env::var_os("SQLITE_TEST_PATH").unwrap());
-    let (name, number) = task.split_once(' ').unwrap();
-    let number: usize = number.parse().unwrap();
-    match name {
-        "load" => write_and_count(&path, number),
-        _ => write_until_killed(&path, number),
-    }
+    write_until_killed(&path, task.parse().unwrap());
 }
 
-const COLLECTIONS: usize = 10;
-const RECORDS: usize = 1000;
-
-/// Writes records to collections that other processes make at the same moment.
-fn write_and_count(path: &Path, process: usize) {
-    // The others are there too.
-    std::io::stdin().read_line(&mut String::new()).unwrap();
-    let client = open(path, r#", "timeout": 60000"#);
-    let (sender, receiver) = channel();
-    for number in 0..RECORDS {
-        let key = format!("collection{}/{process}-{number}", number % COLLECTIONS);
-        let sender = sender.clone();
-        let done = move |result: Result<(), Error>| sender.send((number, result)).unwrap();
-        client.connector.set(&key, record(number as i64, "{}"), done).unwrap();
-        if number % 100 == 0 {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-    drop(sender);
-    let mut calls: HashMap<usize, usize> = HashMap::new();
-    for _ in 0..RECORDS {
-        let (number, result) = receiver.recv_timeout(Duration::from_secs(90)).unwrap();
-        result.unwrap();
-        *calls.entry(number).or_default() += 1;
-    }
-    client.connector.shut_down();
-    assert!(receiver.recv().is_err(), "a callback was called twice");
-    assert!(calls.len() == RECORDS && calls.values().all(|&count| count == 1));
-    println!("\ncounted {RECORDS}");
+#[test]
+#[ignore = "a part of another test, which runs it in a process of its own"]
+fn race_child() {
+    race::run_child();
 }
 
 #[test]
 fn four_processes_that_make_the_same_tables_at_once_lose_nothing() {
     let (_folder, path) = place();
-    let mut children: Vec<Child> = (0..4).map(|number| spawn(&format!("load {number}"), &path)).collect();
-    for child in &mut children {
-        child.stdin.take().unwrap().write_all(b"go\n").unwrap();
-    }
-    for child in children {
-        let output = child.wait_with_output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && text.contains(&format!("counted {RECORDS}")), "{text}");
-    }
+    race::run("race_child", &configuration(&path, r#", "timeout": 60000"#));
     let plain = Plain::open(&path).unwrap();
-    for collection in 0..COLLECTIONS {
-        let count: i64 = plain
-            .query_row(&format!("SELECT count(*) FROM collection{collection}"), [], |row| row.get(0))
-            .unwrap();
-        assert_eq!(count, (4 * RECORDS / COLLECTIONS) as i64);
+    for number in 0..race::COLLECTIONS {
+        let query = format!("SELECT count(*) FROM {}", race::collection(number));
+        let count: i64 = plain.query_row(&query, [], |row| row.get(0)).unwrap();
+        assert_eq!(count, race::RECORDS_IN_EACH as i64);
     }
     let check: String = plain.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(check, "ok");
 }
+
+const COLLECTIONS: usize = 10;
 
 /// Goes on writing, with many writes under way, and prints the number of each that is
 /// acknowledged.
@@ -544,7 +556,7 @@ fn a_killed_process_loses_no_acknowledged_write() {
     let (_folder, path) = place();
     let mut acknowledged = Vec::new();
     for round in 0..5 {
-        let mut child = spawn(&format!("write {}", round * 1_000_000), &path);
+        let mut child = spawn(&(round * 1_000_000).to_string(), &path);
         let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let before = acknowledged.len();
         for line in lines {

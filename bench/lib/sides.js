@@ -37,6 +37,75 @@ function cacheRedis (options) {
   return { connector, name, title: `${name} ${versionIn(folder)} (ioredis ${driver})` }
 }
 
+/* There is no connector of deepstream's for Cassandra: the vendor's driver, as one would use it, on our table. */
+function cassandraDriver ({ host, port, keyspace }) {
+  const folder = path.join(modules('peer-cassandra'), 'cassandra-driver')
+  const { Client, types } = require(folder)
+  const client = new Client({
+    contactPoints: [host],
+    protocolOptions: { port },
+    localDataCenter: 'datacenter1',
+    queryOptions: { prepare: true, isIdempotent: true, consistency: types.consistencies.localQuorum }
+  })
+  const set = `INSERT INTO ${keyspace}.records (collection, id, version, data) VALUES (?, ?, ?, ?)`
+  const get = `SELECT version, data FROM ${keyspace}.records WHERE collection = ? AND id = ?`
+  const placeOf = (name) => {
+    const end = name.indexOf('/')
+    return [name.slice(0, end), name.slice(end + 1)]
+  }
+  const connector = {
+    whenReady: () => client.connect(),
+    set: (name, version, data, callback) => {
+      const [collection, id] = placeOf(name)
+      const values = [collection, id, types.Long.fromNumber(version), JSON.stringify(data)]
+      client.execute(set, values, { prepare: true, isIdempotent: true }, (error) => callback(error))
+    },
+    get: (name, callback) => {
+      client.execute(get, placeOf(name), { prepare: true, isIdempotent: true }, (error, result) => {
+        const row = error ? null : result.first()
+        if (row) callback(null, row.version.toNumber(), JSON.parse(row.data))
+        else callback(error, -1, null)
+      })
+    },
+    close: () => client.shutdown()
+  }
+  const name = 'cassandra-driver'
+  return { connector, name, title: `${name} ${versionIn(folder)}` }
+}
+
+/* The layout of ours in a cluster, by the client that people would take: deepstream's connector has none. */
+class ClusterCache {
+  constructor (cluster) {
+    this.cluster = cluster
+  }
+
+  whenReady () {
+    return new Promise((resolve) => this.cluster.status === 'ready' ? resolve() : this.cluster.once('ready', resolve))
+  }
+
+  set (name, version, data, callback) {
+    this.cluster.mset(`{${name}}_v`, version, `{${name}}_d`, JSON.stringify(data), callback)
+  }
+
+  get (name, callback) {
+    this.cluster.mget(`{${name}}_v`, `{${name}}_d`, (error, values) => {
+      if (error) callback(error)
+      else callback(null, Number(values[0]), JSON.parse(values[1]))
+    })
+  }
+
+  close () {
+    return this.cluster.quit()
+  }
+}
+
+function ioredisCluster (nodes) {
+  const folder = path.join(modules('interop'), 'ioredis-now')
+  const { Cluster } = require(folder)
+  const name = 'the cluster client of ioredis'
+  return { connector: new ClusterCache(new Cluster(nodes)), name, title: `ioredis ${versionIn(folder)}, Cluster` }
+}
+
 function storageMongodb (options) {
   const folder = path.join(modules('interop-mongodb'), '@deepstream', 'storage-mongodb')
   const { Connector } = require(folder)
@@ -55,6 +124,39 @@ function storageMongodb (options) {
   return { connector, name, title: `${name} ${versionIn(folder)} (mongodb ${driver})` }
 }
 
+
+/* What deepstream's own memcached connector, which is in no package registry, does with this client. */
+class MemcachedCache {
+  constructor (client) {
+    this.client = client
+  }
+
+  async whenReady () {}
+
+  set (name, version, data, callback) {
+    this.client.set(name, { version, data }, 0, callback)
+  }
+
+  get (name, callback) {
+    this.client.get(name, (error, value) => {
+      if (error) callback(error)
+      else if (value === undefined) callback(null, -1, null)
+      else callback(null, value.version, value.data)
+    })
+  }
+
+  async close () {
+    this.client.end()
+  }
+}
+
+function npmMemcached (location) {
+  const folder = path.join(modules('memcached'), 'memcached')
+  const Memcached = require(folder)
+  const name = 'the npm client memcached'
+  return { connector: new MemcachedCache(new Memcached(location)), name, title: `npm memcached ${versionIn(folder)}` }
+}
+
 /* The Map that the modern server uses when no cache is configured. */
 function localCache () {
   const folder = path.join(modules('modern'), '@deepstream', 'server')
@@ -63,4 +165,4 @@ function localCache () {
   return { connector, title: `Map cache of @deepstream/server ${versionIn(folder)}` }
 }
 
-module.exports = { ours, cacheRedis, storageMongodb, localCache }
+module.exports = { ours, cacheRedis, cassandraDriver, ioredisCluster, npmMemcached, storageMongodb, localCache }

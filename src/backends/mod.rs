@@ -8,6 +8,10 @@ use serde_json::Value;
 use crate::config::{self, nearest, wrong, OptionSpec, Settings};
 use crate::core::{Backend, EngineOptions, Error};
 
+#[cfg(feature = "cassandra")]
+mod cassandra;
+#[cfg(feature = "couchdb")]
+mod couchdb;
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
 #[cfg(feature = "elasticache")]
@@ -16,26 +20,36 @@ mod elasticache;
 mod envelope;
 #[cfg(feature = "fleet")]
 mod fleet;
+#[cfg(feature = "hash")]
+mod hash;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "ironcache")]
 mod ironcache;
+#[cfg(feature = "documents")]
+mod member_names;
 #[cfg(feature = "memcached")]
 mod memcached;
 #[cfg(feature = "memory")]
 mod memory;
 #[cfg(feature = "mongodb")]
 mod mongodb;
+#[cfg(feature = "mysql")]
+mod mysql;
 #[cfg(feature = "naming")]
 mod naming;
 #[cfg(feature = "tls")]
 mod network;
+#[cfg(feature = "tables")]
+mod paging;
 #[cfg(feature = "pipeline")]
 mod pipeline;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "tables")]
+mod tables;
 #[cfg(feature = "tls")]
 mod tls;
 
@@ -58,10 +72,18 @@ pub const ENTRIES: &[Entry] = &[
     Entry { name: "redis", options: redis::OPTIONS, open: redis::open },
     #[cfg(feature = "memcached")]
     Entry { name: "memcached", options: memcached::OPTIONS, open: memcached::open },
+    #[cfg(feature = "cassandra")]
+    Entry { name: "cassandra", options: cassandra::OPTIONS, open: cassandra::open },
+    #[cfg(feature = "mysql")]
+    Entry { name: "mysql", options: mysql::OPTIONS, open: mysql::open },
+    #[cfg(feature = "mysql")]
+    Entry { name: "mariadb", options: mysql::OPTIONS, open: mysql::open },
     #[cfg(feature = "mongodb")]
     Entry { name: "mongodb", options: mongodb::OPTIONS, open: mongodb::open },
     #[cfg(feature = "ironcache")]
     Entry { name: "ironcache", options: ironcache::OPTIONS, open: ironcache::open },
+    #[cfg(feature = "couchdb")]
+    Entry { name: "couchdb", options: couchdb::OPTIONS, open: couchdb::open },
     #[cfg(feature = "dynamodb")]
     Entry { name: "dynamodb", options: dynamodb::OPTIONS, open: dynamodb::open },
     #[cfg(feature = "elasticache")]
@@ -111,6 +133,8 @@ pub fn open(configuration: &[u8]) -> Result<(Arc<dyn Backend>, EngineOptions), E
         let shown: String = name.chars().take(40).collect();
         return Err(wrong(format!("the option \"type\" is \"{shown}\"; give one of {}{hint}", list())));
     };
+    #[cfg(feature = "cassandra-tls")]
+    tls::choose_provider();
     let settings = Settings::check(values, entry.name, entry.options)?;
     Ok(((entry.open)(&settings)?, settings.engine()))
 }

@@ -31,6 +31,33 @@ pub(super) enum Stream {
     Unix(UnixStream),
 }
 
+impl Stream {
+    /// Shakes hands for TLS in the middle of a conversation, as some protocols have it. What
+    /// does not leave this machine stays as it is.
+    #[cfg(feature = "mysql")]
+    pub async fn secure(self, tls: &Tls) -> Result<Stream, Error> {
+        match self {
+            Stream::Tcp(stream) => Ok(Stream::Tls(Box::new(tls.connect(stream).await?))),
+            other => Ok(other),
+        }
+    }
+
+    /// Has the system forget what it has not sent yet when this is dropped. It would send it later
+    /// otherwise, even minutes later when the network is back, and the server would do what nobody
+    /// wants any more.
+    #[cfg(feature = "http")]
+    pub fn forget_unsent(&self) {
+        let socket = match self {
+            Stream::Tcp(stream) => SockRef::from(stream),
+            Stream::Tls(stream) => SockRef::from(stream.get_ref().0),
+            #[cfg(unix)]
+            Stream::Unix(_) => return,
+        };
+        // It fails only where the connection is gone already.
+        let _ = socket.set_linger(Some(Duration::ZERO));
+    }
+}
+
 /// Connects over TCP, and shakes hands where TLS is asked for.
 pub(super) async fn dial(host: &str, port: u16, tls: Option<&Tls>) -> Result<Stream, Error> {
     let stream = TcpStream::connect((host, port)).await.map_err(|error| unreachable(&error))?;

@@ -63,6 +63,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
 #[derive(Clone)]
 pub(super) struct Tls {
     connector: TlsConnector,
+    #[cfg(feature = "cassandra-tls")]
+    verifier: Arc<dyn ServerCertVerifier>,
     name: ServerName<'static>,
     /// The name was given, and holds for whatever host.
     is_fixed: bool,
@@ -80,15 +82,29 @@ impl Tls {
             return Ok(None);
         }
         let text = |name: &str| options.as_ref().and_then(|options| options.text(name));
-        let config = client_config(
-            text("ca"),
-            text("cert"),
-            text("key"),
-            options.as_ref().and_then(|o| o.flag("rejectUnauthorized")),
-        )?;
+        let verifier = verifier(text("ca"), options.as_ref().and_then(|o| o.flag("rejectUnauthorized")))?;
+        let config = client_config(Arc::clone(&verifier), text("cert"), text("key"))?;
         let given = text("serverName").or_else(|| text("servername"));
         let name = server_name(given.unwrap_or(host))?;
-        Ok(Some(Tls { connector: TlsConnector::from(Arc::new(config)), name, is_fixed: given.is_some() }))
+        Ok(Some(Tls {
+            connector: TlsConnector::from(Arc::new(config)),
+            #[cfg(feature = "cassandra-tls")]
+            verifier,
+            name,
+            is_fixed: given.is_some(),
+        }))
+    }
+
+    /// The same for a library that connects by itself, and takes the address for the name: where
+    /// the option `serverName` is given, certificates are checked for that instead.
+    #[cfg(feature = "cassandra-tls")]
+    pub fn config(&self) -> Arc<ClientConfig> {
+        let mut config = ClientConfig::clone(self.connector.config());
+        if self.is_fixed {
+            let verifier = OneName { name: self.name.clone(), inner: Arc::clone(&self.verifier) };
+            config.dangerous().set_certificate_verifier(Arc::new(verifier));
+        }
+        Arc::new(config)
     }
 
     /// The same for another host, whose certificate must hold its own name, unless the option
@@ -114,6 +130,13 @@ impl Tls {
     }
 }
 
+/// Makes ring the choice of libraries that leave it to rustls, which makes none where two are
+/// compiled in. One that this program has made already stays.
+#[cfg(feature = "cassandra-tls")]
+pub(super) fn choose_provider() {
+    let _ = ring::default_provider().install_default();
+}
+
 fn server_name(name: &str) -> Result<ServerName<'static>, Error> {
     ServerName::try_from(name.to_owned()).map_err(|_| {
         wrong(format!(
@@ -122,25 +145,28 @@ fn server_name(name: &str) -> Result<ServerName<'static>, Error> {
     })
 }
 
+/// Who decides whether a server's certificate is to be trusted.
+fn verifier(ca: Option<&str>, verify: Option<bool>) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+    let provider = Arc::new(ring::default_provider());
+    if verify == Some(false) {
+        return Ok(Arc::new(AnyCertificate { provider }));
+    }
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(ca)?), provider)
+        .build()
+        .map_err(|error| wrong(format!("the option \"tls.ca\" holds no usable certificate: {error}")))?;
+    Ok(verifier)
+}
+
 fn client_config(
-    ca: Option<&str>,
+    verifier: Arc<dyn ServerCertVerifier>,
     cert: Option<&str>,
     key: Option<&str>,
-    verify: Option<bool>,
 ) -> Result<ClientConfig, Error> {
-    let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| wrong(format!("TLS is not possible: {error}")))?;
-    let builder = if verify == Some(false) {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate { provider }))
-    } else {
-        let roots = Arc::new(roots(ca)?);
-        let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider)
-            .build()
-            .map_err(|error| wrong(format!("the option \"tls.ca\" holds no usable certificate: {error}")))?;
-        builder.with_webpki_verifier(verifier)
-    };
+        .map_err(|error| wrong(format!("TLS is not possible: {error}")))?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
     match (cert, key) {
         (None, None) => Ok(builder.with_no_client_auth()),
         (Some(cert), Some(key)) => {
@@ -260,5 +286,49 @@ impl ServerCertVerifier for AnyCertificate {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Checks certificates for one name, whatever address the connection is to.
+#[cfg(feature = "cassandra-tls")]
+#[derive(Debug)]
+struct OneName {
+    name: ServerName<'static>,
+    inner: Arc<dyn ServerCertVerifier>,
+}
+
+#[cfg(feature = "cassandra-tls")]
+impl ServerCertVerifier for OneName {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        self.inner.verify_server_cert(certificate, intermediates, &self.name, ocsp, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
     }
 }

@@ -8,8 +8,14 @@ use deepstream_connector::config::{parse, Settings};
 use deepstream_connector::core::{Backend, EngineOptions, Error, ErrorCode};
 use serde_json::{json, Map, Value};
 
+#[cfg(feature = "cassandra")]
+use crate::cassandra_places::Cassandra;
+#[cfg(feature = "couchdb")]
+use crate::couchdb_places::{self, CouchDb};
 #[cfg(feature = "dynamodb")]
 use crate::dynamodb_places::{self, DynamoDb};
+#[cfg(feature = "elasticache")]
+use crate::elasticache_places;
 use crate::faulty::{Attempt, Faulty};
 #[cfg(feature = "ironcache")]
 use crate::ironcache_places::IronCache;
@@ -17,6 +23,8 @@ use crate::ironcache_places::IronCache;
 use crate::memcached_places::{Memcached, Protocol};
 #[cfg(feature = "mongodb")]
 use crate::mongodb_places::{self, Mongodb};
+#[cfg(feature = "mysql")]
+use crate::mysql_places::Mysql;
 use crate::promises::Scope;
 #[cfg(feature = "redis")]
 use crate::redis_places::{Form, Redis};
@@ -71,6 +79,12 @@ pub trait Place: Send {
         1_000
     }
 
+    /// Whether the end of a connection on which nothing is under way is an outage. With HTTP it
+    /// is not: servers end such connections as they like.
+    fn misses_idle_connections(&self) -> bool {
+        true
+    }
+
     /// Has the server accept the credentials that it refused.
     fn accept_credentials(&self) {
         panic!("all credentials are good here");
@@ -109,6 +123,24 @@ pub struct BackendKind {
 /// The misbehaving backend, which is no part of the library.
 pub const FAULTY: &str = "faulty";
 
+/// The promises for a database behind a network.
+#[cfg(any(
+    feature = "mysql",
+    feature = "cassandra",
+    feature = "mongodb",
+    feature = "couchdb",
+    feature = "postgres"
+))]
+const STORAGE_SERVER: &[Scope] = &[
+    Scope::Every,
+    Scope::Kept,
+    Scope::Server,
+    Scope::Crash,
+    Scope::Network,
+    Scope::Credentials,
+    Scope::Listed,
+];
+
 /// Every backend of this build, the misbehaving one first.
 const ALL: &[BackendKind] = &[
     BackendKind {
@@ -127,7 +159,7 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "sqlite")]
     BackendKind {
         name: "sqlite",
-        scopes: &[Scope::Every, Scope::Kept],
+        scopes: &[Scope::Every, Scope::Kept, Scope::Listed],
         missing: || None,
         place: |_| Box::new(Sqlite::new()),
     },
@@ -154,6 +186,7 @@ const ALL: &[BackendKind] = &[
             Scope::Kept,
             Scope::Server,
             Scope::Crash,
+            Scope::Network,
             Scope::Credentials,
             Scope::Unlisted,
         ],
@@ -168,6 +201,7 @@ const ALL: &[BackendKind] = &[
             Scope::Kept,
             Scope::Server,
             Scope::Crash,
+            Scope::Network,
             Scope::Credentials,
             Scope::Unlisted,
         ],
@@ -202,13 +236,19 @@ const ALL: &[BackendKind] = &[
             Scope::Every,
             Scope::Kept,
             Scope::Server,
-            Scope::Crash,
             Scope::Network,
             Scope::Credentials,
             Scope::Unlisted,
         ],
         missing: || servers::missing("ironcache"),
         place: |scope| Box::new(IronCache::new(scope)),
+    },
+    #[cfg(feature = "couchdb")]
+    BackendKind {
+        name: "couchdb",
+        scopes: STORAGE_SERVER,
+        missing: couchdb_places::missing,
+        place: |scope| Box::new(CouchDb::new(scope)),
     },
     #[cfg(feature = "dynamodb")]
     BackendKind {
@@ -220,24 +260,51 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "dynamodb")]
     BackendKind {
         name: "dynamodb-tables",
-        scopes: &[Scope::Every, Scope::Kept],
+        scopes: &[Scope::Every, Scope::Kept, Scope::Listed],
         missing: dynamodb_places::missing,
         place: |scope| Box::new(DynamoDb::new(dynamodb_places::Form::TablePerCollection, scope)),
+    },
+    #[cfg(feature = "cassandra")]
+    BackendKind {
+        name: "cassandra",
+        scopes: STORAGE_SERVER,
+        missing: || servers::missing("cassandra"),
+        place: |scope| Box::new(Cassandra::new(scope)),
+    },
+    #[cfg(feature = "mysql")]
+    BackendKind {
+        name: "mysql",
+        scopes: STORAGE_SERVER,
+        missing: || servers::missing("mysql"),
+        place: |scope| Box::new(Mysql::new("mysql", scope)),
+    },
+    #[cfg(feature = "mysql")]
+    BackendKind {
+        name: "mariadb",
+        scopes: STORAGE_SERVER,
+        missing: || servers::missing("mariadb"),
+        place: |scope| Box::new(Mysql::new("mariadb", scope)),
     },
     #[cfg(feature = "mongodb")]
     BackendKind {
         name: "mongodb",
-        scopes: &[
-            Scope::Every,
-            Scope::Kept,
-            Scope::Server,
-            Scope::Crash,
-            Scope::Network,
-            Scope::Credentials,
-            Scope::Listed,
-        ],
+        scopes: STORAGE_SERVER,
         missing: mongodb_places::missing,
         place: |scope| Box::new(Mongodb::new(scope)),
+    },
+    #[cfg(feature = "elasticache")]
+    BackendKind {
+        name: "elasticache",
+        scopes: &[Scope::Every, Scope::Server, Scope::Credentials, Scope::Unlisted],
+        missing: || servers::missing("redis"),
+        place: |scope| Box::new(elasticache_places::ByRedis::new(scope)),
+    },
+    #[cfg(feature = "elasticache")]
+    BackendKind {
+        name: "elasticache-memcached",
+        scopes: &[Scope::Every, Scope::Unlisted],
+        missing: || servers::missing("elasticache").or_else(|| servers::missing("memcached")),
+        place: |_| Box::new(elasticache_places::ByMemcached::new()),
     },
 ];
 

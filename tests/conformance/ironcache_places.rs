@@ -21,7 +21,7 @@ impl IronCache {
     pub fn new(scope: Scope) -> IronCache {
         static PLACES: AtomicU64 = AtomicU64::new(1);
         let server = match scope {
-            Scope::Server | Scope::Crash => Running::alone("ironcache", &["durable"]),
+            Scope::Server => Running::alone("ironcache", &["durable"]),
             Scope::Credentials => Running::alone("ironcache", &[]),
             _ => Running::shared("ironcache", &[]),
         };
@@ -53,16 +53,6 @@ impl Place for IronCache {
         self.proxy.as_ref().expect("the suite gives it to those who ask").tell(words);
     }
 
-    fn stored_versions(&self, keys: &[String]) -> Vec<Option<i64>> {
-        let all: Value = serde_json::from_str(&self.server.ctl(&["client", "GET", "/stub/items"]))
-            .expect("the stand-in answers in JSON");
-        let version = |key: &String| {
-            let record: Value = serde_json::from_str(all[&self.cache][key].as_str()?).ok()?;
-            record["version"].as_i64()
-        };
-        keys.iter().map(version).collect()
-    }
-
     fn credentials(&self) -> &'static str {
         "token"
     }
@@ -70,6 +60,10 @@ impl Place for IronCache {
     /// One request each, to a server in Node.js.
     fn soon_done(&self) -> usize {
         50
+    }
+
+    fn misses_idle_connections(&self) -> bool {
+        false
     }
 
     fn accept_credentials(&self) {

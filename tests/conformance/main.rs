@@ -9,11 +9,17 @@
 //! the memory backend at least. `CONFORMANCE_SEED` is the seed of what is drawn at random.
 
 mod backends;
+#[cfg(feature = "cassandra")]
+mod cassandra_places;
 mod chance;
 mod core_host;
+#[cfg(feature = "couchdb")]
+mod couchdb_places;
 mod documents;
 #[cfg(feature = "dynamodb")]
 mod dynamodb_places;
+#[cfg(feature = "elasticache")]
+mod elasticache_places;
 mod faulty;
 mod host;
 mod hosts;
@@ -24,6 +30,8 @@ mod json;
 mod memcached_places;
 #[cfg(feature = "mongodb")]
 mod mongodb_places;
+#[cfg(feature = "mysql")]
+mod mysql_places;
 mod program_host;
 mod promises;
 mod protocol;
@@ -47,7 +55,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use backends::{BackendKind, FAULTY};
 use hosts::{HostKind, Program};
-use promises::{Need, Promise};
+use promises::{Need, Promise, Scope};
 use stage::Stage;
 
 fn main() -> ExitCode {
@@ -64,6 +72,8 @@ fn main() -> ExitCode {
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     let faults = hosts::end_all();
+    #[cfg(feature = "redis")]
+    redis_places::end_all();
     servers::end_all();
     for fault in &faults {
         eprintln!("{fault}");
@@ -88,6 +98,11 @@ fn meet(backend: &BackendKind, host: &HostKind) -> bool {
     }
 }
 
+/// What survives a crash does not depend on the host, and Cassandra takes its time to start again.
+fn is_left_out(backend: &BackendKind, host: &HostKind, scope: Scope) -> bool {
+    backend.name == "cassandra" && scope == Scope::Crash && !matches!(host.name, "rust" | "node")
+}
+
 fn is_ci() -> bool {
     env::var_os("CI").is_some()
 }
@@ -101,7 +116,9 @@ fn trials_of(backend: &'static BackendKind, host: &'static HostKind) -> Vec<Tria
         })];
     }
     promises::all()
-        .filter(|promise| backend.scopes.contains(&promise.scope))
+        .filter(|promise| {
+            backend.scopes.contains(&promise.scope) && !is_left_out(backend, host, promise.scope)
+        })
         .map(|promise| {
             let name = format!("{}::{}::{}", backend.name, host.name, promise.name);
             Trial::ignorable_test(name, move || hold(backend, host, promise))

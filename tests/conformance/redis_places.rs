@@ -1,6 +1,8 @@
 //! Redis in all its forms: a key prefix for each place.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::{json, Map, Value};
 
@@ -10,7 +12,7 @@ use crate::servers::{Proxy, Running};
 use crate::stage::object;
 
 /// How the servers stand to each other.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     Single,
     Cluster,
@@ -43,11 +45,97 @@ impl Form {
     }
 }
 
+/// Servers, and proxies before those that connectors talk to, if the network is to be spoiled.
+struct Site {
+    server: Running,
+    proxies: Vec<Proxy>,
+}
+
+/// Those with proxies, since servers that announce their addresses have to be told of them.
+static PROXIED: Mutex<Vec<(Form, Arc<Site>)>> = Mutex::new(Vec::new());
+
+/// Ends all that nobody uses any more.
+pub fn end_all() {
+    PROXIED.lock().unwrap_or_else(PoisonError::into_inner).clear();
+}
+
+impl Site {
+    fn without_proxies(server: Running) -> Arc<Site> {
+        Arc::new(Site { server, proxies: Vec::new() })
+    }
+
+    /// One that nobody else uses meanwhile.
+    fn with_proxies(form: Form) -> Arc<Site> {
+        let free = |(other, site): &&(Form, Arc<Site>)| *other == form && Arc::strong_count(site) == 1;
+        let mut all = PROXIED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, site)) = all.iter().find(free) {
+            // A promise that was broken may have left them as they were.
+            site.proxies.iter().for_each(|proxy| proxy.tell(&["pass"]));
+            return Arc::clone(site);
+        }
+        let site = Arc::new(match form {
+            Form::Single => {
+                let server = Running::shared(form.recipe(), &[]);
+                Site { proxies: vec![Proxy::start(server.port())], server }
+            }
+            Form::Cluster => proxied_cluster(),
+            Form::Sentinel => proxied_sentinels(),
+        });
+        all.push((form, Arc::clone(&site)));
+        site
+    }
+}
+
+/// Primaries that announce the ports of proxies, to each other as well.
+fn proxied_cluster() -> Site {
+    let server = Running::alone(Form::Cluster.recipe(), &[]);
+    let primaries = ["0", "1", "2"];
+    let proxies = primaries.map(|node| Proxy::start(port_of(&server, node)));
+    for (node, proxy) in primaries.iter().zip(&proxies) {
+        let port = proxy.port().to_string();
+        assert_eq!(server.ctl(&["node", node, "CONFIG", "SET", "cluster-announce-port", &port]), "OK");
+    }
+    let ports: Vec<String> = proxies.iter().map(|proxy| proxy.port().to_string()).collect();
+    wait_until("all nodes know of the proxies", || {
+        primaries.iter().all(|node| {
+            let slots = server.ctl(&["node", node, "CLUSTER", "SLOTS"]);
+            ports.iter().all(|port| slots.lines().any(|line| line == port))
+        })
+    });
+    Site { server, proxies: proxies.into() }
+}
+
+/// A sentinel behind a proxy that knows the primary behind another one.
+fn proxied_sentinels() -> Site {
+    let server = Running::alone(Form::Sentinel.recipe(), &["patient"]);
+    let proxies = ["0", "3"].map(|node| Proxy::start(port_of(&server, node)));
+    let primary = proxies[1].port().to_string();
+    for words in [
+        &["REMOVE", "records"][..],
+        &["MONITOR", "records", "127.0.0.1", &primary, "2"],
+        &["SET", "records", "down-after-milliseconds", "600000"],
+    ] {
+        assert_eq!(server.ctl(&[&["node", "0", "SENTINEL"], words].concat()), "OK");
+    }
+    Site { server, proxies: proxies.into() }
+}
+
+fn port_of(server: &Running, node: &str) -> u16 {
+    server.ctl(&["port", node]).parse().expect("a port is a number")
+}
+
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < Duration::from_secs(60), "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// A key prefix.
 pub struct Redis {
     form: Form,
-    server: Running,
-    proxy: Option<Proxy>,
+    site: Arc<Site>,
     prefix: String,
     password: Option<&'static str>,
 }
@@ -55,25 +143,24 @@ pub struct Redis {
 impl Redis {
     pub fn new(form: Form, scope: Scope) -> Redis {
         static PLACES: AtomicU64 = AtomicU64::new(1);
-        let server = match scope {
+        let alone = |variants| Site::without_proxies(Running::alone(form.recipe(), variants));
+        let site = match scope {
             // With a failover in between, an outage would be two.
-            Scope::Server | Scope::Crash if form == Form::Sentinel => {
-                Running::alone(form.recipe(), &["durable", "patient"])
-            }
-            Scope::Server | Scope::Crash => Running::alone(form.recipe(), &["durable"]),
-            Scope::Credentials => Running::alone(form.recipe(), &["password=right"]),
-            _ => Running::shared(form.recipe(), &[]),
+            Scope::Server | Scope::Crash if form == Form::Sentinel => alone(&["durable", "patient"]),
+            Scope::Server | Scope::Crash => alone(&["durable"]),
+            Scope::Credentials => alone(&["password=right"]),
+            Scope::Network => Site::with_proxies(form),
+            _ => Site::without_proxies(Running::shared(form.recipe(), &[])),
         };
-        let proxy = (scope == Scope::Network).then(|| Proxy::start(server.port()));
         let password = (scope == Scope::Credentials).then_some(WRONG_PASSWORD);
         let prefix = format!("place {}:", PLACES.fetch_add(1, Ordering::Relaxed));
-        Redis { form, server, proxy, prefix, password }
+        Redis { form, site, prefix, password }
     }
 }
 
 impl Place for Redis {
     fn options(&self) -> Map<String, Value> {
-        let port = self.proxy.as_ref().map_or(self.server.port(), Proxy::port);
+        let port = self.site.proxies.first().map_or(self.site.server.port(), Proxy::port);
         let mut options = object(json!({"type": "redis", "keyPrefix": self.prefix}));
         options.extend(object(self.form.address(port)));
         if let Some(password) = self.password {
@@ -86,11 +173,12 @@ impl Place for Redis {
     }
 
     fn server(&self) -> Option<&dyn Server> {
-        self.server.hurtable()
+        self.site.server.hurtable()
     }
 
     fn spoil_network(&self, words: &[&str]) {
-        self.proxy.as_ref().expect("the suite gives it to those who ask").tell(words);
+        assert!(!self.site.proxies.is_empty(), "the suite gives them to those who ask");
+        self.site.proxies.iter().for_each(|proxy| proxy.tell(words));
     }
 
     fn stored_versions(&self, keys: &[String]) -> Vec<Option<i64>> {
@@ -103,7 +191,7 @@ impl Place for Redis {
             })
             .collect();
         // One line each, an empty one where there is nothing.
-        let answer = self.server.client_with_input(&commands);
+        let answer = self.site.server.client_with_input(&commands);
         let lines: Vec<&str> = answer.trim_end_matches('\n').split('\n').collect();
         let version = |index: usize| {
             let v2 = lines.get(2 * index)?;
@@ -115,14 +203,12 @@ impl Place for Redis {
     }
 
     fn accept_credentials(&self) {
-        self.server.ctl(&["password", WRONG_PASSWORD]);
-        self.server.spend();
+        self.site.server.ctl(&["password", WRONG_PASSWORD]);
+        self.site.server.spend();
     }
 
     fn heal(&self) {
-        self.server.heal();
-        if let Some(proxy) = &self.proxy {
-            proxy.tell(&["pass"]);
-        }
+        self.site.server.heal();
+        self.site.proxies.iter().for_each(|proxy| proxy.tell(&["pass"]));
     }
 }

@@ -133,13 +133,15 @@ fn start((recipe, variants): Kind) -> Arc<support::Server> {
 /// The network to a server, to be spoiled.
 pub struct Proxy {
     server: support::Server,
+    is_frozen: AtomicBool,
 }
 
 impl Proxy {
     pub fn start(port: u16) -> Proxy {
         let target = format!("127.0.0.1:{port}");
         let server = support::Server::start("proxy", &["--", "--target", &target]);
-        Proxy { server: server.expect("the proxy needs nothing but Node.js") }
+        let server = server.expect("the proxy needs nothing but Node.js");
+        Proxy { server, is_frozen: AtomicBool::new(false) }
     }
 
     pub fn port(&self) -> u16 {
@@ -148,6 +150,30 @@ impl Proxy {
 
     pub fn tell(&self, words: &[&str]) {
         self.server.ctl(&[&["set"], words].concat());
+    }
+}
+
+/// To those who come through it, the proxy is the server.
+impl Server for Proxy {
+    fn freeze(&self) {
+        self.is_frozen.store(true, Ordering::Relaxed);
+        self.server.ctl(&["freeze"]);
+    }
+
+    fn thaw(&self) {
+        if self.is_frozen.swap(false, Ordering::Relaxed) {
+            self.server.ctl(&["thaw"]);
+        }
+    }
+
+    fn kill(&self) {
+        self.thaw();
+        self.tell(&["refuse"]);
+        self.tell(&["reset"]);
+    }
+
+    fn restart(&self) {
+        self.tell(&["pass"]);
     }
 }
 

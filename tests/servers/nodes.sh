@@ -51,12 +51,12 @@ node_runs() { kill -0 "$(<"$dir/nodes/$1/pid")" 2>/dev/null; }
 node_is_gone() { ! node_runs "$1"; }
 
 # kill-node, freeze-node, thaw-node, start-node NUMBER; port NUMBER
-command_kill-node() { signal_node KILL "$1" && wait_until 5 node_is_gone "$1"; }
+command_kill-node() { signal_node KILL "$1" && wait_until 20 node_is_gone "$1"; }
 command_freeze-node() { signal_node STOP "$1"; }
 command_thaw-node() { signal_node CONT "$1"; }
 command_start-node() {
   node_runs "$1" && fail "node $1 runs already"
   printf '%s\n' "$1" >"$dir/control"
-  wait_until 5 node_runs "$1"
+  wait_until 20 node_runs "$1"
 }
 command_port() { port_of "$1"; }

@@ -4,6 +4,7 @@
 #![allow(dead_code)] // Each test binary uses its own part.
 
 pub mod load;
+pub mod race;
 pub mod relay;
 
 use std::io::Write;
@@ -12,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{channel, Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use deepstream_connector::core::{Error, Key, LogLevel, Operation, Record, Reply};
+use deepstream_connector::core::{Error, Key, LogLevel, Operation, Page, Record, Reply};
 use deepstream_connector::{Connector, Events};
 
 /// Longer than any test should take, so that a lost callback fails instead of hanging.
@@ -50,6 +51,11 @@ impl Server {
         let (ok, output) = ctl(self.recipe, Some(self.folder.path()), arguments);
         assert!(ok, "{} {arguments:?}: {output}", self.recipe);
         output.trim_end_matches('\n').to_owned()
+    }
+
+    /// The same where it may fail; says whether it did not.
+    pub fn attempt(&self, arguments: &[&str]) -> bool {
+        ctl(self.recipe, Some(self.folder.path()), arguments).0
     }
 
     /// Runs the server's own client.
@@ -156,6 +162,26 @@ impl Client {
 
     pub fn delete(&self, key: &str) -> Result<(), Error> {
         wait(|done| self.connector.delete(key, done))
+    }
+
+    /// The page at a cursor.
+    pub fn page(&self, cursor: Option<&str>, limit: usize) -> Result<Page, Error> {
+        wait(|done| self.connector.scan(cursor, limit, done))
+    }
+
+    /// All records, by pages of at most `limit`.
+    pub fn list(&self, limit: usize) -> Vec<(Key, Record)> {
+        let mut all = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let page = self.page(cursor.as_deref(), limit).unwrap();
+            assert!(page.records.len() <= limit, "a page of {} records", page.records.len());
+            all.extend(page.records);
+            cursor = page.next;
+            if cursor.is_none() {
+                return all;
+            }
+        }
     }
 
     pub fn many(&self, operations: Vec<(Key, Operation)>) -> Vec<Result<Reply, Error>> {

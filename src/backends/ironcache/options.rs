@@ -2,7 +2,7 @@
 
 use crate::backends::http::Origin;
 use crate::backends::tls::{self, Tls};
-use crate::config::{OptionKind, OptionSpec, Settings};
+use crate::config::{wrong, OptionKind, OptionSpec, Settings};
 use crate::core::Error;
 
 const HOST: &str = "cache-aws-us-east-1.iron.io";
@@ -67,7 +67,17 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
 pub(super) fn origin(settings: &Settings) -> Result<Origin, Error> {
     let host = settings.text("host").unwrap_or(HOST);
     let (tls, usual) = match settings.text("protocol") {
+        Some("http") if settings.object("tls").is_some() || settings.flag("tls") == Some(true) => {
+            return Err(wrong(
+                "the option \"tls\" asks for TLS, and \"protocol\" for http; leave one of them out",
+            ));
+        }
         Some("http") => (None, 80),
+        _ if settings.flag("tls") == Some(false) => {
+            return Err(wrong(
+                "the option \"tls\" is false; give \"protocol\": \"http\" where nobody listens in",
+            ));
+        }
         _ => (Tls::from_settings(settings, host, true)?, 443),
     };
     let port = settings.integer("port").and_then(|port| u16::try_from(port).ok());

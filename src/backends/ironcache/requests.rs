@@ -18,6 +18,9 @@ use crate::core::{Error, ErrorCode, Record};
 /// <https://dev.iron.io/cache/reference/environment/>.
 const ITEM_LIMIT: usize = 1 << 20;
 
+/// What servers take as a URL, without the item's key.
+const LONGEST_PATH: usize = 2_000;
+
 /// Makes requests.
 pub(super) struct Requests {
     authorization: HeaderValue,
@@ -53,15 +56,15 @@ impl Requests {
         if matches!(cache, "" | "." | "..") {
             return Err(wrong(format!("the option \"cache\" is \"{cache}\"; give a name")));
         }
+        let path = format!("/1/projects/{}/caches/{}", names::encoded(&project), names::encoded(cache));
+        if path.len() > LONGEST_PATH {
+            return Err(wrong("the options \"project_id\" and \"cache\" are too long for a URL together; give shorter names"));
+        }
         let mut authorization = HeaderValue::try_from(format!("OAuth {token}")).map_err(|_| {
             wrong("the option \"token\" has characters that no token has; see Iron's console")
         })?;
         authorization.set_sensitive(true);
-        Ok(Requests {
-            authorization,
-            cache: format!("/1/projects/{}/caches/{}", names::encoded(&project), names::encoded(cache)),
-            expires_in: settings.integer("expires_in"),
-        })
+        Ok(Requests { authorization, cache: path, expires_in: settings.integer("expires_in") })
     }
 
     /// Asks about the cache as a whole.
@@ -153,4 +156,69 @@ pub(super) fn record(answer: &Answer) -> Result<Record, Error> {
             "what IronCache holds under this key is not a record: the value is not {\"version\": n, \"data\": …} as text",
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::HeaderMap;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::core::Remedy;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        let status = StatusCode::from_u16(status).unwrap();
+        Answer { status, headers: HeaderMap::new(), body: Bytes::copy_from_slice(body.as_bytes()) }
+    }
+
+    fn requests() -> Requests {
+        let options = r#"{"project_id": "p/1", "token": "secret", "cache": "my cache", "expires_in": 60}"#;
+        let values = crate::config::parse(options.as_bytes()).unwrap();
+        Requests::from_settings(&Settings::check(values, "ironcache", super::super::OPTIONS).unwrap())
+            .unwrap()
+    }
+
+    #[test]
+    fn requests_are_as_the_service_has_them() {
+        let record = Record { version: 7, data: Bytes::from_static(br#"{"a":"\u00e9"}"#) };
+        let request = requests().set("x/y", &record).unwrap();
+        assert_eq!(request.uri().path(), "/1/projects/p%2F1/caches/my%20cache/items/x%2Fy");
+        assert_eq!(request.headers()[AUTHORIZATION], "OAuth secret");
+        assert_eq!(request.headers()[CONTENT_TYPE], "application/json");
+        let body = r#"{"value":"{\"version\":7,\"data\":{\"a\":\"\\u00e9\"}}","expires_in":60}"#;
+        assert_eq!(request.body(), body);
+        assert!(!format!("{request:?}").contains("secret"), "a token is told");
+    }
+
+    #[test]
+    fn statuses_say_what_to_do() {
+        let (pace, large) = (Pace::new(), ITEM_LIMIT + 1);
+        let error = |status, sent| success(answer(status, ""), sent, &pace).err().unwrap();
+        assert!(success(answer(200, ""), 0, &pace).unwrap().is_some());
+        assert!(success(answer(404, ""), 0, &pace).unwrap().is_none());
+        for status in [429, 500, 503] {
+            assert_eq!(error(status, 0).remedy(), Remedy::TryAgain);
+            assert!(error(status, 0).pause().is_some());
+        }
+        assert_eq!(error(401, 0).code(), ErrorCode::Authentication);
+        assert_eq!(error(413, 5).code(), ErrorCode::TooLarge);
+        assert_eq!(error(400, large).code(), ErrorCode::TooLarge);
+        assert_eq!(error(400, 5).code(), ErrorCode::Backend);
+    }
+
+    proptest! {
+        #[test]
+        fn records_come_back(version in any::<i64>(), data in any::<String>()) {
+            let data = serde_json::to_vec(&data).unwrap();
+            let record = Record { version, data: data.into() };
+            let request = requests().set("k", &record).unwrap();
+            let sent = std::str::from_utf8(request.body()).unwrap();
+            prop_assert_eq!(super::record(&answer(200, sent)).unwrap(), record);
+        }
+
+        #[test]
+        fn nonsense_neither_panics_nor_is_a_record(body in any::<String>()) {
+            prop_assert!(record(&answer(200, &body)).is_err());
+        }
+    }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::tables as shared;
 use crate::config::{wrong, OptionKind, OptionSpec, Settings};
 use crate::core::{Backend, Description, Error, Link};
 
@@ -19,6 +20,7 @@ mod failure;
 mod patience;
 mod prepared;
 mod reader;
+mod scan;
 mod session;
 mod statements;
 mod tables;
@@ -32,8 +34,6 @@ use tables::Tables;
 const MAX_BATCH_RECORDS: usize = 4096;
 const MAX_BATCH_BYTES: usize = 8 << 20;
 
-const DEFAULT_SPLIT_CHAR: &str = "/";
-const DEFAULT_TABLE: &str = "default";
 const DEFAULT_SYNCHRONOUS: &str = "FULL";
 const DEFAULT_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -44,18 +44,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         default: "–",
         meaning: "The file with the records; it is made if there is none, its folder is not. A relative path begins at the working directory.",
     },
-    OptionSpec {
-        name: "splitChar",
-        kind: OptionKind::Text,
-        default: "/",
-        meaning: "What ends the collection, and so the table, in a key: `users/1` is the row `1` of `users`. One or more characters.",
-    },
-    OptionSpec {
-        name: "defaultTable",
-        kind: OptionKind::Text,
-        default: "default",
-        meaning: "The table of keys without `splitChar`.",
-    },
+    shared::SPLIT_CHAR,
+    shared::TABLE_OF_THE_REST,
     OptionSpec {
         name: "synchronous",
         kind: OptionKind::Choice(&["FULL", "NORMAL", "OFF", "EXTRA"]),
@@ -75,10 +65,7 @@ pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
     let engine = settings.engine();
     let options = Options {
         path: path(settings)?,
-        tables: Tables {
-            separator: not_empty(settings, "splitChar", DEFAULT_SPLIT_CHAR)?,
-            default_collection: not_empty(settings, "defaultTable", DEFAULT_TABLE)?,
-        },
+        tables: Tables::from_settings(settings, tables::Sqlite)?,
         synchronous: settings.text("synchronous").unwrap_or(DEFAULT_SYNCHRONOUS).to_owned(),
         // Whoever waits is to hear of the lock, and not of silence, before time is up.
         patience: busy_timeout.min(engine.timeout / 2).min(engine.connect_timeout / 2),
@@ -101,13 +88,6 @@ fn path(settings: &Settings) -> Result<PathBuf, Error> {
         Some(text) => std::path::absolute(text).map_err(|error| {
             wrong(format!("the option \"path\" is relative, and the working directory is unknown: {error}"))
         }),
-    }
-}
-
-fn not_empty(settings: &Settings, name: &str, default: &str) -> Result<String, Error> {
-    match settings.text(name) {
-        Some("") => Err(wrong(format!("the option \"{name}\" is empty; leave it out for \"{default}\""))),
-        text => Ok(text.unwrap_or(default).to_owned()),
     }
 }
 

@@ -3,17 +3,20 @@
 use bytes::Bytes;
 use rusqlite::types::ValueRef;
 use rusqlite::Row;
+use tokio::sync::oneshot;
 
 use super::prepared::Prepared;
 use super::session::Session;
 use super::worker::{Answer, Inbox};
-use super::{failure, statements};
-use crate::core::{check_document, BatchResult, Error, ErrorCode, Key, Record};
+use super::{failure, scan, statements};
+use crate::backends::paging::Cursor;
+use crate::core::{check_document, BatchResult, Error, ErrorCode, Key, Page, Record};
 
 /// A batch of reads.
 pub(super) enum Read {
     Records(Vec<Key>, Answer<Option<Record>>),
     Versions(Vec<Key>, Answer<Option<i64>>),
+    Page(Option<Cursor>, usize, oneshot::Sender<Result<Page, Error>>),
 }
 
 /// The thread's work.
@@ -26,6 +29,11 @@ pub(super) fn run(session: &Session, inbox: &mut Inbox<Read>) {
             }
             Read::Versions(keys, answer) => {
                 drop(answer.send(read(session, &keys, statements::head, version)));
+            }
+            Read::Page(cursor, limit, answer) => {
+                let page = scan::page(session, cursor, limit);
+                session.roll_back();
+                drop(answer.send(page));
             }
         }
     }
@@ -97,7 +105,7 @@ fn version(row: &Row<'_>) -> Result<i64, Error> {
 }
 
 /// A row as somebody may have changed it by hand: it is a record only if its data is JSON.
-fn record(row: &Row<'_>) -> Result<Record, Error> {
+pub(super) fn record(row: &Row<'_>) -> Result<Record, Error> {
     let version = version(row)?;
     let Ok(ValueRef::Text(data)) = row.get_ref(1) else {
         return Err(corrupt("its data is not text (for data in JSONB, use json())"));

@@ -163,7 +163,7 @@ impl Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backends::sqlite::tables::Tables;
+    use crate::backends::sqlite::tables::{Sqlite, Tables};
 
     #[test]
     fn every_connection_is_as_durable_as_the_option_says() {
@@ -171,7 +171,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let options = Arc::new(Options {
                 path: folder.path().join("records.sqlite"),
-                tables: Tables { separator: "/".into(), default_collection: "default".into() },
+                tables: Tables::new("/", "default", Sqlite),
                 synchronous: level.into(),
                 patience: Duration::ZERO,
             });

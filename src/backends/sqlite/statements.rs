@@ -58,6 +58,16 @@ pub(super) fn head(table: &str) -> String {
     format!("SELECT version FROM main.{table} WHERE id = ?1")
 }
 
+/// The first table after the one of that name.
+pub(super) const NEXT_TABLE: &str =
+    "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name > ?1 ORDER BY name LIMIT 1";
+
+/// The records of a table after the id `?2`, or from the first on.
+pub(super) fn page(table: &str, is_first: bool) -> String {
+    let after = if is_first { "" } else { "WHERE id > ?2" };
+    format!("SELECT version, data, id FROM main.{table} {after} ORDER BY id LIMIT ?1")
+}
+
 /// Whether a table, or a view, of this name is in the file. Some names, such as `json_each`,
 /// mean a function of SQLite's own as long as there is no table.
 pub(super) const TABLE_EXISTS: &str =

@@ -17,42 +17,42 @@
 //! without doubt (a digit from 1 to 3 after `~` stands only at the beginning), and no name has
 //! an upper-case ASCII letter, the only kind that SQLite folds.
 
-use crate::backends::naming::{self, Place};
+use crate::backends::tables::{self, Spelling};
 
-/// The options that say which table is whose.
-#[derive(Debug)]
-pub(super) struct Tables {
-    /// `splitChar`, not empty.
-    pub separator: String,
-    /// `defaultTable`, not empty: the collection of keys that have none.
-    pub default_collection: String,
-}
+/// The tables of all collections.
+pub(super) type Tables = tables::Tables<Sqlite>;
 
-impl Tables {
-    /// Where a key's record is.
-    pub fn place<'a>(&self, key: &'a str) -> Place<'a> {
-        naming::split(key, &self.separator)
+/// SQLite's way of writing names.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sqlite;
+
+impl Spelling for Sqlite {
+    fn spell(&self, collection: &str) -> String {
+        escaped(collection)
     }
 
-    /// The table of a collection, quoted for SQL.
-    pub fn table(&self, collection: Option<&str>) -> String {
-        quoted(&self.name(collection))
-    }
-
-    /// The name of a collection's table, as SQLite lists it.
-    pub fn name(&self, collection: Option<&str>) -> String {
-        match collection {
-            None => escaped(&self.default_collection),
-            Some(name) if name == self.default_collection => format!("~3{}", escaped(name)),
-            Some(name) => escaped(name),
+    fn read(&self, table: &str) -> Option<String> {
+        let mut letters = table.strip_prefix("~1").unwrap_or(table).chars();
+        let mut collection = String::with_capacity(table.len());
+        while let Some(letter) = letters.next() {
+            collection.push(match letter {
+                '~' => match letters.next()? {
+                    '~' => '~',
+                    '0' => '\0',
+                    other => other.to_ascii_uppercase(),
+                },
+                other => other,
+            });
         }
+        Some(collection)
+    }
+
+    fn quote(&self, table: &str) -> String {
+        quoted(table)
     }
 }
 
 fn escaped(collection: &str) -> String {
-    if collection.is_empty() {
-        return "~2".into();
-    }
     let mut name = String::with_capacity(collection.len());
     if collection.starts_with("sqlite_") {
         name.push_str("~1");
@@ -80,7 +80,7 @@ mod tests {
     use rusqlite::Connection;
 
     fn tables(default_collection: &str) -> Tables {
-        Tables { separator: "/".into(), default_collection: default_collection.into() }
+        Tables::new("/", default_collection, Sqlite)
     }
 
     fn of(key: &str) -> String {
@@ -131,6 +131,7 @@ mod tests {
             prop_assert_eq!(one == other, name.eq_ignore_ascii_case(&name_of_other));
             prop_assert!(!name.is_empty() && !name.contains('\0'));
             prop_assert!(!name.to_ascii_lowercase().starts_with("sqlite_"));
+            prop_assert_eq!(tables.collection(&name), Some(one));
         }
     }
 

@@ -11,7 +11,8 @@ use super::reader::{self, Read};
 use super::session::Session;
 use super::writer::{self, Changes, Write};
 use super::Options;
-use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Record};
+use crate::backends::paging::Cursor;
+use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Page, Record};
 
 /// Where a batch's results go.
 pub(super) type Answer<T> = oneshot::Sender<BatchResult<T>>;
@@ -127,6 +128,11 @@ impl Connection for Client {
         self.write(Changes::Delete(keys.to_vec())).await
     }
 
+    async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Page, Error> {
+        let cursor = cursor.map(Cursor::read).transpose()?;
+        ask(&self.reader, |answer| Read::Page(cursor, limit, answer)).await
+    }
+
     async fn close(&self) {
         // The writer last: with the last connection to a file SQLite removes the -wal file.
         farewell(&self.reader).await;
@@ -134,7 +140,10 @@ impl Connection for Client {
     }
 }
 
-async fn ask<W, T>(thread: &Sender<Message<W>>, work: impl FnOnce(Answer<T>) -> W) -> BatchResult<T> {
+async fn ask<W, R>(
+    thread: &Sender<Message<W>>,
+    work: impl FnOnce(oneshot::Sender<Result<R, Error>>) -> W,
+) -> Result<R, Error> {
     let (answer, result) = oneshot::channel();
     thread
         .send(Message::Work(work(answer)))

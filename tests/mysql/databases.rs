@@ -1,0 +1,112 @@
+//! A database for each test, on a server that the tests share, or on one of the test's own.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use deepstream_connector::core::{Key, Operation, Record, Reply};
+
+use crate::support::{Client, Server};
+
+/// The two products: types of connectors, and recipes of servers.
+pub const PRODUCTS: [&str; 2] = ["mariadb", "mysql"];
+
+/// A database of a test's own.
+pub struct Database {
+    pub product: &'static str,
+    pub server: Arc<Server>,
+    pub name: String,
+}
+
+/// The servers that are in use at the moment, each with the name of its product.
+static SHARED: Mutex<Vec<(&str, Weak<Server>)>> = Mutex::new(Vec::new());
+
+impl Database {
+    /// One on a server that others use too; `None`, visibly, where there is no such server.
+    pub fn shared(product: &'static str) -> Option<Database> {
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = shared.iter().find(|(name, _)| *name == product).and_then(|(_, server)| server.upgrade());
+        let server = match known {
+            Some(server) => server,
+            None => {
+                let server = Arc::new(Server::start(product, &[])?);
+                shared.retain(|(name, _)| *name != product);
+                shared.push((product, Arc::downgrade(&server)));
+                server
+            }
+        };
+        Some(Database::on(product, server))
+    }
+
+    /// One on a server of the test's own.
+    pub fn alone(product: &'static str, variants: &[&str]) -> Option<Database> {
+        Server::start(product, variants).map(|server| Database::on(product, Arc::new(server)))
+    }
+
+    fn on(product: &'static str, server: Arc<Server>) -> Database {
+        static NUMBER: AtomicU64 = AtomicU64::new(1);
+        let name = format!("records_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        server.client_with_input(&format!("CREATE DATABASE {name};"));
+        Database { product, server, name }
+    }
+
+    /// One on each product's shared server.
+    pub fn each() -> impl Iterator<Item = Database> {
+        PRODUCTS.into_iter().filter_map(Database::shared)
+    }
+
+    pub fn is_mariadb(&self) -> bool {
+        self.product == "mariadb"
+    }
+
+    /// The configuration of a connector, with more options.
+    pub fn configuration(&self, options: &str) -> String {
+        self.configuration_of("connector", options)
+    }
+
+    /// The same for another user.
+    pub fn configuration_of(&self, user: &str, options: &str) -> String {
+        format!(
+            r#"{{"type": "{}", "port": {}, "user": "{user}", "password": "secret", "database": "{}"{options}}}"#,
+            self.product, self.server.port, self.name
+        )
+    }
+
+    pub fn open(&self, options: &str) -> Client {
+        Client::open(&self.configuration(options)).unwrap()
+    }
+
+    /// Has the server's administrator carry out statements in this database; returns the rows, one
+    /// in each line, their values separated by tabs.
+    pub fn sql(&self, statements: &str) -> String {
+        let answer = self.server.client_with_input(&format!("USE {};\n{statements};", self.name));
+        answer.trim_end_matches('\n').to_owned()
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // A full server has no room even for this.
+        self.server.attempt(&["client", "-e", &format!("DROP DATABASE IF EXISTS {}", self.name)]);
+    }
+}
+
+pub fn record(version: i64, data: &str) -> Record {
+    Record { version, data: data.to_owned().into() }
+}
+
+/// Sets all records at once.
+pub fn set_all<'a>(client: &Client, entries: impl IntoIterator<Item = (&'a str, Record)>) {
+    let sets: Vec<(Key, Operation)> =
+        entries.into_iter().map(|(key, record)| (key.into(), Operation::Set(record))).collect();
+    client.many(sets).into_iter().for_each(|result| drop(result.unwrap()));
+}
+
+/// The records under keys, all at once.
+pub fn get_all<'a>(client: &Client, keys: impl IntoIterator<Item = &'a str>) -> Vec<Option<Record>> {
+    let gets = keys.into_iter().map(|key| (key.into(), Operation::Get)).collect();
+    let found = |result| match result {
+        Ok(Reply::Record(record)) => record,
+        other => panic!("{other:?}"),
+    };
+    client.many(gets).into_iter().map(found).collect()
+}

@@ -1,0 +1,147 @@
+//! Servers that go away, hang, or end connections in the middle of a load, and processes that
+//! meet in one database.
+
+use std::time::Duration;
+
+use crate::databases::{Database, PRODUCTS};
+use crate::support::load::under_load;
+use crate::support::{race, wait_until, Told};
+
+#[test]
+#[ignore = "a part of another test, which runs it in a process of its own"]
+fn race_child() {
+    race::run_child();
+}
+
+#[test]
+fn four_processes_that_make_the_same_tables_at_once_lose_nothing() {
+    for database in Database::each() {
+        race::run("faults::race_child", &database.configuration(r#", "timeout": 60000"#));
+        let counts: Vec<String> = (0..race::COLLECTIONS)
+            .map(|number| format!("SELECT COUNT(*) FROM {}", race::collection(number)))
+            .collect();
+        let counts = database.sql(&counts.join(" UNION ALL "));
+        assert_eq!(counts, vec![race::RECORDS_IN_EACH.to_string(); race::COLLECTIONS].join("\n"));
+    }
+}
+
+const PATIENT: &str = r#", "timeout": 60000"#;
+
+/// The numbers of our connections.
+fn connections(database: &Database) -> Vec<String> {
+    let query = "SELECT id FROM information_schema.processlist WHERE user = 'connector'";
+    database.sql(query).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn connections_that_the_administrator_ends_in_mid_batch_lose_nothing() {
+    for product in PRODUCTS {
+        let Some(database) = Database::alone(product, &[]) else { continue };
+        let client = database.open(PATIENT);
+        under_load(&client, || {
+            for _ in 0..5 {
+                let kills: Vec<String> =
+                    connections(&database).iter().map(|number| format!("KILL CONNECTION {number}")).collect();
+                // Some have ended by themselves meanwhile, as others of the same link.
+                database.server.attempt(&["client", "--force", "-e", &kills.join(";")]);
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+    }
+}
+
+#[test]
+fn an_idle_connection_that_ends_is_told_and_replaced() {
+    for database in Database::each() {
+        let client = database.open("");
+        assert!(matches!(client.event(), Told::Ready));
+        client.set("users/1", 1, "{}").unwrap();
+        let mark = format!("db = '{}' AND user = 'connector'", database.name);
+        let query = format!("SELECT id FROM information_schema.processlist WHERE {mark}");
+        let number = database.sql(&query).lines().next().map(str::to_owned).unwrap();
+        database.server.attempt(&["client", "--force", "-e", &format!("KILL CONNECTION {number}")]);
+        let Told::Error { error, fatal: false } = client.event() else { panic!("no outage was told") };
+        assert!(
+            error.message().contains("ended the connection") || error.message().contains("closed"),
+            "{error}"
+        );
+        assert!(matches!(client.event(), Told::Ready));
+        assert_eq!(client.head("users/1").unwrap(), Some(1));
+    }
+}
+
+#[test]
+fn a_restart_in_the_middle_of_a_load_loses_nothing() {
+    for product in PRODUCTS {
+        let Some(database) = Database::alone(product, &[]) else { continue };
+        let client = database.open(PATIENT);
+        under_load(&client, || drop(database.server.ctl(&["restart"])));
+    }
+}
+
+#[test]
+fn a_crash_in_the_middle_of_a_load_loses_nothing() {
+    let Some(database) = Database::alone("mariadb", &[]) else { return };
+    let client = database.open(PATIENT);
+    under_load(&client, || {
+        database.server.ctl(&["kill"]);
+        database.server.ctl(&["restart"]);
+    });
+}
+
+#[test]
+fn a_hang_in_the_middle_of_a_load_loses_nothing() {
+    let Some(database) = Database::alone("mariadb", &[]) else { return };
+    let client = database.open(PATIENT);
+    under_load(&client, || {
+        database.server.ctl(&["freeze"]);
+        std::thread::sleep(Duration::from_secs(1));
+        database.server.ctl(&["thaw"]);
+    });
+}
+
+/// What a connection that was given up still had to do is not done after what came later.
+#[test]
+fn a_connection_that_was_given_up_is_ended_at_the_server() {
+    for database in Database::each() {
+        let client = database.open(r#", "timeout": 1500, "connectionLimit": 2"#);
+        client.set("users/1", 1, "{}").unwrap();
+        let of_ours = || {
+            let query = "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND user = 'connector'";
+            database.sql(query)
+        };
+        assert_eq!(of_ours(), "2");
+        std::thread::scope(|scope| {
+            // Longer than the server lets us wait for it, which is longer than the operation may take.
+            let locked = scope.spawn(|| {
+                database.sql("LOCK TABLES users WRITE; DO SLEEP(2.5); UNLOCK TABLES");
+            });
+            wait_until("the table is locked", || {
+                database.sql(
+                    "SELECT COUNT(*) FROM information_schema.processlist
+                    WHERE db = DATABASE() AND info LIKE 'DO SLEEP%'",
+                ) != "0"
+            });
+            client.set("users/1", 2, "{}").unwrap_err();
+            locked.join().unwrap();
+        });
+        client.set("users/1", 3, "{}").unwrap();
+        wait_until("there are only the new connections", || of_ours() == "2");
+        assert_eq!(client.head("users/1").unwrap(), Some(3));
+    }
+}
+
+#[test]
+fn a_server_that_is_absent_at_the_start_is_waited_for() {
+    let Some(database) = Database::alone("mariadb", &[]) else { return };
+    database.server.ctl(&["stop"]);
+    let client = database.open(PATIENT);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(300));
+            database.server.ctl(&["restart"]);
+        });
+        client.set("users/1", 1, "{}").unwrap();
+    });
+    assert_eq!(client.head("users/1").unwrap(), Some(1));
+}

@@ -1,0 +1,239 @@
+//! What a server does not take, or not at the moment.
+
+use std::time::{Duration, Instant};
+
+use deepstream_connector::core::{ErrorCode, Operation};
+
+use crate::databases::{get_all, record, set_all, Database, PRODUCTS};
+use crate::support::{wait_until, Client, Told};
+
+#[test]
+fn a_record_larger_than_a_packet_is_refused_and_others_are_not() {
+    for product in PRODUCTS {
+        let Some(database) = Database::alone(product, &["--", "--max-allowed-packet=1M"]) else { continue };
+        let client = database.open("");
+        let text = |bytes: usize| format!("\"{}\"", "x".repeat(bytes));
+        let operations: Vec<_> = [300_000, 600_000, 1_100_000, 1_000_000, 900_000, 10]
+            .into_iter()
+            .enumerate()
+            .map(|(number, bytes)| {
+                (format!("users/{number}").into(), Operation::Set(record(1, &text(bytes))))
+            })
+            .collect();
+        for (number, result) in client.many(operations).into_iter().enumerate() {
+            match number {
+                2 => {
+                    let error = result.unwrap_err();
+                    assert_eq!(error.code(), ErrorCode::TooLarge);
+                    let words = ["1100", "max_allowed_packet is 1048576", "raise that"];
+                    assert!(words.iter().all(|word| error.message().contains(word)), "{error}");
+                }
+                _ => drop(result.unwrap()),
+            }
+        }
+        // What fits alone and not together goes in several statements, and comes so too.
+        let keys: Vec<String> = [0, 1, 3, 4, 5].iter().map(|number| format!("users/{number}")).collect();
+        let found = get_all(&client, keys.iter().map(String::as_str));
+        let sizes: Vec<usize> = found.into_iter().map(|record| record.unwrap().data.len() - 2).collect();
+        assert_eq!(sizes, [300_000, 600_000, 1_000_000, 900_000, 10]);
+        assert_eq!(client.get("users/2").unwrap(), None);
+    }
+}
+
+#[test]
+fn records_larger_than_the_protocols_packets_come_back() {
+    for database in Database::each() {
+        let client = database.open(r#", "timeout": 60000"#);
+        let large = format!("\"{}\"", "large".repeat(3_600_000));
+        set_all(&client, [("users/1", record(1, &large)), ("users/2", record(2, "{}"))]);
+        assert_eq!(
+            get_all(&client, ["users/1"])[0].as_ref().map(|record| record.data.len()),
+            Some(large.len())
+        );
+        assert_eq!(client.get("users/1").unwrap(), Some((1, large)));
+        assert_eq!(client.head("users/2").unwrap(), Some(2));
+    }
+}
+
+#[test]
+fn a_full_server_says_so_and_loses_nothing() {
+    for product in PRODUCTS {
+        let limit = if product == "mariadb" {
+            "ibdata1:12M:autoextend:max:16M"
+        } else {
+            "ibdata1:12M:autoextend:max:14M"
+        };
+        let limit = format!("--innodb-data-file-path={limit}");
+        let options = ["--", "--innodb-file-per-table=OFF", limit.as_str()];
+        let Some(database) = Database::alone(product, &options) else { continue };
+        let client = database.open("");
+        let data = format!("\"{}\"", "x".repeat(100_000));
+        let mut stored = 0;
+        let error = loop {
+            match client.set(&format!("users/{stored}"), stored, &data) {
+                Ok(()) => stored += 1,
+                Err(error) => break error,
+            }
+            assert!(stored < 500, "the server takes all");
+        };
+        assert_eq!(error.code(), ErrorCode::Backend, "{error}");
+        assert!(error.message().contains("no space left, and nothing was stored; free space"), "{error}");
+        assert!(stored > 5, "only {stored} records fitted");
+        client.connector.shut_down();
+        let client = database.open("");
+        for number in 0..stored {
+            assert_eq!(client.get(&format!("users/{number}")).unwrap(), Some((number, data.clone())));
+        }
+        assert_eq!(client.get(&format!("users/{stored}")).unwrap(), None);
+    }
+}
+
+#[test]
+fn a_user_who_may_only_read_reads() {
+    for database in Database::each() {
+        let client = database.open("");
+        client.set("users/1", 1, "{}").unwrap();
+        let reader = Client::open(&database.configuration_of("reader", "")).unwrap();
+        assert_eq!(reader.get("users/1").unwrap(), Some((1, "{}".into())));
+        assert_eq!(reader.list(10).len(), 1);
+        let refused = [
+            reader.set("users/1", 2, "{}").unwrap_err(),
+            reader.set("new/1", 2, "{}").unwrap_err(),
+            reader.delete("users/1").unwrap_err(),
+        ];
+        for error in refused {
+            assert_eq!(error.code(), ErrorCode::Backend, "{error}");
+            let words = ["(option \"user\") has not the right", "grant it SELECT, INSERT"];
+            assert!(words.iter().all(|word| error.message().contains(word)), "{error}");
+        }
+        assert_eq!(client.get("users/1").unwrap(), Some((1, "{}".into())));
+    }
+}
+
+#[test]
+fn a_server_that_is_read_only_is_waited_for() {
+    for product in PRODUCTS {
+        let Some(database) = Database::alone(product, &[]) else { continue };
+        let client = database.open("");
+        client.set("users/1", 1, "{}").unwrap();
+        database.sql("SET GLOBAL read_only = 1");
+        let hasty = database.open(r#", "timeout": 1000"#);
+        let error = hasty.set("users/1", 2, "{}").unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Timeout);
+        assert!(error.message().contains("read-only"), "{error}");
+        assert_eq!(client.head("users/1").unwrap(), Some(1));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(300));
+                database.sql("SET GLOBAL read_only = 0");
+            });
+            client.set("users/1", 3, "{}").unwrap();
+        });
+        assert_eq!(client.head("users/1").unwrap(), Some(3));
+    }
+}
+
+#[test]
+fn a_short_lock_of_another_program_only_delays() {
+    for database in Database::each() {
+        let client = database.open("");
+        set_all(&client, [("users/1", record(1, "{}")), ("users/2", record(1, "{}"))]);
+        std::thread::scope(|scope| {
+            let locked = scope.spawn(|| {
+                database.sql("BEGIN; SELECT id FROM users WHERE id = '1' FOR UPDATE; DO SLEEP(1.5); COMMIT")
+            });
+            wait_until("the row is locked", || has_lock(&database));
+            let began = Instant::now();
+            client.set("users/1", 2, "{}").unwrap();
+            assert!(began.elapsed() > Duration::from_millis(200), "it took {:?}", began.elapsed());
+            locked.join().unwrap();
+        });
+        assert_eq!(client.head("users/1").unwrap(), Some(2));
+    }
+}
+
+#[test]
+fn a_lock_that_is_never_released_is_named_by_the_timeout() {
+    for database in Database::each() {
+        let client = database.open(r#", "timeout": 3000"#);
+        client.set("users/1", 1, "{}").unwrap();
+        std::thread::scope(|scope| {
+            let locked = scope.spawn(|| {
+                database.sql("BEGIN; SELECT id FROM users WHERE id = '1' FOR UPDATE; DO SLEEP(6); COMMIT")
+            });
+            wait_until("the row is locked", || has_lock(&database));
+            let error = client.set("users/1", 2, "{}").unwrap_err();
+            assert_eq!(error.code(), ErrorCode::Timeout);
+            assert!(error.message().contains("holds a lock on the record"), "{error}");
+            // Meanwhile reads go on.
+            assert_eq!(client.head("users/2").unwrap(), None);
+            locked.join().unwrap();
+        });
+    }
+}
+
+/// Whether a transaction of somebody else sleeps with its locks.
+fn has_lock(database: &Database) -> bool {
+    let query = "SELECT COUNT(*) FROM information_schema.processlist
+        WHERE db = DATABASE() AND info LIKE 'DO SLEEP%'";
+    database.sql(query) != "0"
+}
+
+#[test]
+fn a_deadlock_is_tried_again() {
+    for database in Database::each() {
+        let client = database.open("");
+        set_all(&client, [("users/1", record(0, "{}")), ("users/2", record(0, "{}"))]);
+        for version in 1..=3 {
+            std::thread::scope(|scope| {
+                // It has the second row and wants the first one when we have that.
+                let other = scope.spawn(|| {
+                    database.server.attempt(&["client", "--force", "-e", &format!(
+                        "USE {}; BEGIN; UPDATE users SET version = version WHERE id = '2' AND version >= 0; DO SLEEP(0.6); UPDATE users SET raw = raw WHERE id = '1'; COMMIT",
+                        database.name
+                    )])
+                });
+                wait_until("the row is locked", || has_lock(&database));
+                set_all(&client, [("users/1", record(version, "{}")), ("users/2", record(version, "{}"))]);
+                other.join().unwrap();
+            });
+            assert_eq!(client.head("users/1").unwrap(), Some(version));
+            assert_eq!(client.head("users/2").unwrap(), Some(version));
+        }
+        let deadlocks = match database.is_mariadb() {
+            true => "SHOW GLOBAL STATUS LIKE 'Innodb_deadlocks'",
+            false => {
+                "SELECT name, count FROM information_schema.innodb_metrics WHERE name = 'lock_deadlocks'"
+            }
+        };
+        let count = database.sql(deadlocks);
+        assert!(!count.ends_with("\t0"), "there was no deadlock: {count}");
+    }
+}
+
+#[test]
+fn too_many_statements_or_connections_are_waited_out() {
+    let Some(database) = Database::alone("mariadb", &[]) else { return };
+    let client = database.open(r#", "connectionLimit": 2"#);
+    database.sql("SET GLOBAL max_prepared_stmt_count = 3");
+    for number in 0..20 {
+        let key = format!("collection{number}/1");
+        client.set(&key, number, "{}").unwrap();
+        assert_eq!(client.head(&key).unwrap(), Some(number));
+    }
+    database.sql("SET GLOBAL max_prepared_stmt_count = DEFAULT; SET GLOBAL max_connections = 10");
+    let large = database.open(r#", "connectionLimit": 20, "timeout": 20000"#);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(500));
+            database.sql("SET GLOBAL max_connections = 100");
+        });
+        large.set("users/1", 1, "{}").unwrap();
+    });
+    let lines: Vec<String> = large
+        .told
+        .try_iter()
+        .filter_map(|told| if let Told::Log(_, line) = told { Some(line) } else { None })
+        .collect();
+    assert!(lines.iter().any(|line| line.contains("too many connections")), "{lines:?}");
+}

@@ -1,0 +1,13 @@
+//! What is special to MySQL and MariaDB: tables that a person can query, logins, TLS, limits of
+//! the server, and what other programs at the same database do. All of it on both, as far as
+//! they have it.
+
+#![cfg(feature = "mysql")]
+
+mod databases;
+mod faults;
+mod layout;
+mod limits;
+mod logins;
+#[path = "../support/mod.rs"]
+mod support;
