@@ -54,6 +54,11 @@ pub trait Place: Send {
         panic!("there is no proxy to tell {words:?}");
     }
 
+    /// In how many milliseconds a thousand writes are surely done.
+    fn soon(&self) -> u64 {
+        400
+    }
+
     /// How many bytes of answers are enough for a handshake and some answers.
     fn bytes_before_an_end(&self) -> &'static str {
         "2500"

@@ -110,6 +110,10 @@ impl Place for Mongodb {
         })
     }
 
+    fn soon(&self) -> u64 {
+        2_000
+    }
+
     fn bytes_before_an_end(&self) -> &'static str {
         // The driver's handshake alone has 1,000.
         "12000"

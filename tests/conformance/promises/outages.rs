@@ -92,7 +92,8 @@ fn crashes_lose_nothing_that_was_acknowledged(stage: &mut Stage) {
 
 /// What a connection that was given up still has in the server's buffers is as old as it is.
 fn a_thawed_server_does_not_undo_what_came_later(stage: &mut Stage) {
-    stage.open_with(json!({"timeout": 400, "connectTimeout": 60_000}));
+    let soon = stage.place.soon();
+    stage.open_with(json!({"timeout": soon, "connectTimeout": 60_000}));
     let count = i64::try_from(stage.place.soon_done()).unwrap_or(i64::MAX);
     stage.store("warm", 1, "{}");
     let large = json!({ "text": "x".repeat(4_000) }).to_string();
