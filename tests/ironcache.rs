@@ -271,6 +271,7 @@ fn options_that_cannot_be_are_refused() {
         all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         refusal(all)
     };
+    assert!(known(json!({"cache": "long".repeat(1_000)})).contains("\"cache\""));
     assert!(known(json!({"tls": false})).contains("\"protocol\""));
     assert!(known(json!({"tls": true, "protocol": "http"})).contains("\"protocol\""));
     assert!(refusal(json!({"expires_in": 2_592_001})).contains("2592000"));

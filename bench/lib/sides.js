@@ -106,6 +106,57 @@ function ioredisCluster (nodes) {
   return { connector: new ClusterCache(new Cluster(nodes)), name, title: `ioredis ${versionIn(folder)}, Cluster` }
 }
 
+function storageMongodb (options) {
+  const folder = path.join(modules('interop-mongodb'), '@deepstream', 'storage-mongodb')
+  const { Connector } = require(folder)
+  const theirs = new Connector({ ...options }, services(), {})
+  const connector = {
+    whenReady: () => theirs.whenReady(),
+    // It changes the objects that it gets, which both sides are given here.
+    set: (name, version, data, callback) => theirs.set(name, version, { ...data }, callback),
+    get: (name, callback) => theirs.get(name, callback),
+    // It has no close.
+    close: () => theirs.client.close()
+  }
+  const local = path.join(folder, 'node_modules', 'mongodb')
+  const driver = versionIn(fs.existsSync(local) ? local : path.join(folder, '..', '..', 'mongodb'))
+  const name = '@deepstream/storage-mongodb'
+  return { connector, name, title: `${name} ${versionIn(folder)} (mongodb ${driver})` }
+}
+
+
+/* What deepstream's own memcached connector, which is in no package registry, does with this client. */
+class MemcachedCache {
+  constructor (client) {
+    this.client = client
+  }
+
+  async whenReady () {}
+
+  set (name, version, data, callback) {
+    this.client.set(name, { version, data }, 0, callback)
+  }
+
+  get (name, callback) {
+    this.client.get(name, (error, value) => {
+      if (error) callback(error)
+      else if (value === undefined) callback(null, -1, null)
+      else callback(null, value.version, value.data)
+    })
+  }
+
+  async close () {
+    this.client.end()
+  }
+}
+
+function npmMemcached (location) {
+  const folder = path.join(modules('memcached'), 'memcached')
+  const Memcached = require(folder)
+  const name = 'the npm client memcached'
+  return { connector: new MemcachedCache(new Memcached(location)), name, title: `npm memcached ${versionIn(folder)}` }
+}
+
 /* The Map that the modern server uses when no cache is configured. */
 function localCache () {
   const folder = path.join(modules('modern'), '@deepstream', 'server')
@@ -114,4 +165,4 @@ function localCache () {
   return { connector, title: `Map cache of @deepstream/server ${versionIn(folder)}` }
 }
 
-module.exports = { ours, cacheRedis, cassandraDriver, ioredisCluster, localCache }
+module.exports = { ours, cacheRedis, cassandraDriver, ioredisCluster, npmMemcached, storageMongodb, localCache }

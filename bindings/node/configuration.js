@@ -26,8 +26,8 @@ function configurationOf (options, services) {
   const modern = typeof services === 'object' && services !== null
   // Words of options are in upper or lower case; the addon refuses one that it does not know.
   const classic = given === null || given === undefined ? !modern : String(given).toLowerCase() === 'classic'
-  // The servers with the classic interface had connectors with an older layout in caches.
-  if (classic && ['redis', 'memcached'].includes(plain.type) && (plain.layout === null || plain.layout === undefined)) {
+  // The servers with the classic interface had connectors with an older layout.
+  if (classic && ['redis', 'memcached', 'mongodb'].includes(plain.type) && (plain.layout === null || plain.layout === undefined)) {
     plain.layout = 'V1'
   }
   return { text: JSON.stringify(plain), type: plain.type, classic }

@@ -10,6 +10,8 @@ use crate::core::{Backend, EngineOptions, Error};
 
 #[cfg(feature = "cassandra")]
 mod cassandra;
+#[cfg(feature = "couchdb")]
+mod couchdb;
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
 #[cfg(feature = "elasticache")]
@@ -18,14 +20,20 @@ mod elasticache;
 mod envelope;
 #[cfg(feature = "fleet")]
 mod fleet;
+#[cfg(feature = "hash")]
+mod hash;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "ironcache")]
 mod ironcache;
+#[cfg(feature = "documents")]
+mod member_names;
 #[cfg(feature = "memcached")]
 mod memcached;
 #[cfg(feature = "memory")]
 mod memory;
+#[cfg(feature = "mongodb")]
+mod mongodb;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "naming")]
@@ -70,8 +78,12 @@ pub const ENTRIES: &[Entry] = &[
     Entry { name: "mysql", options: mysql::OPTIONS, open: mysql::open },
     #[cfg(feature = "mysql")]
     Entry { name: "mariadb", options: mysql::OPTIONS, open: mysql::open },
+    #[cfg(feature = "mongodb")]
+    Entry { name: "mongodb", options: mongodb::OPTIONS, open: mongodb::open },
     #[cfg(feature = "ironcache")]
     Entry { name: "ironcache", options: ironcache::OPTIONS, open: ironcache::open },
+    #[cfg(feature = "couchdb")]
+    Entry { name: "couchdb", options: couchdb::OPTIONS, open: couchdb::open },
     #[cfg(feature = "dynamodb")]
     Entry { name: "dynamodb", options: dynamodb::OPTIONS, open: dynamodb::open },
     #[cfg(feature = "elasticache")]

@@ -41,6 +41,21 @@ impl Stream {
             other => Ok(other),
         }
     }
+
+    /// Has the system forget what it has not sent yet when this is dropped. It would send it later
+    /// otherwise, even minutes later when the network is back, and the server would do what nobody
+    /// wants any more.
+    #[cfg(feature = "http")]
+    pub fn forget_unsent(&self) {
+        let socket = match self {
+            Stream::Tcp(stream) => SockRef::from(stream),
+            Stream::Tls(stream) => SockRef::from(stream.get_ref().0),
+            #[cfg(unix)]
+            Stream::Unix(_) => return,
+        };
+        // It fails only where the connection is gone already.
+        let _ = socket.set_linger(Some(Duration::ZERO));
+    }
 }
 
 /// Connects over TCP, and shakes hands where TLS is asked for.

@@ -10,13 +10,19 @@ use serde_json::{json, Map, Value};
 
 #[cfg(feature = "cassandra")]
 use crate::cassandra_places::Cassandra;
+#[cfg(feature = "couchdb")]
+use crate::couchdb_places::{self, CouchDb};
 #[cfg(feature = "dynamodb")]
 use crate::dynamodb_places::{self, DynamoDb};
+#[cfg(feature = "elasticache")]
+use crate::elasticache_places;
 use crate::faulty::{Attempt, Faulty};
 #[cfg(feature = "ironcache")]
 use crate::ironcache_places::IronCache;
 #[cfg(feature = "memcached")]
 use crate::memcached_places::{Memcached, Protocol};
+#[cfg(feature = "mongodb")]
+use crate::mongodb_places::{self, Mongodb};
 #[cfg(feature = "mysql")]
 use crate::mysql_places::Mysql;
 use crate::promises::Scope;
@@ -46,6 +52,11 @@ pub trait Place: Send {
     /// Spoils the network to its server, by the words of `tests/servers/proxy.js`.
     fn spoil_network(&self, words: &[&str]) {
         panic!("there is no proxy to tell {words:?}");
+    }
+
+    /// How many bytes of answers are enough for a handshake and some answers.
+    fn bytes_before_an_end(&self) -> &'static str {
+        "2500"
     }
 
     /// The versions that are stored, past all connectors.
@@ -108,8 +119,14 @@ pub struct BackendKind {
 pub const FAULTY: &str = "faulty";
 
 /// The promises for a database behind a network.
-#[cfg(feature = "mysql")]
-const OF_SQL_SERVERS: &[Scope] = &[
+#[cfg(any(
+    feature = "mysql",
+    feature = "cassandra",
+    feature = "mongodb",
+    feature = "couchdb",
+    feature = "postgres"
+))]
+const STORAGE_SERVER: &[Scope] = &[
     Scope::Every,
     Scope::Kept,
     Scope::Server,
@@ -221,6 +238,13 @@ const ALL: &[BackendKind] = &[
         missing: || servers::missing("ironcache"),
         place: |scope| Box::new(IronCache::new(scope)),
     },
+    #[cfg(feature = "couchdb")]
+    BackendKind {
+        name: "couchdb",
+        scopes: STORAGE_SERVER,
+        missing: couchdb_places::missing,
+        place: |scope| Box::new(CouchDb::new(scope)),
+    },
     #[cfg(feature = "dynamodb")]
     BackendKind {
         name: "dynamodb",
@@ -231,38 +255,51 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "dynamodb")]
     BackendKind {
         name: "dynamodb-tables",
-        scopes: &[Scope::Every, Scope::Kept],
+        scopes: &[Scope::Every, Scope::Kept, Scope::Listed],
         missing: dynamodb_places::missing,
         place: |scope| Box::new(DynamoDb::new(dynamodb_places::Form::TablePerCollection, scope)),
     },
     #[cfg(feature = "cassandra")]
     BackendKind {
         name: "cassandra",
-        scopes: &[
-            Scope::Every,
-            Scope::Kept,
-            Scope::Server,
-            Scope::Crash,
-            Scope::Network,
-            Scope::Credentials,
-            Scope::Listed,
-        ],
+        scopes: STORAGE_SERVER,
         missing: || servers::missing("cassandra"),
         place: |scope| Box::new(Cassandra::new(scope)),
     },
     #[cfg(feature = "mysql")]
     BackendKind {
         name: "mysql",
-        scopes: OF_SQL_SERVERS,
+        scopes: STORAGE_SERVER,
         missing: || servers::missing("mysql"),
         place: |scope| Box::new(Mysql::new("mysql", scope)),
     },
     #[cfg(feature = "mysql")]
     BackendKind {
         name: "mariadb",
-        scopes: OF_SQL_SERVERS,
+        scopes: STORAGE_SERVER,
         missing: || servers::missing("mariadb"),
         place: |scope| Box::new(Mysql::new("mariadb", scope)),
+    },
+    #[cfg(feature = "mongodb")]
+    BackendKind {
+        name: "mongodb",
+        scopes: STORAGE_SERVER,
+        missing: mongodb_places::missing,
+        place: |scope| Box::new(Mongodb::new(scope)),
+    },
+    #[cfg(feature = "elasticache")]
+    BackendKind {
+        name: "elasticache",
+        scopes: &[Scope::Every, Scope::Server, Scope::Credentials, Scope::Unlisted],
+        missing: || servers::missing("redis"),
+        place: |scope| Box::new(elasticache_places::ByRedis::new(scope)),
+    },
+    #[cfg(feature = "elasticache")]
+    BackendKind {
+        name: "elasticache-memcached",
+        scopes: &[Scope::Every, Scope::Unlisted],
+        missing: || servers::missing("elasticache").or_else(|| servers::missing("memcached")),
+        place: |_| Box::new(elasticache_places::ByMemcached::new()),
     },
 ];
 

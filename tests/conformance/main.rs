@@ -13,9 +13,13 @@ mod backends;
 mod cassandra_places;
 mod chance;
 mod core_host;
+#[cfg(feature = "couchdb")]
+mod couchdb_places;
 mod documents;
 #[cfg(feature = "dynamodb")]
 mod dynamodb_places;
+#[cfg(feature = "elasticache")]
+mod elasticache_places;
 mod faulty;
 mod host;
 mod hosts;
@@ -24,6 +28,8 @@ mod ironcache_places;
 mod json;
 #[cfg(feature = "memcached")]
 mod memcached_places;
+#[cfg(feature = "mongodb")]
+mod mongodb_places;
 #[cfg(feature = "mysql")]
 mod mysql_places;
 mod program_host;

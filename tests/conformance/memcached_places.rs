@@ -44,7 +44,7 @@ impl Memcached {
         static PLACES: AtomicU64 = AtomicU64::new(1);
         let sasl = protocol == Protocol::Sasl;
         let servers = match scope {
-            Scope::Server => vec![Running::alone("memcached", &["kept", "--", "-I", "16m", "-m", "128"])],
+            Scope::Server => vec![Running::alone("memcached", &["kept", "--", "-I", "16m", "-m", "64"])],
             Scope::Network => vec![Running::shared("memcached", LARGE[0])],
             Scope::Credentials => {
                 vec![Running::alone("memcached", if sasl { &["sasl"] } else { &["ascii"] })]

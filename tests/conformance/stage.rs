@@ -457,12 +457,12 @@ impl Stage {
         self.closed.contains_key(&self.connector)
     }
 
-    /// After a hurt server is well again: waits until the connection stands. It may not have
-    /// noticed yet that it does not.
-    pub fn wait_for_recovery(&mut self) {
+    /// After hurt servers are well again: waits until the connection to the one that has this
+    /// key stands. It may not have noticed yet that it does not.
+    pub fn wait_for_recovery(&mut self, key: &str) {
         let deadline = Instant::now() + self.patience;
         loop {
-            let get = self.get("is anybody there");
+            let get = self.get(key);
             if self.code(get) == 0 {
                 return;
             }

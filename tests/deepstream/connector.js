@@ -100,4 +100,4 @@ async function until (what, condition) {
   }
 }
 
-module.exports = { ADDON, atEnd, folder, start, native, sqlite, redis, proxy, pause, until }
+module.exports = { ADDON, CTL, atEnd, folder, instance, start, native, sqlite, redis, proxy, pause, until }

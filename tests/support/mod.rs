@@ -5,6 +5,7 @@
 
 pub mod load;
 pub mod race;
+pub mod relay;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

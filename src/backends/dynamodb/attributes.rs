@@ -2,9 +2,9 @@
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_AttributeValue.html>
 
-use std::borrow::Cow;
 use std::iter::Peekable;
 
+use crate::backends::member_names::MemberNames;
 use crate::core::document::{tokens, unescape, Token, Tokens, Writer};
 
 /// How deep an attribute's lists and maps may be nested.
@@ -28,9 +28,7 @@ const ELEMENT_BYTES: usize = 1;
 /// `None` where DynamoDB could not give it back equal; what was written is of no use then.
 pub(super) fn encode(document: &[u8], writer: &mut Writer) -> Option<usize> {
     let mut size = 0;
-    // The names of all objects that are open, and where those of each begin; a list has none.
-    let mut names: Vec<Cow<'_, str>> = Vec::new();
-    let mut open: Vec<usize> = Vec::new();
+    let mut names = MemberNames::default();
     let mut pieces = tokens(document);
     while let Some(token) = pieces.next() {
         if pieces.depth() > DEEPEST {
@@ -39,9 +37,9 @@ pub(super) fn encode(document: &[u8], writer: &mut Writer) -> Option<usize> {
         match token {
             Token::ObjectStart | Token::ArrayStart => {
                 size += CONTAINER_BYTES + ELEMENT_BYTES;
-                open.push(names.len());
                 writer.object_start();
                 if token == Token::ObjectStart {
+                    names.open();
                     writer.raw_name("M");
                     writer.object_start();
                 } else {
@@ -51,23 +49,19 @@ pub(super) fn encode(document: &[u8], writer: &mut Writer) -> Option<usize> {
                 continue;
             }
             Token::ObjectEnd => {
-                let own = names.split_off(open.pop()?);
-                if has_a_name_twice(own) {
+                if !names.close() {
                     return None;
                 }
                 writer.object_end();
             }
-            Token::ArrayEnd => {
-                open.pop();
-                writer.array_end();
-            }
+            Token::ArrayEnd => writer.array_end(),
             Token::Name(raw) => {
                 let name = unescape(raw).ok()?;
                 if name.is_empty() || name.len() > LONGEST_NAME {
                     return None;
                 }
                 size += name.len();
-                names.push(name);
+                names.add(name);
                 writer.raw_name(raw);
                 continue;
             }
@@ -99,11 +93,6 @@ pub(super) fn encode(document: &[u8], writer: &mut Writer) -> Option<usize> {
         writer.object_end();
     }
     Some(size)
-}
-
-fn has_a_name_twice(mut names: Vec<Cow<'_, str>>) -> bool {
-    names.sort_unstable();
-    names.windows(2).any(|pair| pair[0] == pair[1])
 }
 
 /// The bytes that DynamoDB counts for a number; `None` where it cannot keep it.

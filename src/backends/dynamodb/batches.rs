@@ -10,7 +10,7 @@ use super::calls::{read, Kind, Refusal, Service};
 use super::item::Members;
 use super::names::Slot;
 use crate::core::document::Writer;
-use crate::core::{Error, ErrorCode};
+use crate::core::{Error, ErrorCode, Remedy};
 
 /// The most items in a `BatchWriteItem`.
 pub(super) const WRITES: usize = 25;
@@ -195,7 +195,12 @@ impl Service {
             }
             request.array_end();
         });
-        let answer = self.call("BatchWriteItem", request).await?;
+        let underway = self.doubt.sent();
+        let answer = self.call("BatchWriteItem", request).await;
+        if !answer.as_ref().is_err_and(|refusal| refusal.error.remedy() == Remedy::Reconnect) {
+            underway.is_answered();
+        }
+        let answer = answer?;
         let written: Written<'_> = read("BatchWriteItem", &answer)?;
         let mut results: Vec<Result<(), Refusal>> = chunk.iter().map(|_| Ok(())).collect();
         if written.unprocessed.is_empty() {

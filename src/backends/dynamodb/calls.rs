@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::credentials::Provider;
 use super::moment::Moment;
 use super::sign::Signer;
-use crate::backends::http::{Answer, Client, Pace};
+use crate::backends::http::{Answer, Client, Doubt, Pace};
 use crate::core::{Error, ErrorCode};
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
@@ -38,6 +38,7 @@ pub(super) struct Service {
     pub authority: Arc<str>,
     pub identity: Arc<Identity>,
     pub pace: Arc<Pace>,
+    pub doubt: Arc<Doubt>,
 }
 
 /// Why a call failed, as far as that matters to whoever made it.

@@ -229,4 +229,8 @@ impl Connection for DynamoConnection {
         };
         Ok(Page { records, next })
     }
+
+    fn waits_for_timer(&self) -> bool {
+        self.service.client.waits_for_timer()
+    }
 }

@@ -32,7 +32,7 @@ use self::options::Access;
 pub(super) use self::options::OPTIONS;
 use self::sign::Signer;
 use self::tables::Tables;
-use super::http::{Client, Origin, Pace};
+use super::http::{Client, Doubt, Origin, Pace};
 use crate::config::{wrong, Settings};
 use crate::core::{Backend, Description, Error, ErrorCode, Link};
 
@@ -57,6 +57,7 @@ pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
         expiry: options::expiry(settings)?,
         connections: options::connections(settings),
         pace: Arc::new(Pace::new()),
+        doubt: Arc::default(),
     }))
 }
 
@@ -68,6 +69,7 @@ struct DynamoDb {
     expiry: Option<Expiry>,
     connections: usize,
     pace: Arc<Pace>,
+    doubt: Arc<Doubt>,
 }
 
 #[async_trait]
@@ -90,9 +92,11 @@ impl Backend for DynamoDb {
             authority: self.origin.authority().into(),
             identity: Arc::clone(&self.identity),
             pace: Arc::clone(&self.pace),
+            doubt: Arc::clone(&self.doubt),
         };
         let tables = Tables::new(service.clone(), self.creates, self.expiry.clone());
         tables.wait_for(self.names.main_table()).await.map_err(not_yet)?;
+        self.doubt.settle().await;
         let lifeline = Box::pin(service.client.clone().watch());
         let names = self.names.clone();
         let connection = DynamoConnection { names, service, tables, expiry: self.expiry.clone() };

@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 
-use ring::digest;
-
-use super::sign::hex;
+use crate::backends::hash::{hexadecimal, sha256};
 use crate::backends::naming::{split, Place};
 use crate::config::Settings;
 
@@ -65,8 +63,8 @@ impl Names {
         if fits {
             return Slot { table, id: Cow::Borrowed(id), collection, full_key: None };
         }
-        let hash = hex(digest::digest(&digest::SHA256, key.as_bytes()).as_ref());
-        Slot { table, id: Cow::Owned(format!("{HASHED}{hash}")), collection, full_key: Some(key) }
+        let id = Cow::Owned(format!("{HASHED}{}", sha256(key.as_bytes())));
+        Slot { table, id, collection, full_key: Some(key) }
     }
 
     /// The record's key, by what its item says.
@@ -93,13 +91,12 @@ impl Names {
                 b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => name.push(char::from(byte)),
                 _ => {
                     name.push('.');
-                    name.push_str(&hex(&[byte]));
+                    name.push_str(&hexadecimal(&[byte]));
                 }
             }
         }
         if name.len() > LONGEST_TABLE {
-            let hash = hex(digest::digest(&digest::SHA256, collection.as_bytes()).as_ref());
-            name = format!("{}-..{hash}", self.table);
+            name = format!("{}-..{}", self.table, sha256(collection.as_bytes()));
         }
         name
     }

@@ -8,9 +8,10 @@
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 
-use ring::{digest, hmac};
+use ring::hmac;
 
 use super::credentials::Credentials;
+use crate::backends::hash::{hexadecimal, sha256};
 
 /// What is signed besides a request's body: every header that is sent with it, in the order of
 /// their lower-case names.
@@ -50,17 +51,17 @@ impl Signer {
             }
             names.push_str(name);
         }
-        let _ = write!(canonical, "\n{names}\n{}", hex(digest::digest(&digest::SHA256, body).as_ref()));
+        let _ = write!(canonical, "\n{names}\n{}", sha256(body));
 
         let day = &time[..8];
         let scope = format!("{day}/{}/{}/aws4_request", self.region, self.service);
-        let request = hex(digest::digest(&digest::SHA256, canonical.as_bytes()).as_ref());
+        let request = sha256(canonical.as_bytes());
         let to_sign = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{request}");
         let signature = hmac::sign(&self.key_of(day, &credentials.secret_key), to_sign.as_bytes());
         format!(
             "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={}",
             credentials.access_key,
-            hex(signature.as_ref())
+            hexadecimal(signature.as_ref())
         )
     }
 
@@ -76,13 +77,6 @@ impl Signer {
         *latest = Some(DayKey { day: day.to_owned(), secret: secret.to_owned(), key: key.clone() });
         key
     }
-}
-
-/// Bytes in lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 #[cfg(test)]

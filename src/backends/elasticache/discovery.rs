@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::future::{select_ok, BoxFuture, FutureExt};
 use tokio::time::timeout;
 
 use crate::backends::fleet::Node;
@@ -31,7 +31,7 @@ pub(super) struct Discovery {
     endpoint: Node,
     tls: Option<Tls>,
     interval: Duration,
-    /// How long one node is waited for, so that there is time for others.
+    /// How long the endpoint is waited for, and then the others.
     patience: Duration,
 }
 
@@ -55,12 +55,13 @@ impl Discover for Discovery {
                 Ok(nodes) => return Ok(nodes),
                 Err(reason) => reason,
             };
-            for node in known.iter().filter(|node| **node != endpoint) {
-                if let Ok(nodes) = ask(node, tls.as_ref(), patience).await {
-                    return Ok(nodes);
-                }
+            let others = known.iter().filter(|node| **node != endpoint);
+            let questions: Vec<_> = others.map(|node| Box::pin(ask(node, tls.as_ref(), patience))).collect();
+            if questions.is_empty() {
+                return Err(reason);
             }
-            Err(reason)
+            // All at once: most of them may be gone too.
+            select_ok(questions).await.map(|(nodes, _)| nodes).map_err(|_| reason)
         }
         .boxed()
     }

@@ -3,7 +3,7 @@
 //!
 //! | engine | endpoint | then it is |
 //! |---|---|---|
-//! | Redis, Valkey | `primaryEndpoint` | the Redis backend at one server |
+//! | Redis, Valkey | `primaryEndpoint` | the Redis backend at one server, and its replicas behind `readerEndpoint` |
 //! | Redis, Valkey | `configurationEndpoint` | the Redis backend at a Redis Cluster |
 //! | memcached | `configurationEndpoint` | the memcached backend at the servers that `config get cluster` names |
 

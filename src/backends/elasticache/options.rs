@@ -24,6 +24,18 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         default: "none",
         meaning: "Redis and Valkey without cluster mode: `host:port` of the primary endpoint.",
     },
+    OptionSpec {
+        name: "readerEndpoint",
+        kind: OptionKind::Servers,
+        default: "none",
+        meaning: "Redis and Valkey without cluster mode: `host:port` of the reader endpoint, for `readFrom`.",
+    },
+    OptionSpec {
+        name: "readFrom",
+        kind: OptionKind::Choice(&["primary", "replica"]),
+        default: "primary",
+        meaning: "Redis and Valkey: `replica` reads from replicas, those of cluster mode or those behind `readerEndpoint`; see the backend `redis`.",
+    },
     OptionSpec { name: "username", kind: OptionKind::Text, default: "none", meaning: "Redis and Valkey: the user." },
     OptionSpec {
         name: "password",
@@ -117,13 +129,27 @@ pub(super) fn plan(settings: &Settings) -> Result<Plan, Error> {
     }
     let configuration = endpoint(settings, "configurationEndpoint", engine)?;
     let primary = endpoint(settings, "primaryEndpoint", engine)?;
+    let reader = endpoint(settings, "readerEndpoint", engine)?;
     match (configuration, primary) {
         (Some(endpoint), None) if is_memcached => Ok(Plan::Memcached(settings.clone(), endpoint)),
+        (Some(_), None) if reader.is_some() => Err(wrong(
+            "the options \"configurationEndpoint\" (cluster mode) and \"readerEndpoint\" exclude each other; leave one of them out",
+        )),
         (Some(endpoint), None) => {
             Ok(Plan::Redis(protected(settings)?.having("nodes", vec![endpoint.to_string()])))
         }
         (None, Some(Node { host, port })) => {
-            Ok(Plan::Redis(protected(settings)?.having("host", host).having("port", port)))
+            let single = protected(settings)?.having("host", host).having("port", port);
+            match (reader, settings.text("readFrom") == Some("replica")) {
+                (Some(reader), true) => Ok(Plan::Redis(single.having("replicas", vec![reader.to_string()]))),
+                (None, false) => Ok(Plan::Redis(single)),
+                (Some(_), false) => Err(wrong(
+                    "the option \"readerEndpoint\" needs \"readFrom\": \"replica\" beside it; give that too, or leave it out",
+                )),
+                (None, true) => Err(wrong(
+                    "the option \"readFrom\" is \"replica\", but nobody says where the replicas are; give \"readerEndpoint\"",
+                )),
+            }
         }
         (Some(_), Some(_)) => Err(wrong(
             "the options \"configurationEndpoint\" (cluster mode) and \"primaryEndpoint\" exclude each other; leave one of them out",
@@ -186,6 +212,9 @@ mod tests {
             (Some("master.c.cache.amazonaws.com"), Some(6380))
         );
         assert!(!inner.has("tls"));
+        let reader = json!({"primaryEndpoint": "p", "readerEndpoint": "r", "readFrom": "replica"});
+        let Ok(Plan::Redis(inner)) = plan_of(reader) else { panic!("it is Redis") };
+        assert_eq!(inner.servers("replicas")[0].host, "r");
         let Ok(Plan::Redis(inner)) =
             plan_of(json!({"engine": "valkey", "configurationEndpoint": "clustercfg.c", "password": "x"}))
         else {
@@ -206,6 +235,11 @@ mod tests {
         assert!(refusal(json!({})).contains("\"configurationEndpoint\""));
         assert!(refusal(json!({"engine": "memcached"})).contains("\"configurationEndpoint\""));
         assert!(refusal(json!({"configurationEndpoint": "a", "primaryEndpoint": "b"})).contains("exclude"));
+        assert!(refusal(json!({"configurationEndpoint": "a", "readerEndpoint": "b"})).contains("exclude"));
+        assert!(refusal(json!({"primaryEndpoint": "a", "readerEndpoint": "b"})).contains("\"readFrom\""));
+        assert!(
+            refusal(json!({"primaryEndpoint": "a", "readFrom": "replica"})).contains("\"readerEndpoint\"")
+        );
         assert!(refusal(json!({"primaryEndpoint": "a,b"})).contains("several"));
         assert!(refusal(json!({"primaryEndpoint": "a", "lifetime": 7})).contains("\"lifetime\""));
         let password = json!({"engine": "memcached", "configurationEndpoint": "a", "password": "hunter2"});

@@ -4,6 +4,8 @@ use std::error::Error as _;
 use std::future::{poll_fn, Future};
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -15,6 +17,7 @@ use hyper_util::rt::TokioIo;
 
 use super::answer::Answer;
 use super::driven;
+use super::wire::Wire;
 use crate::backends::network::Stream;
 use crate::backends::tls;
 use crate::core::{Error, ErrorCode};
@@ -23,12 +26,14 @@ use crate::core::{Error, ErrorCode};
 /// was just used broke for another reason.
 const LONG: Duration = Duration::from_secs(1);
 
-type Line = Pin<Box<http1::Connection<TokioIo<Stream>, Full<Bytes>>>>;
+type Line = Pin<Box<http1::Connection<TokioIo<Wire>, Full<Bytes>>>>;
 
 /// See the module.
 pub(super) struct Kept {
     sender: http1::SendRequest<Full<Bytes>>,
     line: Line,
+    /// Whether a request is without its answer.
+    is_asked: Arc<AtomicBool>,
     /// When it was made, or last used.
     since: Instant,
     has_served: bool,
@@ -36,8 +41,10 @@ pub(super) struct Kept {
 
 impl Kept {
     pub async fn new(stream: Stream) -> Result<Kept, Broken> {
-        let (sender, line) = http1::handshake(TokioIo::new(stream)).await?;
-        Ok(Kept { sender, line: Box::pin(line), since: Instant::now(), has_served: false })
+        let is_asked = Arc::new(AtomicBool::new(false));
+        let wire = Wire::new(stream, Arc::clone(&is_asked));
+        let (sender, line) = http1::handshake(TokioIo::new(wire)).await?;
+        Ok(Kept { sender, line: Box::pin(line), is_asked, since: Instant::now(), has_served: false })
     }
 
     /// Whether its end is no surprise.
@@ -56,8 +63,9 @@ impl Kept {
     }
 
     pub async fn exchange(&mut self, request: Request<Bytes>, longest: usize) -> Result<Answer, Broken> {
-        let Kept { sender, line, .. } = self;
+        let Kept { sender, line, is_asked, .. } = self;
         driven(line, poll_fn(|cx| sender.poll_ready(cx))).await?;
+        is_asked.store(true, Ordering::Relaxed);
         let response = driven(line, sender.send_request(request.map(Full::new))).await?;
         let (head, body) = response.into_parts();
         let body =
@@ -68,6 +76,7 @@ impl Kept {
                 )),
                 broken => broken,
             })?;
+        is_asked.store(false, Ordering::Relaxed);
         self.has_served = true;
         self.since = Instant::now();
         Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })

@@ -4,9 +4,11 @@
 //! connection that the request is on, and [`Client::watch`] those that nobody uses.
 
 mod answer;
+mod doubt;
 mod kept;
 mod origin;
 mod pace;
+mod wire;
 
 use std::future::{poll_fn, Future};
 use std::pin::pin;
@@ -23,6 +25,7 @@ use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 pub(super) use self::answer::Answer;
+pub(super) use self::doubt::Doubt;
 use self::kept::{Broken, Kept};
 pub(super) use self::origin::{parse_url, Origin};
 pub(super) use self::pace::Pace;

@@ -7,7 +7,8 @@
 //! as `~` and two hexadecimal digits. So no two names meet in one key.
 
 use percent_encoding::{utf8_percent_encode, AsciiSet, NON_ALPHANUMERIC};
-use ring::digest::{digest, SHA256};
+
+use crate::backends::hash::{hexadecimal, sha256};
 
 /// The longest key, as it stands in a URL.
 const MAX_LENGTH: usize = 250;
@@ -25,7 +26,7 @@ pub(super) fn stored(name: &str) -> String {
     let is_special = name.starts_with('~') || matches!(name, "." | "..") || name.bytes().any(is_control);
     let key = if is_special { encoded(&escaped(name)) } else { encoded(name) };
     if key.len() > MAX_LENGTH {
-        return format!("~h{}", hexadecimal(digest(&SHA256, name.as_bytes()).as_ref()));
+        return format!("~h{}", sha256(name.as_bytes()));
     }
     key
 }
@@ -46,15 +47,6 @@ fn escaped(name: &str) -> String {
         }
     }
     key
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .map(|digit| char::from(DIGITS[usize::from(digit)]))
-        .collect()
 }
 
 #[cfg(test)]

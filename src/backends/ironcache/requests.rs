@@ -18,6 +18,9 @@ use crate::core::{Error, ErrorCode, Record};
 /// <https://dev.iron.io/cache/reference/environment/>.
 const ITEM_LIMIT: usize = 1 << 20;
 
+/// What servers take as a URL, without the item's key.
+const LONGEST_PATH: usize = 2_000;
+
 /// Makes requests.
 pub(super) struct Requests {
     authorization: HeaderValue,
@@ -53,15 +56,15 @@ impl Requests {
         if matches!(cache, "" | "." | "..") {
             return Err(wrong(format!("the option \"cache\" is \"{cache}\"; give a name")));
         }
+        let path = format!("/1/projects/{}/caches/{}", names::encoded(&project), names::encoded(cache));
+        if path.len() > LONGEST_PATH {
+            return Err(wrong("the options \"project_id\" and \"cache\" are too long for a URL together; give shorter names"));
+        }
         let mut authorization = HeaderValue::try_from(format!("OAuth {token}")).map_err(|_| {
             wrong("the option \"token\" has characters that no token has; see Iron's console")
         })?;
         authorization.set_sensitive(true);
-        Ok(Requests {
-            authorization,
-            cache: format!("/1/projects/{}/caches/{}", names::encoded(&project), names::encoded(cache)),
-            expires_in: settings.integer("expires_in"),
-        })
+        Ok(Requests { authorization, cache: path, expires_in: settings.integer("expires_in") })
     }
 
     /// Asks about the cache as a whole.

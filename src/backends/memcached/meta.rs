@@ -220,6 +220,22 @@ mod tests {
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 
+    /// All replies, and whether an error came then.
+    fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Reply>, bool) {
+        let (mut decoder, mut input, mut replies) = (Decoder::default(), BytesMut::new(), Vec::new());
+        for piece in pieces {
+            input.extend_from_slice(piece);
+            loop {
+                match decoder.next(&mut input) {
+                    Ok(Some(reply)) => replies.push(reply),
+                    Ok(None) => break,
+                    Err(_) => return (replies, true),
+                }
+            }
+        }
+        (replies, false)
+    }
+
     proptest! {
         #[test]
         fn answers_may_come_in_any_pieces(cuts in proptest::collection::vec(1_usize..20, 1..60)) {
@@ -239,6 +255,22 @@ mod tests {
                 }
             }
             prop_assert_eq!(replies, expected());
+        }
+
+        #[test]
+        fn pieces_mean_what_the_whole_means(
+            lines in proptest::collection::vec("(VA [0-3] f2|HD|EN|NF|END|STAT item_size_max 5|ab|SERVER_ERROR x)?(\r\n|\r|\n)?", 0..20),
+            cuts in proptest::collection::vec(1_usize..9, 1..20),
+        ) {
+            let text = lines.concat();
+            let whole = decode(std::iter::once(text.as_bytes()));
+            let mut rest = text.as_bytes();
+            let pieces = cuts.iter().cycle().map_while(|cut| {
+                let (piece, later) = rest.split_at((*cut).min(rest.len()));
+                rest = later;
+                (!piece.is_empty()).then_some(piece)
+            });
+            prop_assert_eq!(decode(pieces), whole);
         }
 
         #[test]

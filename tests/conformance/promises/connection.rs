@@ -162,7 +162,7 @@ fn a_frozen_server_is_given_up_and_found_again(stage: &mut Stage) {
     stage.wait_for("`error`", |stage| !stage.troubles().is_empty());
     stage.thaw();
     stage.wait_for("`ready` again", |stage| stage.times_ready() >= 2);
-    stage.wait_for_recovery();
+    stage.wait_for_recovery("a");
     stage.store("a", 2, "{}");
     stage.assert_holds("a", 2, "{}");
 }

@@ -46,7 +46,7 @@ fn a_deadline_passes_with_a_frozen_server(stage: &mut Stage) {
     assert_took(began, 300);
     stage.thaw();
     // The connector is of use again, on whatever connection.
-    stage.wait_for_recovery();
+    stage.wait_for_recovery("d");
     stage.store("d", 4, "{}");
     stage.assert_holds("d", 4, "{}");
 }

@@ -221,7 +221,7 @@ fn a_command_whose_answer_is_lost_is_not_sent_again(stage: &mut Stage) {
     let command = stage.command("lose", &Value::Null);
     let message = stage.fails(command, ErrorCode::Unavailable);
     assert!(message.contains("may have been carried out"), "{message}");
-    stage.wait_for_recovery();
+    stage.wait_for_recovery("a");
     assert_eq!(stage.faulty().commands(), ["lose"]);
 }
 

@@ -24,6 +24,7 @@ variant() {
 
 prepare() {
   if [[ -n $certificates ]]; then make_certificates "$certificates"; fi
+  # None at first is possible, until `nodes` names some.
   [[ -e $dir/data/nodes ]] || printf '1\n%s\n' "${nodes//,/ }" >"$dir/data/nodes"
 }
 

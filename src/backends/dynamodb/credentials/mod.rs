@@ -3,6 +3,8 @@
 mod chain;
 mod files;
 mod remote;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,0 +1,105 @@
+//! One request of CouchDB's interface, and its failure understood.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::header::CONTENT_TYPE;
+use hyper::{Method, Request, StatusCode};
+use serde::Deserialize;
+
+use super::session::{refusal, Login};
+use crate::backends::http::{Answer, Client, Doubt, Pace};
+use crate::core::{Error, ErrorCode};
+
+pub(super) const JSON: &str = "application/json";
+
+/// Where requests go.
+#[derive(Clone)]
+pub(super) struct Service {
+    pub client: Client,
+    pub login: Option<Arc<Login>>,
+    /// The database as a part of a path.
+    pub database: Arc<str>,
+    pub pace: Arc<Pace>,
+    pub doubt: Arc<Doubt>,
+}
+
+impl Service {
+    /// Sends a request to the database and gives its answer, whatever it is, except where nothing
+    /// but waiting or another login helps.
+    ///
+    /// # Errors
+    /// The server is away, in trouble, or refuses the login.
+    pub async fn ask(&self, method: Method, below: &str, body: Bytes) -> Result<Answer, Error> {
+        let path = format!("/{}{below}", self.database);
+        let mut may_begin = true;
+        loop {
+            let mut request = Request::builder().method(&method).uri(&path).header(CONTENT_TYPE, JSON);
+            let mut shown = None;
+            if let (Some(login), Some(headers)) = (&self.login, request.headers_mut()) {
+                shown = login.show(headers);
+            }
+            let request = request.body(body.clone()).map_err(|_| {
+                Error::new(
+                    ErrorCode::Backend,
+                    "CouchDB cannot be asked for this path; see the option \"database\"",
+                )
+            })?;
+            let answer = self.client.send(request).await?;
+            let Some(login) = &self.login else { return self.judge(answer) };
+            if answer.status == StatusCode::UNAUTHORIZED && may_begin {
+                may_begin = false;
+                login.begin(&self.client, shown.as_ref()).await?;
+                continue;
+            }
+            login.notice(&answer);
+            return self.judge(answer);
+        }
+    }
+
+    fn judge(&self, answer: Answer) -> Result<Answer, Error> {
+        if answer.status == StatusCode::UNAUTHORIZED {
+            return Err(refusal());
+        }
+        if answer.is_passing() {
+            let status = answer.status.as_u16();
+            let words = format!("CouchDB cannot serve all requests (HTTP status {status})");
+            let pause = self.pace.slower(answer.retry_after());
+            return Err(Error::transient(ErrorCode::Backend, words).after(pause));
+        }
+        self.pace.well();
+        Ok(answer)
+    }
+}
+
+#[derive(Deserialize)]
+struct Told {
+    error: String,
+}
+
+/// What CouchDB says is wrong, in one word of its own.
+pub(super) fn word_of(answer: &Answer) -> Option<String> {
+    let told: Told = serde_json::from_slice(&answer.body).ok()?;
+    Some(told.error.chars().take(60).collect())
+}
+
+/// A failure that nothing is known to help against.
+pub(super) fn refused(what: &str, answer: &Answer) -> Error {
+    let status = answer.status.as_u16();
+    match word_of(answer) {
+        Some(word) => {
+            Error::new(ErrorCode::Backend, format!("CouchDB refused {what} ({word}, status {status})"))
+        }
+        None => Error::connection(format!("the server is no CouchDB: it answers with HTTP status {status}")),
+    }
+}
+
+/// Reads the answer to a request that succeeded.
+pub(super) fn read<'a, T: Deserialize<'a>>(what: &str, answer: &'a Answer) -> Result<T, Error> {
+    if !answer.status.is_success() {
+        return Err(refused(what, answer));
+    }
+    serde_json::from_slice(&answer.body).map_err(|_| {
+        Error::connection(format!("the server is no CouchDB: its answer to {what} cannot be read"))
+    })
+}

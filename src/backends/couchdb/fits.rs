@@ -1,0 +1,142 @@
+//! Whether CouchDB gives a document back as it was.
+
+use crate::backends::member_names::MemberNames;
+use crate::core::document::{tokens, unescape, Token};
+
+/// How deep a document may be nested: CouchDB has no limit of its own, and views, filters and
+/// clients that recurse over it have one somewhere.
+const DEEPEST: usize = 100;
+
+/// The largest whole number that every JavaScript program reads as it is.
+const LARGEST: u64 = 1 << 53;
+
+/// Whether a document comes back equal from CouchDB and from whatever speaks its protocol in
+/// JavaScript. All else is stored as JSON text.
+pub(super) fn fits(document: &[u8]) -> bool {
+    let mut names = MemberNames::default();
+    let mut pieces = tokens(document);
+    while let Some(token) = pieces.next() {
+        if pieces.depth() > DEEPEST {
+            return false;
+        }
+        let good = match token {
+            Token::ObjectStart => {
+                names.open();
+                true
+            }
+            Token::ObjectEnd => names.close(),
+            Token::Name(raw) => match unescape(raw) {
+                // JavaScript loses it when it copies an object.
+                Ok(name) if name == "__proto__" => false,
+                Ok(name) => {
+                    names.add(name);
+                    true
+                }
+                Err(_) => false,
+            },
+            Token::Text(raw) => unescape(raw).is_ok(),
+            Token::Number(number) => is_double(number),
+            Token::ArrayStart | Token::ArrayEnd | Token::Bool(_) | Token::Null => true,
+        };
+        if !good {
+            return false;
+        }
+    }
+    true
+}
+
+/// Whether the shortest text for the nearest 64-bit floating point number means the same number.
+fn is_double(number: &str) -> bool {
+    let digits = number.strip_prefix('-').unwrap_or(number);
+    if digits.len() <= 15 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        // The usual case, except for the negative zero, whose sign is lost.
+        return number != "-0";
+    }
+    let Ok(double) = number.parse::<f64>() else { return false };
+    if !double.is_finite() || (double == 0.0 && number.starts_with('-')) {
+        return false;
+    }
+    if !number.contains(['.', 'e', 'E'])
+        && number.trim_start_matches('-').parse::<u64>().map_or(true, |n| n > LARGEST)
+    {
+        return false;
+    }
+    decimal(number) == decimal(&format!("{double:e}"))
+}
+
+/// Sign, digits without zeros at either end, and the power of ten of the last digit.
+fn decimal(number: &str) -> Option<(bool, String, i64)> {
+    let (negative, rest) = match number.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, number),
+    };
+    let (mantissa, exponent) = match rest.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok()?),
+        None => (rest, 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    let trimmed = digits.trim_end_matches('0');
+    let zeros = i64::try_from(digits.len() - trimmed.len()).ok()?;
+    let power = exponent.checked_sub(i64::try_from(fraction.len()).ok()?)?.checked_add(zeros)?;
+    let trimmed = trimmed.trim_start_matches('0');
+    let power = if trimmed.is_empty() { 0 } else { power };
+    Some((negative, trimmed.to_owned(), power))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn numbers_that_are_doubles_fit() {
+        for good in [
+            "0",
+            "-1",
+            "1.0",
+            "100",
+            "0.1",
+            "1e21",
+            "1E-7",
+            "5e-324",
+            "1.7976931348623157e308",
+            "9007199254740992",
+        ] {
+            assert!(fits(good.as_bytes()), "{good}");
+        }
+        for bad in [
+            "-0",
+            "-0.0",
+            "1e400",
+            "1e-400",
+            "9007199254740993",
+            "18446744073709551616",
+            "0.1000000000000000055511151231257827",
+            "3.14159265358979323846264338327950288",
+        ] {
+            assert!(!fits(bad.as_bytes()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_would_not_come_back_does_not_fit() {
+        for bad in [r#"{"__proto__":1}"#, r#"["\ud800"]"#, r#"{"a":1,"\u0061":2}"#, r#"{"\ud800":1}"#] {
+            assert!(!fits(bad.as_bytes()), "{bad}");
+        }
+        for good in [r#"{"_id":1,"_rev":{"_x":2},"":3,"a.$":null}"#, r#"{"a":{"b":1},"b":{"b":"\u0000"}}"#] {
+            assert!(fits(good.as_bytes()), "{good}");
+        }
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(fits(nested(DEEPEST).as_bytes()) && !fits(nested(DEEPEST + 1).as_bytes()));
+        assert!(!fits(nested(1_000_000).as_bytes()));
+    }
+
+    proptest! {
+        #[test]
+        fn every_double_fits(double in any::<f64>().prop_filter("a number", |d| d.is_finite() && *d != 0.0)) {
+            let text = format!("{double:e}");
+            prop_assert!(is_double(&text));
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The options, and where they lead.
+
+use percent_encoding::percent_decode_str;
+
+use super::session::{Login, Way};
+use crate::backends::http::{parse_url, Origin};
+use crate::backends::tls::{self, Tls};
+use crate::config::{wrong, OptionKind, OptionSpec, Settings};
+use crate::core::Error;
+
+pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
+    OptionSpec {
+        name: "url",
+        kind: OptionKind::Text,
+        default: "none",
+        meaning: "`http://user:password@host:port/database`, `https://…` for TLS; options beside it win over its parts.",
+    },
+    OptionSpec {
+        name: "host",
+        kind: OptionKind::Text,
+        default: "`127.0.0.1`",
+        meaning: "Host name or address.",
+    },
+    OptionSpec {
+        name: "port",
+        kind: OptionKind::Integer(1, 65535),
+        default: "5984; 6984 with TLS",
+        meaning: "TCP port.",
+    },
+    OptionSpec {
+        name: "database",
+        kind: OptionKind::Text,
+        default: "deepstream",
+        meaning: "The database with the records; it is made if there is none.",
+    },
+    OptionSpec { name: "username", kind: OptionKind::Text, default: "none", meaning: "User name." },
+    OptionSpec { name: "password", kind: OptionKind::Text, default: "none", meaning: "Password." },
+    OptionSpec {
+        name: "auth",
+        kind: OptionKind::Choice(&["basic", "cookie"]),
+        default: "basic",
+        meaning: "Whether the password goes with each request, or once for a session whose cookie is renewed by itself.",
+    },
+    OptionSpec {
+        name: "tls",
+        kind: OptionKind::FlagOrObject(tls::OPTIONS),
+        default: "false",
+        meaning: "`true`, or an object: see the TLS options.",
+    },
+    OptionSpec {
+        name: "splitChar",
+        kind: OptionKind::Text,
+        default: "/",
+        meaning: "What ends the collection in a key, which is a field of the document. One or more characters.",
+    },
+    OptionSpec {
+        name: "maxConnections",
+        kind: OptionKind::Integer(1, 1000),
+        default: "6",
+        meaning: "How many connections to the server there may be, and so how many requests at once.",
+    },
+];
+
+const HOST: &str = "127.0.0.1";
+const PORT: u16 = 5984;
+const TLS_PORT: u16 = 6984;
+const DATABASE: &str = "deepstream";
+const CONNECTIONS: usize = 6;
+
+/// What the options say.
+pub(super) struct Target {
+    pub origin: Origin,
+    pub database: String,
+    pub login: Option<Login>,
+    pub separator: String,
+    pub connections: usize,
+}
+
+impl Target {
+    pub fn from_settings(settings: &Settings) -> Result<Target, Error> {
+        let url = settings.text("url").map(|text| parse_url("url", text)).transpose()?;
+        let decoded = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
+        let mut parts = (None, None, None);
+        let mut origin = match &url {
+            Some(url) => {
+                let name = Some(url.username()).filter(|name| !name.is_empty());
+                let database = Some(url.path().trim_matches('/')).filter(|path| !path.is_empty());
+                parts = (name.map(decoded), url.password().map(decoded), database.map(decoded));
+                Origin::from_url("url", url, settings)?
+            }
+            None => {
+                let host = settings.text("host").unwrap_or(HOST).to_owned();
+                let tls = Tls::from_settings(settings, &host, false)?;
+                Origin { host, port: if tls.is_some() { TLS_PORT } else { PORT }, tls }
+            }
+        };
+        if let (Some(host), Some(_)) = (settings.text("host"), &url) {
+            host.clone_into(&mut origin.host);
+            origin.tls = origin.tls.map(|tls| tls.for_host(host)).transpose()?;
+        }
+        if let Some(port) = settings.integer("port").and_then(|port| u16::try_from(port).ok()) {
+            origin.port = port;
+        }
+        let given = |name: &str| settings.text(name).map(str::to_owned);
+        let login = match (given("username").or(parts.0), given("password").or(parts.1)) {
+            (Some(name), Some(password)) => {
+                let way = if settings.text("auth") == Some("cookie") { Way::Cookie } else { Way::Basic };
+                Some(Login::new(name, password, way)?)
+            }
+            (None, None) => None,
+            (Some(_), None) => {
+                return Err(wrong("the option \"username\" needs \"password\" beside it"));
+            }
+            (None, Some(_)) => {
+                return Err(wrong("the option \"password\" needs \"username\" beside it"));
+            }
+        };
+        let database = given("database").or(parts.2).unwrap_or_else(|| DATABASE.to_owned());
+        check_database(&database)?;
+        let separator = given("splitChar").unwrap_or_else(|| "/".to_owned());
+        if separator.is_empty() {
+            return Err(wrong("the option \"splitChar\" is empty; give one or more characters"));
+        }
+        let connections = settings.count("maxConnections").unwrap_or(CONNECTIONS);
+        Ok(Target { origin, database, login, separator, connections })
+    }
+}
+
+/// <https://docs.couchdb.org/en/stable/api/database/common.html#put--db>
+fn check_database(name: &str) -> Result<(), Error> {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_$()+-/".contains(&byte);
+    if name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.len() <= 238
+        && name.bytes().all(allowed)
+    {
+        return Ok(());
+    }
+    Err(wrong(
+        "the option \"database\" is no name of a database; it begins with a lower-case letter and has at most 238 lower-case letters, digits and _$()+-/",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse;
+
+    fn target(json: &str) -> Result<Target, Error> {
+        Target::from_settings(&Settings::check(parse(json.as_bytes()).unwrap(), "couchdb", OPTIONS)?)
+    }
+
+    #[test]
+    fn a_url_and_options_say_the_same() {
+        for (json, expected) in [
+            ("{}", "127.0.0.1:5984 deepstream false"),
+            (r#"{"host": "::1", "port": 1}"#, "[::1]:1 deepstream false"),
+            (r#"{"url": "http://couch.example/records"}"#, "couch.example records false"),
+            (r#"{"url": "http://u:p%40@c:80/a%2Fb/"}"#, "c a/b true"),
+            (r#"{"url": "http://u:p@c:7/x", "host": "d", "port": 8, "database": "y"}"#, "d:8 y true"),
+        ] {
+            let target = target(json).map_err(|error| error.to_string()).unwrap();
+            let found =
+                format!("{} {} {}", target.origin.authority(), target.database, target.login.is_some());
+            assert_eq!(found, expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        for (json, words) in [
+            (r#"{"database": "Users"}"#, "\"database\""),
+            (r#"{"database": "_users"}"#, "\"database\""),
+            (r#"{"username": "a"}"#, "\"password\" beside it"),
+            (r#"{"password": "hunter2"}"#, "\"username\" beside it"),
+            (r#"{"splitChar": ""}"#, "\"splitChar\""),
+            (r#"{"url": "couch"}"#, "\"url\""),
+        ] {
+            let error = target(json).err().expect(json);
+            assert!(error.message().contains(words) && !error.message().contains("hunter2"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The login: the password with each request, or the cookie of a session.
+//!
+//! <https://docs.couchdb.org/en/stable/api/server/authn.html>
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use base64::engine::general_purpose::STANDARD;
+use base64::Engine;
+use bytes::Bytes;
+use hyper::header::{HeaderMap, HeaderValue, AUTHORIZATION, CONTENT_TYPE, COOKIE, SET_COOKIE};
+use hyper::Request;
+use serde_json::json;
+
+use super::calls::JSON;
+use crate::backends::http::{Answer, Client};
+use crate::config::wrong;
+use crate::core::{Error, ErrorCode};
+
+const SESSION: &str = "AuthSession";
+
+/// How credentials are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Basic,
+    Cookie,
+}
+
+/// Who we are, and the session that we have.
+pub(super) struct Login {
+    name: String,
+    password: String,
+    way: Way,
+    /// The value of the header, as requests have it.
+    header: Mutex<Option<HeaderValue>>,
+}
+
+impl Login {
+    /// # Errors
+    /// The name has a colon, which the header cannot carry.
+    pub fn new(name: String, password: String, way: Way) -> Result<Login, Error> {
+        if name.contains(':') {
+            return Err(wrong("the option \"username\" has a colon, which HTTP cannot carry"));
+        }
+        let header = match way {
+            Way::Basic => {
+                let mut value =
+                    HeaderValue::try_from(format!("Basic {}", STANDARD.encode(format!("{name}:{password}"))))
+                        .map_err(|_| wrong("the password is too long for a header of HTTP"))?;
+                value.set_sensitive(true);
+                Some(value)
+            }
+            Way::Cookie => None,
+        };
+        Ok(Login { name, password, way, header: Mutex::new(header) })
+    }
+
+    fn header(&self) -> MutexGuard<'_, Option<HeaderValue>> {
+        self.header.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts what it takes into a request; returns the header's value.
+    pub fn show(&self, headers: &mut HeaderMap) -> Option<HeaderValue> {
+        let value = self.header().clone()?;
+        let name = if self.way == Way::Basic { AUTHORIZATION } else { COOKIE };
+        headers.insert(name, value.clone());
+        Some(value)
+    }
+
+    /// Takes a renewed session out of an answer.
+    pub fn notice(&self, answer: &Answer) {
+        if self.way == Way::Cookie {
+            if let Some(cookie) = cookie_of(answer) {
+                *self.header() = Some(cookie);
+            }
+        }
+    }
+
+    /// Begins a session, unless somebody has begun another one than `refused` meanwhile.
+    ///
+    /// # Errors
+    /// The server refuses the name or the password.
+    pub async fn begin(&self, client: &Client, refused: Option<&HeaderValue>) -> Result<(), Error> {
+        if self.way == Way::Basic {
+            return Err(refusal());
+        }
+        if self.header().as_ref() != refused {
+            return Ok(());
+        }
+        let body = json!({"name": self.name, "password": self.password}).to_string();
+        let request = Request::post("/_session").header(CONTENT_TYPE, JSON).body(Bytes::from(body));
+        let request =
+            request.map_err(|_| Error::connection("the request for a session cannot be written"))?;
+        let answer = client.send(request).await?;
+        match cookie_of(&answer) {
+            Some(cookie) if answer.status.is_success() => {
+                *self.header() = Some(cookie);
+                Ok(())
+            }
+            _ if answer.is_passing() => Err(Error::connection("CouchDB begins no session at the moment")),
+            _ => Err(refusal()),
+        }
+    }
+
+    pub fn needs_session(&self) -> bool {
+        self.way == Way::Cookie && self.header().is_none()
+    }
+}
+
+pub(super) fn refusal() -> Error {
+    Error::new(
+        ErrorCode::Authentication,
+        "CouchDB refused the login; see the options \"username\" and \"password\"",
+    )
+}
+
+/// The session's cookie, as it is to be sent back.
+fn cookie_of(answer: &Answer) -> Option<HeaderValue> {
+    let cookies = answer.headers.get_all(SET_COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    let mut sessions = cookies.filter_map(|cookie| cookie.split(';').next());
+    let session = sessions.find(|pair| pair.strip_prefix(SESSION).is_some_and(|rest| rest.len() > 1))?;
+    let mut value = HeaderValue::try_from(session).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::StatusCode;
+
+    #[test]
+    fn a_password_is_in_no_debug_output() {
+        let login = Login::new("name".into(), "hunter2".into(), Way::Basic).unwrap();
+        let mut headers = HeaderMap::new();
+        login.show(&mut headers);
+        assert_eq!(headers[AUTHORIZATION], "Basic bmFtZTpodW50ZXIy");
+        assert!(!format!("{headers:?}").contains("bmFt"));
+    }
+
+    #[test]
+    fn a_cookie_is_taken_and_renewed() {
+        let login = Login::new("name".into(), "hunter2".into(), Way::Cookie).unwrap();
+        assert!(login.needs_session());
+        let answer = |cookie: &str| Answer {
+            status: StatusCode::OK,
+            headers: [(SET_COOKIE, cookie.parse().unwrap())].into_iter().collect(),
+            body: Bytes::new(),
+        };
+        for (cookie, expected) in [
+            ("AuthSession=first; Path=/; HttpOnly", "AuthSession=first"),
+            ("Other=x", "AuthSession=first"),
+            ("AuthSession=; Path=/", "AuthSession=first"),
+            ("AuthSession=second", "AuthSession=second"),
+        ] {
+            login.notice(&answer(cookie));
+            let mut headers = HeaderMap::new();
+            login.show(&mut headers);
+            assert_eq!(headers[COOKIE], expected);
+        }
+    }
+}

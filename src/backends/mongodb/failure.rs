@@ -1,0 +1,119 @@
+//! What the driver and the server report, in words: what happened and what to do about it.
+//!
+//! The server's own texts are not repeated: some of them hold the whole command, and with it
+//! records.
+
+use mongodb::error::{CommandError, Error as DriverError, ErrorKind};
+use tokio_rustls::rustls;
+
+use crate::config::wrong;
+use crate::core::{Error, ErrorCode};
+
+/// What befell a batch, or an attempt to connect.
+pub(super) fn of_driver(error: &DriverError) -> Error {
+    match &*error.kind {
+        ErrorKind::Authentication { .. } => login_refused(),
+        ErrorKind::Command(CommandError { code, code_name, .. }) => of_code(*code, code_name),
+        ErrorKind::Io(error) => of_io(error),
+        ErrorKind::InvalidTlsConfig { .. } => wrong(
+            "the TLS options in \"connectionString\" are of no use; look after the files that tlsCAFile and tlsCertificateKeyFile name, in PEM form",
+        ),
+        ErrorKind::ServerSelection { .. } => Error::connection("no server of MongoDB can be used at the moment"),
+        ErrorKind::ConnectionPoolCleared { .. } => Error::connection("the connections to MongoDB were lost"),
+        ErrorKind::DnsResolve { .. } => {
+            Error::connection("the host in \"connectionString\" is not known to the name service")
+        }
+        ErrorKind::IncompatibleServer { .. } => {
+            wrong("this version of MongoDB is too old for the driver; use 4.2 or later")
+        }
+        ErrorKind::InvalidArgument { .. } => {
+            Error::new(ErrorCode::Backend, "the driver refuses the operation as impossible")
+        }
+        ErrorKind::Shutdown => Error::connection("the driver was shut down"),
+        _ => Error::connection("MongoDB answered what it must not"),
+    }
+}
+
+fn of_io(error: &std::io::Error) -> Error {
+    let Some(cause) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
+        return Error::connection(format!("the network failed: {}", error.kind()));
+    };
+    match cause {
+        rustls::Error::InvalidCertificate(reason) => wrong(format!(
+            "the server's certificate is not to be trusted ({reason}); see tlsCAFile and the host in \"connectionString\""
+        )),
+        rustls::Error::AlertReceived(
+            rustls::AlertDescription::CertificateRequired
+            | rustls::AlertDescription::BadCertificate
+            | rustls::AlertDescription::CertificateUnknown
+            | rustls::AlertDescription::UnknownCA,
+        ) => wrong(
+            "the server wants a client certificate that it trusts; see tlsCertificateKeyFile in \"connectionString\"",
+        ),
+        rustls::Error::InvalidMessage(_) => Error::connection(
+            "the server does not speak TLS on this port; see tls in \"connectionString\"",
+        ),
+        other => Error::connection(format!("TLS failed: {other}")),
+    }
+}
+
+fn login_refused() -> Error {
+    Error::new(
+        ErrorCode::Authentication,
+        "MongoDB refuses the login; see user, password, authSource and authMechanism in \"connectionString\"",
+    )
+}
+
+/// The server wants somebody else: for the attempt to connect.
+pub(super) fn is_unauthorized(error: &DriverError) -> bool {
+    matches!(&*error.kind, ErrorKind::Command(CommandError { code: 13, .. }))
+}
+
+/// May not even read.
+pub(super) fn may_not_read() -> Error {
+    Error::new(
+        ErrorCode::Authentication,
+        "MongoDB wants a login that may read and write the database; see user, password and authSource in \"connectionString\", and the roles of the user",
+    )
+}
+
+/// What a code of the server's means: for a command, one of its statements, or its write concern.
+/// See MongoDB's `error_codes.yml`.
+pub(super) fn of_code(code: i32, name: &str) -> Error {
+    match code {
+        18 => login_refused(),
+        // A first write of somebody else, at the same time: the next attempt finds its document.
+        11000 => Error::transient(ErrorCode::Backend, "somebody else wrote the record for the first time"),
+        10334 | 17419 | 17420 => Error::new(
+            ErrorCode::TooLarge,
+            "the record is larger than a document of MongoDB can be (16777216 bytes)",
+        ),
+        13 => Error::new(
+            ErrorCode::Backend,
+            "MongoDB does not allow this user to do it; give it the role readWrite on the database",
+        ),
+        121 => Error::new(
+            ErrorCode::Backend,
+            "a validator that somebody added to the record's collection refuses the document",
+        ),
+        64 => Error::transient(
+            ErrorCode::Unavailable,
+            "too few members of the replica set have the write within wtimeoutMS; see w in \"connectionString\"",
+        ),
+        100 => Error::new(
+            ErrorCode::Backend,
+            "the replica set has fewer members than w in \"connectionString\" demands",
+        ),
+        // Conflicts, locks, time limits, and a service that is asked too much.
+        24 | 46 | 50 | 112 | 202 | 262 | 16500 | 50915 => {
+            Error::transient(ErrorCode::Unavailable, "MongoDB is busy with something that is in the way")
+        }
+        // No primary (any more), shutting down, network trouble among the servers; and a command
+        // that a later one of its lane has overtaken, which only one that was given up can be.
+        6 | 7 | 89 | 91 | 189 | 225 | 9001 | 10058 | 10107 | 11600 | 11602 | 13388 | 13435 | 13436 => {
+            Error::connection(format!("the server does not take operations any more (code {code})"))
+        }
+        _ if name.is_empty() => Error::new(ErrorCode::Backend, format!("MongoDB refuses it with code {code}")),
+        _ => Error::new(ErrorCode::Backend, format!("MongoDB refuses it with code {code} ({name})")),
+    }
+}
