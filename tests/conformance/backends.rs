@@ -59,11 +59,6 @@ pub trait Place: Send {
         400
     }
 
-    /// How many bytes of answers are enough for a handshake and some answers.
-    fn bytes_before_an_end(&self) -> &'static str {
-        "2500"
-    }
-
     /// The versions that are stored, past all connectors.
     fn stored_versions(&self, keys: &[String]) -> Vec<Option<i64>> {
         panic!("{} keys cannot be read past the connectors", keys.len());
@@ -72,6 +67,11 @@ pub trait Place: Send {
     /// What the credentials are called there, as messages name them.
     fn credentials(&self) -> &'static str {
         "password"
+    }
+
+    /// How many bytes of its server's answers are enough for a handshake and one batch at least.
+    fn some_answers(&self) -> usize {
+        2_500
     }
 
     /// How many operations its server has done within a fifth of a second, whatever else goes on.
