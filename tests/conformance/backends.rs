@@ -25,6 +25,8 @@ use crate::memcached_places::{Memcached, Protocol};
 use crate::mongodb_places::{self, Mongodb};
 #[cfg(feature = "mysql")]
 use crate::mysql_places::Mysql;
+#[cfg(feature = "postgres")]
+use crate::postgres_places::{self, Postgres};
 use crate::promises::Scope;
 #[cfg(feature = "redis")]
 use crate::redis_places::{Form, Redis};
@@ -284,6 +286,20 @@ const ALL: &[BackendKind] = &[
         scopes: STORAGE_SERVER,
         missing: || servers::missing("mariadb"),
         place: |scope| Box::new(Mysql::new("mariadb", scope)),
+    },
+    #[cfg(feature = "postgres")]
+    BackendKind {
+        name: "postgres",
+        scopes: STORAGE_SERVER,
+        missing: postgres_places::missing,
+        place: |scope| Box::new(Postgres::new("text", scope)),
+    },
+    #[cfg(feature = "postgres")]
+    BackendKind {
+        name: "postgres-jsonb",
+        scopes: &[Scope::Every, Scope::Kept, Scope::Listed],
+        missing: postgres_places::missing,
+        place: |scope| Box::new(Postgres::new("jsonb", scope)),
     },
     #[cfg(feature = "mongodb")]
     BackendKind {
