@@ -56,9 +56,9 @@ pub trait Place: Send {
         panic!("there is no proxy to tell {words:?}");
     }
 
-    /// How many bytes of answers are enough for a handshake and some answers.
-    fn bytes_before_an_end(&self) -> &'static str {
-        "2500"
+    /// In how many milliseconds a thousand writes are surely done.
+    fn soon(&self) -> u64 {
+        400
     }
 
     /// The versions that are stored, past all connectors.
@@ -69,6 +69,11 @@ pub trait Place: Send {
     /// What the credentials are called there, as messages name them.
     fn credentials(&self) -> &'static str {
         "password"
+    }
+
+    /// How many bytes of its server's answers are enough for a handshake and one batch at least.
+    fn some_answers(&self) -> usize {
+        2_500
     }
 
     /// How many operations its server has done within a fifth of a second, whatever else goes on.
