@@ -5,6 +5,7 @@ mod support;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use support::load::under_load;
 use support::{wait_until, Client, Server, Told};
@@ -87,6 +88,23 @@ fn what_we_wrote_is_read_though_the_replica_lacks_it() {
     assert_eq!(reads(&pair.primary), before);
     client.delete("first").unwrap();
     assert_eq!(client.get("first").unwrap(), None);
+}
+
+#[test]
+fn what_we_wrote_is_read_after_an_outage_too() {
+    let Some(pair) = Pair::start() else { return };
+    let client = pair.open();
+    assert!(matches!(client.event(), Told::Ready));
+    pair.hold_back(2_000);
+    client.set("first", 2, "{}").unwrap();
+    pair.primary.client(&["CLIENT", "KILL", "TYPE", "normal"]);
+    assert!(matches!(client.event(), Told::Error { .. }));
+    assert!(matches!(client.event(), Told::Ready));
+    for _ in 0..5 {
+        assert_eq!(client.head("first").unwrap(), Some(2));
+        // The replica is connected to by and by.
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 #[test]
@@ -297,13 +315,43 @@ fn a_primary_dies_under_load_and_every_read_sees_the_writes_before_it() {
 }
 
 #[test]
+fn sentinels_replicas_are_read_from_and_followed_through_a_failover() {
+    let Some(server) = Server::start("redis-sentinel", &[]) else { return };
+    let text = format!(
+        r#"{{"type": "redis", "sentinels": "127.0.0.1:{}", "name": "records", "readFrom": "replica", "timeout": 60000, "waitReplicas": 1}}"#,
+        server.port
+    );
+    let client = Client::open(&text).unwrap();
+    client.set("a", 1, "{}").unwrap();
+    let primary = server.ctl(&["primary"]);
+    let replicas: Vec<&str> = ["3", "4", "5"].into_iter().filter(|node| *node != primary).collect();
+    wait_until("both replicas are read from", || {
+        client.get("a").unwrap();
+        replicas.iter().all(|node| reads_of(&server, &[node]) > 0)
+    });
+    under_load(&client, || {
+        server.ctl(&["kill-node", &primary]);
+        wait_until("there is another primary", || {
+            let now = server.ctl(&["primary"]);
+            now != primary && server.ctl(&["node", &now, "ROLE"]).starts_with("master")
+        });
+        server.ctl(&["start-node", &primary]);
+    });
+    wait_until("the former primary is read from", || {
+        client.set("a", 2, "{}").unwrap();
+        client.get("a").unwrap();
+        reads_of(&server, &[&primary]) > 0
+    });
+}
+
+#[test]
 fn replicas_that_nobody_can_find_are_refused() {
     let refusal = |options: &str| {
         let text = format!(r#"{{"type": "redis", {options}}}"#);
         Client::open(&text).err().unwrap_or_else(|| panic!("{text} was taken")).message().to_owned()
     };
     assert!(refusal(r#""readFrom": "replica""#).contains("\"replicas\""));
-    assert!(refusal(r#""readFrom": "replica", "sentinels": "a", "name": "m""#).contains("\"readFrom\""));
+    assert!(refusal(r#""replicas": "a", "sentinels": "b", "name": "m""#).contains("exclude each other"));
     assert!(refusal(r#""readFrom": "replicas""#).contains("did you mean \"replica\"?"));
     assert!(refusal(r#""replicas": "a", "nodes": "b""#).contains("exclude each other"));
     assert!(refusal(r#""replicas": {"a": 2}"#).contains("weights"));

@@ -25,6 +25,8 @@ use crate::memcached_places::{Memcached, Protocol};
 use crate::mongodb_places::{self, Mongodb};
 #[cfg(feature = "mysql")]
 use crate::mysql_places::Mysql;
+#[cfg(feature = "postgres")]
+use crate::postgres_places::{self, Postgres};
 use crate::promises::Scope;
 #[cfg(feature = "redis")]
 use crate::redis_places::{Form, Redis};
@@ -54,9 +56,9 @@ pub trait Place: Send {
         panic!("there is no proxy to tell {words:?}");
     }
 
-    /// How many bytes of answers are enough for a handshake and some answers.
-    fn bytes_before_an_end(&self) -> &'static str {
-        "2500"
+    /// In how many milliseconds a thousand writes are surely done.
+    fn soon(&self) -> u64 {
+        400
     }
 
     /// The versions that are stored, past all connectors.
@@ -67,6 +69,11 @@ pub trait Place: Send {
     /// What the credentials are called there, as messages name them.
     fn credentials(&self) -> &'static str {
         "password"
+    }
+
+    /// How many bytes of its server's answers are enough for a handshake and one batch at least.
+    fn some_answers(&self) -> usize {
+        2_500
     }
 
     /// How many operations its server has done within a fifth of a second, whatever else goes on.
@@ -119,8 +126,14 @@ pub struct BackendKind {
 pub const FAULTY: &str = "faulty";
 
 /// The promises for a database behind a network.
-#[cfg(feature = "mysql")]
-const OF_SQL_SERVERS: &[Scope] = &[
+#[cfg(any(
+    feature = "mysql",
+    feature = "cassandra",
+    feature = "mongodb",
+    feature = "couchdb",
+    feature = "postgres"
+))]
+const STORAGE_SERVER: &[Scope] = &[
     Scope::Every,
     Scope::Kept,
     Scope::Server,
@@ -235,15 +248,7 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "couchdb")]
     BackendKind {
         name: "couchdb",
-        scopes: &[
-            Scope::Every,
-            Scope::Kept,
-            Scope::Server,
-            Scope::Crash,
-            Scope::Network,
-            Scope::Credentials,
-            Scope::Listed,
-        ],
+        scopes: STORAGE_SERVER,
         missing: couchdb_places::missing,
         place: |scope| Box::new(CouchDb::new(scope)),
     },
@@ -264,44 +269,42 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "cassandra")]
     BackendKind {
         name: "cassandra",
-        scopes: &[
-            Scope::Every,
-            Scope::Kept,
-            Scope::Server,
-            Scope::Crash,
-            Scope::Network,
-            Scope::Credentials,
-            Scope::Listed,
-        ],
+        scopes: STORAGE_SERVER,
         missing: || servers::missing("cassandra"),
         place: |scope| Box::new(Cassandra::new(scope)),
     },
     #[cfg(feature = "mysql")]
     BackendKind {
         name: "mysql",
-        scopes: OF_SQL_SERVERS,
+        scopes: STORAGE_SERVER,
         missing: || servers::missing("mysql"),
         place: |scope| Box::new(Mysql::new("mysql", scope)),
     },
     #[cfg(feature = "mysql")]
     BackendKind {
         name: "mariadb",
-        scopes: OF_SQL_SERVERS,
+        scopes: STORAGE_SERVER,
         missing: || servers::missing("mariadb"),
         place: |scope| Box::new(Mysql::new("mariadb", scope)),
+    },
+    #[cfg(feature = "postgres")]
+    BackendKind {
+        name: "postgres",
+        scopes: STORAGE_SERVER,
+        missing: postgres_places::missing,
+        place: |scope| Box::new(Postgres::new("text", scope)),
+    },
+    #[cfg(feature = "postgres")]
+    BackendKind {
+        name: "postgres-jsonb",
+        scopes: &[Scope::Every, Scope::Kept, Scope::Listed],
+        missing: postgres_places::missing,
+        place: |scope| Box::new(Postgres::new("jsonb", scope)),
     },
     #[cfg(feature = "mongodb")]
     BackendKind {
         name: "mongodb",
-        scopes: &[
-            Scope::Every,
-            Scope::Kept,
-            Scope::Server,
-            Scope::Crash,
-            Scope::Network,
-            Scope::Credentials,
-            Scope::Listed,
-        ],
+        scopes: STORAGE_SERVER,
         missing: mongodb_places::missing,
         place: |scope| Box::new(Mongodb::new(scope)),
     },

@@ -110,9 +110,13 @@ impl Place for Mongodb {
         })
     }
 
-    fn bytes_before_an_end(&self) -> &'static str {
-        // The driver's handshake alone has 1,000.
-        "12000"
+    fn soon(&self) -> u64 {
+        2_000
+    }
+
+    /// The driver's handshake alone has 1,000.
+    fn some_answers(&self) -> usize {
+        12_000
     }
 
     fn accept_credentials(&self) {

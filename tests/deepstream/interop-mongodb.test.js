@@ -51,6 +51,24 @@ function promising (connector, isClassic) {
   }
 }
 
+/* The newer connector connects twice, and closes one of the two: nothing would end this process. */
+function connectOnce () {
+  const folder = path.join(modules('interop-mongodb'), '@deepstream/storage-mongodb')
+  const { MongoClient } = require(require.resolve('mongodb', { paths: [folder] }))
+  const { connect } = MongoClient.prototype
+  const known = new WeakMap()
+  MongoClient.prototype.connect = function () {
+    if (!known.has(this)) known.set(this, connect.call(this))
+    return known.get(this)
+  }
+}
+
+/* The older connector asks for its index in a form that no server takes, and leaves the refusal to the process. */
+function withoutIndexes (db) {
+  const collection = db.collection.bind(db)
+  db.collection = (name) => Object.assign(collection(name), { createIndexes: () => {} })
+}
+
 const LAYOUTS = {
   'V2, @deepstream/storage-mongodb 2.0.8': async (t, options) => {
     const { default: Theirs } = load('@deepstream/storage-mongodb')
@@ -76,6 +94,7 @@ const LAYOUTS = {
         connector.close()
         return closed
       })
+      if (connector._db) withoutIndexes(connector._db)
       connectors.push(promising(connector, true))
     }
     return connectors
@@ -93,6 +112,7 @@ const missing = (() => {
 })()
 
 describe("deepstream's own MongoDB connectors and ours", { skip: missing }, () => {
+  if (!missing) connectOnce()
   for (const [layout, connect] of Object.entries(LAYOUTS)) {
     for (const splitChar of ['/', '::']) {
       test(`${layout}, split at ${splitChar}: each reads, changes and deletes what the other wrote`, async (t) => {

@@ -343,6 +343,40 @@ fn columns_and_indexes_of_somebody_else_fail_their_records_alone() {
 }
 
 #[test]
+fn a_document_that_the_servers_json_refuses_is_stored_all_the_same() {
+    for database in Database::each() {
+        let client = database.open("");
+        client.set("users/1", 1, "{}").unwrap();
+        database.sql(match database.is_mariadb() {
+            true => "ALTER TABLE users MODIFY data JSON CHECK (JSON_VALID(data) AND JSON_DEPTH(data) < 4)",
+            false => "ALTER TABLE users ADD n JSON AS (JSON_EXTRACT(data, '$.n')) STORED",
+        });
+        // What could not be foreseen, between others that are as usual.
+        let documents = [r#"{"n":1}"#, "[[[[[1]]]]]", "\"\\ud800\"", "[1e999]", r#"{"n":2}"#];
+        let keys = ["users/1", "users/2", "users/3", "users/4", "users/5"];
+        set_all(&client, keys.into_iter().zip(documents.map(|data| record(1, data))));
+        for (key, data) in keys.into_iter().zip(documents) {
+            assert_eq!(client.get(key).unwrap(), Some((1, data.to_owned())));
+        }
+        let raw = database.sql("SELECT id FROM users WHERE raw IS NOT NULL ORDER BY id");
+        assert_eq!(raw, if database.is_mariadb() { "2\n3" } else { "3\n4" });
+    }
+}
+
+#[test]
+fn a_check_of_somebody_else_holds_for_every_record() {
+    for database in Database::each() {
+        let client = database.open("");
+        client.set("users/1", 1, "{}").unwrap();
+        database.sql("ALTER TABLE users ADD CONSTRAINT small CHECK (LENGTH(data) < 10)");
+        let error = client.set("users/2", 1, "[1,2,3,4,5,6]").unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Backend);
+        assert!(error.message().contains("constraint or trigger that somebody added"), "{error}");
+        assert_eq!(client.get("users/2").unwrap(), None);
+    }
+}
+
+#[test]
 fn tables_and_rows_of_somebody_else_are_left_alone() {
     for database in Database::each() {
         let client = database.open("");

@@ -18,6 +18,7 @@ mod place;
 mod prepared;
 mod schema;
 mod session;
+mod specs;
 mod statements;
 mod timestamps;
 
@@ -35,9 +36,9 @@ use scylla::policies::speculative_execution::SimpleSpeculativeExecutionPolicy;
 
 use self::failure::Others;
 use self::options::Options;
-pub(super) use self::options::OPTIONS;
 use self::prepared::Prepared;
 use self::session::CassandraConnection;
+pub(super) use self::specs::OPTIONS;
 use crate::config::{wrong, Settings};
 use crate::core::{Backend, Description, Error, Link};
 

@@ -10,6 +10,8 @@
 //! | set with `ttl` | `MULTI`, `SET … EX ttl` for each, `EXEC` | the same |
 //! | delete | `DEL name_v name_d …` | `DEL name …` |
 //!
+//! Reads may go to replicas first; see `readers.rs`.
+//!
 //! In a cluster each record goes by itself, since a command may not span slots; see `cluster/`.
 //!
 //! When the server refuses a command for many records, each record is sent by itself, so that
@@ -22,6 +24,7 @@ mod decode;
 mod layout;
 mod options;
 mod readers;
+mod replicas;
 mod replies;
 mod sentinel;
 mod single;

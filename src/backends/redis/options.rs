@@ -82,7 +82,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         name: "readFrom",
         kind: OptionKind::Choice(&["primary", "replica"]),
         default: "primary",
-        meaning: "`replica` reads from replicas while one answers, those of a cluster or those in `replicas`; what others wrote a moment ago may be missing there, what this connector wrote is not.",
+        meaning: "`replica` reads from replicas while one answers, those that a cluster or a primary of Sentinel names, or those in `replicas`; what others wrote a moment ago may be missing there, what this connector wrote is not.",
     },
     OptionSpec {
         name: "replicas",
@@ -154,7 +154,7 @@ pub(super) fn only_single(settings: &Settings) -> Result<(), Error> {
     need(settings, OF_CLUSTERS, "nodes")?;
     need(settings, OF_SENTINELS, "sentinels")?;
     if from_replicas(settings) && !settings.has("replicas") {
-        return Err(wrong("the option \"readFrom\" is \"replica\", but nobody says where the replicas of a single server are; give \"replicas\", or \"nodes\" of a cluster"));
+        return Err(wrong("the option \"readFrom\" is \"replica\", but nobody says where the replicas of a single server are; give \"replicas\", or \"sentinels\", or \"nodes\" of a cluster"));
     }
     Ok(())
 }
@@ -167,9 +167,6 @@ pub(super) fn from_replicas(settings: &Settings) -> bool {
 /// Refuses what belongs to a cluster or to a server that has a fixed place.
 pub(super) fn only_sentinels(settings: &Settings) -> Result<(), Error> {
     need(settings, OF_CLUSTERS, "nodes")?;
-    if from_replicas(settings) {
-        return Err(wrong("the option \"readFrom\" is \"replica\", which there is for a cluster and for a single server alone; leave it out"));
-    }
     refuse(settings, OF_SINGLE_SERVERS, "and \"sentinels\" exclude each other")
 }
 

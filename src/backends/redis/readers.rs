@@ -12,7 +12,7 @@ use std::collections::hash_map::Entry;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::BoxFuture;
 use redis::Value;
@@ -54,10 +54,15 @@ impl Dial for ReaderLogin {
 /// The replicas, and what they must have before they may answer.
 pub(super) struct Readers {
     fleet: Fleet<Wire>,
-    marks: Mutex<HashMap<u16, Mark>>,
+    marks: Marks,
     /// Takes turns.
     turn: AtomicUsize,
 }
+
+/// For each slot that was written, what a replica must have. They outlive connections: a write is
+/// to be seen after an outage too.
+#[derive(Clone, Default)]
+pub(super) struct Marks(Arc<Mutex<HashMap<u16, Mark>>>);
 
 /// Where our last write to a slot is in the stream of its primary.
 struct Mark {
@@ -79,9 +84,10 @@ impl Readers {
         login: ReaderLogin,
         nodes: impl IntoIterator<Item = Node>,
         timing: Timing,
+        marks: Marks,
     ) -> (Readers, impl Future<Output = Error> + Send + 'static) {
         let (fleet, run) = Fleet::start_spare(login, nodes, timing);
-        (Readers { fleet, marks: Mutex::default(), turn: AtomicUsize::new(0) }, run)
+        (Readers { fleet, marks, turn: AtomicUsize::new(0) }, run)
     }
 
     /// Changes which replicas there are.
@@ -134,7 +140,7 @@ impl Readers {
     }
 
     fn marks(&self) -> MutexGuard<'_, HashMap<u16, Mark>> {
-        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+        self.marks.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -182,7 +188,8 @@ mod tests {
     fn readers() -> Readers {
         let login = ReaderLogin { address: Address::for_tests(), is_cluster: false };
         let short = std::time::Duration::from_millis(1);
-        Readers::start(login, [], Timing { connect: short, patience: short, pauses: (short, short) }).0
+        let timing = Timing { connect: short, patience: short, pauses: (short, short) };
+        Readers::start(login, [], timing, Marks::default()).0
     }
 
     #[test]

@@ -10,7 +10,8 @@ use redis::Value;
 use super::address::{Address, DEFAULT_PORT};
 use super::decode::Reply;
 use super::layout::Layout;
-use super::readers::{ReaderLogin, Readers, ROLE};
+use super::readers::{Marks, ROLE};
+use super::replicas::Replicas;
 use super::sentinel::Lookout;
 use super::wire::{self, Wire};
 use super::{options, replies, Plan, BATCHES_IN_PIPELINE, MAX_BATCH_BYTES, MAX_BATCH_RECORDS};
@@ -24,6 +25,7 @@ pub(super) struct Redis {
     plan: Plan,
     /// Where reads go first.
     replicas: Vec<Node>,
+    marks: Marks,
     timing: Timing,
 }
 
@@ -42,6 +44,7 @@ impl Redis {
             address: Address::from_settings(settings)?,
             plan: Plan::from_settings(settings, Layout::plain(settings)),
             replicas,
+            marks: Marks::default(),
             timing: Timing::from_options(&settings.engine()),
         })
     }
@@ -55,15 +58,13 @@ impl Backend for Redis {
 
     async fn connect(&self) -> Result<Link, Error> {
         let (wire, lifeline) = self.address.connect().await?;
-        let mut session = Session::new(wire, self.plan.clone(), None);
+        let session = Session::new(wire, self.plan.clone());
         if self.replicas.is_empty() {
             return Ok(Link { connection: Arc::new(session), lifeline });
         }
-        let login = ReaderLogin { address: self.address.clone(), is_cluster: false };
-        let (readers, run) = Readers::start(login, self.replicas.clone(), self.timing);
-        session.replicas = Some((readers, self.replicas.clone()));
+        let (replicas, run) = Replicas::named(&self.address, &self.replicas, self.timing, &self.marks);
         let lifeline = select(lifeline, Box::pin(run)).map(|end| end.factor_first().0);
-        Ok(Link { connection: Arc::new(session), lifeline: Box::pin(lifeline) })
+        Ok(Link { connection: Arc::new(session.reading_from(replicas)), lifeline: Box::pin(lifeline) })
     }
 }
 
@@ -86,17 +87,25 @@ pub(super) struct Session {
     /// The sentinels that watch over the server, if there are any.
     lookout: Option<Arc<Lookout>>,
     /// Where reads go first.
-    replicas: Option<(Readers, Vec<Node>)>,
+    replicas: Option<Replicas>,
 }
 
 impl Session {
-    pub fn new(wire: Wire, plan: Plan, lookout: Option<Arc<Lookout>>) -> Session {
-        Session { wire, plan, lookout, replicas: None }
+    pub fn new(wire: Wire, plan: Plan) -> Session {
+        Session { wire, plan, lookout: None, replicas: None }
+    }
+
+    pub fn watched_by(self, lookout: Arc<Lookout>) -> Session {
+        Session { lookout: Some(lookout), ..self }
+    }
+
+    pub fn reading_from(self, replicas: Replicas) -> Session {
+        Session { replicas: Some(replicas), ..self }
     }
 
     async fn read(&self, keys: &[Key], head: bool) -> Result<Vec<Option<Bytes>>, Error> {
-        let Some((readers, nodes)) = &self.replicas else { return self.read_at_primary(keys, head).await };
-        let Some(mut values) = self.read_at_replica(readers, nodes, keys, head).await else {
+        let Some(replicas) = &self.replicas else { return self.read_at_primary(keys, head).await };
+        let Some(mut values) = self.read_at_replica(replicas, keys, head).await else {
             return self.read_at_primary(keys, head).await;
         };
         let count = self.plan.layout.values_per_read(head);
@@ -117,15 +126,14 @@ impl Session {
     /// What a replica has, and nothing for records of which it may have an older state.
     async fn read_at_replica(
         &self,
-        readers: &Readers,
-        nodes: &[Node],
+        replicas: &Replicas,
         keys: &[Key],
         head: bool,
     ) -> Option<Vec<Option<Bytes>>> {
-        let mut answer = readers.ask(nodes, &self.plan.layout.read(keys, head), 1).await?;
+        let mut answer = replicas.ask(&self.plan.layout.read(keys, head), 1).await?;
         let mut values = self.values(answer.replies.pop()?, keys, head).ok()?;
         for (key, values) in keys.iter().zip(values.chunks_mut(self.plan.layout.values_per_read(head))) {
-            if !readers.is_fresh(self.plan.layout.slot(key), &self.wire, answer.offset) {
+            if !replicas.is_fresh(self.plan.layout.slot(key), &self.wire, answer.offset) {
                 values.fill(None);
             }
         }
@@ -134,12 +142,12 @@ impl Session {
 
     async fn read_at_primary(&self, keys: &[Key], head: bool) -> Result<Vec<Option<Bytes>>, Error> {
         let mut commands = self.plan.layout.read(keys, head);
-        let Some((readers, _)) = &self.replicas else {
+        let Some(replicas) = &self.replicas else {
             return self.values(self.wire.ask(commands, 0).await?, keys, head);
         };
         commands.extend_from_slice(ROLE);
         let mut replies = self.wire.ask_each(commands, 2).await?;
-        readers.read(self.slots(keys.iter()), &self.wire, replies.pop());
+        replicas.read(self.slots(keys.iter()), &self.wire, replies.pop());
         self.values(wire::all_well(replies)?, keys, head)
     }
 
@@ -196,8 +204,8 @@ impl Session {
             expected += 1;
         }
         let mut replies = self.wire.ask_each(commands, expected).await?;
-        if let Some((readers, _)) = replicas {
-            readers.wrote(self.slots(keys), &self.wire, replies.pop());
+        if let Some(replicas) = replicas {
+            replicas.wrote(self.slots(keys), &self.wire, replies.pop());
         }
         let word = acknowledgement.as_ref().map(|acknowledgement| acknowledgement.check(replies.pop()));
         let reply = wire::all_well(replies)?;
@@ -261,6 +269,6 @@ impl Connection for Session {
 
     fn waits_for_timer(&self) -> bool {
         self.lookout.as_ref().is_some_and(|lookout| lookout.waits_for_timer())
-            || self.replicas.as_ref().is_some_and(|(readers, _)| readers.waits_for_timer())
+            || self.replicas.as_ref().is_some_and(Replicas::waits_for_timer)
     }
 }

@@ -23,7 +23,7 @@ use self::connection::ClusterConnection;
 use self::topology::Topology;
 use super::address::Address;
 use super::layout::Layout;
-use super::readers::{ReaderLogin, Readers};
+use super::readers::{Marks, ReaderLogin, Readers};
 use super::single::description;
 use super::wire::Wire;
 use super::{options, Plan};
@@ -64,7 +64,7 @@ pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
     plan.ttl = plan.ttl.filter(|ttl| *ttl > 0);
     let from_replicas = options::from_replicas(&settings);
     let topology = Arc::new(RwLock::new(Topology::empty()));
-    Ok(Arc::new(Cluster { seeds, login, plan, from_replicas, timing, topology }))
+    Ok(Arc::new(Cluster { seeds, login, plan, from_replicas, marks: Marks::default(), timing, topology }))
 }
 
 /// The login at every node.
@@ -86,6 +86,7 @@ struct Cluster {
     plan: Plan,
     /// Reads go to replicas where they can.
     from_replicas: bool,
+    marks: Marks,
     timing: Timing,
     /// As it was seen last, also by connections before.
     topology: Arc<RwLock<Topology>>,
@@ -103,7 +104,8 @@ impl Backend for Cluster {
         let (fleet, run) = Fleet::start(self.login.clone(), found.masters().to_vec(), self.timing);
         let replicas = self.from_replicas.then(|| {
             let login = ReaderLogin { address: self.login.0.clone(), is_cluster: true };
-            Readers::start(login, found.replicas().cloned().collect::<Vec<_>>(), self.timing)
+            let replicas: Vec<Node> = found.replicas().cloned().collect();
+            Readers::start(login, replicas, self.timing, self.marks.clone())
         });
         set(&self.topology, found);
         let mut run: BoxFuture<'static, Error> = Box::pin(run);

@@ -22,9 +22,12 @@ use self::lookout::{Sentinels, Sighting};
 use super::address::Address;
 use super::decode::Reply;
 use super::layout::Layout;
+use super::readers::{Marks, ROLE};
+use super::replicas::Replicas;
 use super::single::{description, Session};
 use super::wire::Wire;
 use super::{options, Plan};
+use crate::backends::fleet::Timing;
 use crate::backends::network;
 use crate::backends::pipeline::while_alive;
 use crate::config::{wrong, Settings};
@@ -51,6 +54,8 @@ pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
         sentinels: Sentinels { addresses, name: name.to_owned(), options: settings.engine() },
         login: Address::from_settings(settings)?,
         plan: Plan::from_settings(settings, Layout::plain(settings)),
+        reading: options::from_replicas(settings)
+            .then(|| (Timing::from_options(&settings.engine()), Marks::default())),
         seen: AtomicI64::new(0),
     }))
 }
@@ -60,6 +65,8 @@ struct Sentinel {
     /// The login at the primary, wherever it is.
     login: Address,
     plan: Plan,
+    /// How reads go to replicas, if they do.
+    reading: Option<(Timing, Marks)>,
     /// The newest configuration that any connection followed.
     seen: AtomicI64,
 }
@@ -73,9 +80,15 @@ impl Backend for Sentinel {
     async fn connect(&self) -> Result<Link, Error> {
         let (lookout, watching) = Lookout::start(&self.sentinels);
         let mut watching: BoxFuture<'static, Error> = Box::pin(watching.map(|never| match never {}));
-        let (wire, lifeline, primary) = while_alive(&mut watching, self.find_primary(&lookout)).await?;
+        let (found, primary) = while_alive(&mut watching, self.find_primary(&lookout)).await?;
         self.seen.fetch_max(primary.epoch, Ordering::Relaxed);
-        let session = Session::new(wire, self.plan.clone(), Some(Arc::clone(&lookout)));
+        let Found { wire, mut lifeline, role } = found;
+        let mut session = Session::new(wire, self.plan.clone()).watched_by(Arc::clone(&lookout));
+        if let Some((timing, marks)) = &self.reading {
+            let (replicas, run) = Replicas::followers(&self.login, &role, *timing, marks);
+            session = session.reading_from(replicas);
+            lifeline = Box::pin(select(lifeline, Box::pin(run)).map(|end| end.factor_first().0));
+        }
         let switch = async move {
             lookout.left(&primary).await;
             let place = network::in_words(&primary.host, primary.port);
@@ -89,13 +102,18 @@ impl Backend for Sentinel {
     }
 }
 
+/// A connection to a primary.
+struct Found {
+    wire: Wire,
+    lifeline: BoxFuture<'static, Error>,
+    /// What it says of itself and of its replicas, if we may ask.
+    role: Reply,
+}
+
 impl Sentinel {
     /// Connects to the primary, and to another one if the sentinels change their minds while
     /// it does not answer.
-    async fn find_primary(
-        &self,
-        lookout: &Lookout,
-    ) -> Result<(Wire, BoxFuture<'static, Error>, Sighting), Error> {
+    async fn find_primary(&self, lookout: &Lookout) -> Result<(Found, Sighting), Error> {
         let mut primary = lookout.primary(self.seen.load(Ordering::Relaxed)).await?;
         loop {
             let first = {
@@ -104,30 +122,35 @@ impl Sentinel {
                 select(pin!(attempt), pin!(switch)).await.factor_first().0
             };
             match first {
-                Either::Left(result) => return result.map(|(wire, lifeline)| (wire, lifeline, primary)),
+                Either::Left(result) => return result.map(|found| (found, primary)),
                 Either::Right(()) => primary = lookout.primary(self.seen.load(Ordering::Relaxed)).await?,
             }
         }
     }
 
-    async fn connect_to(&self, primary: &Sighting) -> Result<(Wire, BoxFuture<'static, Error>), Error> {
+    async fn connect_to(&self, primary: &Sighting) -> Result<Found, Error> {
         let (wire, mut lifeline) = self.login.at(&primary.host, primary.port)?.connect().await?;
-        if while_alive(&mut lifeline, is_primary(&wire)).await? {
-            return Ok((wire, lifeline));
+        match while_alive(&mut lifeline, ask_role(&wire)).await? {
+            Some(role) => Ok(Found { wire, lifeline, role }),
+            None => {
+                let place = network::in_words(&primary.host, primary.port);
+                Err(Error::connection(format!("{place} is no primary yet, or no more")))
+            }
         }
-        let place = network::in_words(&primary.host, primary.port);
-        Err(Error::connection(format!("{place} is no primary yet, or no more")))
     }
 }
 
-async fn is_primary(wire: &Wire) -> Result<bool, Error> {
-    match wire.ask(redis::cmd("ROLE").get_packed_command(), 0).await {
-        Ok(Reply::Value(Value::Array(parts))) => {
-            Ok(matches!(parts.first(), Some(Value::BulkString(role)) if role == b"master"))
-        }
+/// A primary's word; `None` where it is none.
+async fn ask_role(wire: &Wire) -> Result<Option<Reply>, Error> {
+    let reply = match wire.ask(ROLE.to_vec(), 0).await {
+        Ok(reply) => reply,
         // A user who may not ask; a replica would refuse the first write.
-        Err(error) if error.code() == ErrorCode::Backend && error.message().contains("NOPERM") => Ok(true),
-        Ok(_) => Ok(false),
-        Err(error) => Err(error),
-    }
+        Err(error) if error.code() == ErrorCode::Backend && error.message().contains("NOPERM") => {
+            return Ok(Some(Reply::Value(Value::Nil)));
+        }
+        Err(error) => return Err(error),
+    };
+    let is_primary = matches!(&reply, Reply::Value(Value::Array(parts))
+        if matches!(parts.first(), Some(Value::BulkString(role)) if role == b"master"));
+    Ok(is_primary.then_some(reply))
 }
