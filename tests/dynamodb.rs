@@ -154,7 +154,9 @@ fn a_record_that_is_too_large_is_refused_alone_and_with_both_sizes() {
 fn records_up_to_the_limit_are_taken() {
     let Some(server) = Server::start("dynamodb", &[]) else { return };
     let client = open(&server, json!({}));
-    let list = |element: &str, count: usize| format!("[{}]", vec![element; count].join(","));
+    fn list(element: &str, count: usize) -> String {
+        format!("[{}]", vec![element; count].join(","))
+    }
     type Document = Box<dyn Fn(usize) -> String>;
     let shapes: [(&str, Document); 4] = [
         ("text", Box::new(|size| format!("\"{}\"", "é".repeat(size / 2)))),
