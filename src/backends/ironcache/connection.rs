@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use hyper::Request;
 
 use super::requests::{self, Requests};
-use crate::backends::http::{Answer, Client, Pace};
+use crate::backends::http::{Answer, Client, Doubt, Pace};
 use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Record, Remedy};
 
 /// The service, which did answer.
@@ -16,11 +16,12 @@ pub(super) struct IronCacheConnection {
     client: Client,
     requests: Arc<Requests>,
     pace: Pace,
+    doubt: Arc<Doubt>,
 }
 
 impl IronCacheConnection {
-    pub fn new(client: Client, requests: Arc<Requests>) -> IronCacheConnection {
-        IronCacheConnection { client, requests, pace: Pace::new() }
+    pub fn new(client: Client, requests: Arc<Requests>, doubt: Arc<Doubt>) -> IronCacheConnection {
+        IronCacheConnection { client, requests, pace: Pace::new(), doubt }
     }
 
     /// Sees that the service answers, and takes the token.
@@ -49,12 +50,22 @@ impl IronCacheConnection {
         })
     }
 
+    /// The same for a write, which is in doubt while nobody knows what became of it.
+    async fn change(&self, request: Request<Bytes>) -> Result<Option<Answer>, Error> {
+        let underway = self.doubt.sent();
+        let result = self.operate(request).await;
+        if !result.as_ref().is_err_and(|error| error.remedy() == Remedy::Reconnect) {
+            underway.answered();
+        }
+        result
+    }
+
     async fn get(&self, key: &Key) -> Result<Option<Record>, Error> {
         self.operate(self.requests.get(key)).await?.as_ref().map(requests::record).transpose()
     }
 
     async fn set(&self, key: &Key, record: &Record) -> Result<(), Error> {
-        match self.operate(self.requests.set(key, record)?).await? {
+        match self.change(self.requests.set(key, record)?).await? {
             Some(_) => Ok(()),
             None => Err(Error::new(
                 ErrorCode::Backend,
@@ -64,7 +75,7 @@ impl IronCacheConnection {
     }
 
     async fn delete(&self, key: &Key) -> Result<(), Error> {
-        self.operate(self.requests.delete(key)).await.map(drop)
+        self.change(self.requests.delete(key)).await.map(drop)
     }
 }
 

@@ -17,13 +17,14 @@ mod options;
 mod requests;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 
 use self::connection::IronCacheConnection;
 pub(super) use self::options::OPTIONS;
 use self::requests::Requests;
-use super::http::{Client, Origin};
+use super::http::{Client, Doubt, Origin};
 use crate::config::Settings;
 use crate::core::{Backend, Description, Error, Link};
 
@@ -38,13 +39,15 @@ pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
     let connections = settings.count("connections").unwrap_or(options::CONNECTIONS);
     // What it may refuse is refused before there is a connection.
     Client::new(origin.clone(), connections, LONGEST_ANSWER)?;
-    Ok(Arc::new(IronCache { requests: Arc::new(Requests::from_settings(settings)?), origin, connections }))
+    let requests = Arc::new(Requests::from_settings(settings)?);
+    Ok(Arc::new(IronCache { requests, origin, connections, doubt: Arc::default() }))
 }
 
 struct IronCache {
     origin: Origin,
     requests: Arc<Requests>,
     connections: usize,
+    doubt: Arc<Doubt>,
 }
 
 #[async_trait]
@@ -63,8 +66,11 @@ impl Backend for IronCache {
 
     async fn connect(&self) -> Result<Link, Error> {
         let client = Client::new(self.origin.clone(), self.connections, LONGEST_ANSWER)?;
-        let connection = IronCacheConnection::new(client.clone(), Arc::clone(&self.requests));
+        let connection =
+            IronCacheConnection::new(client.clone(), Arc::clone(&self.requests), Arc::clone(&self.doubt));
+        let asked = Instant::now();
         connection.greet().await?;
+        self.doubt.settle(asked.elapsed()).await;
         Ok(Link { connection: Arc::new(connection), lifeline: Box::pin(client.watch()) })
     }
 }
