@@ -35,7 +35,13 @@ fn sections() -> Vec<(String, String)> {
                 // Several options may have the same inside.
                 let inner = table(inner);
                 if !sections.iter().any(|(_, known)| *known == inner) {
-                    sections.push((option.name.to_owned(), inner));
+                    let is_taken = sections.iter().any(|(name, _)| name == option.name);
+                    let name = if is_taken {
+                        format!("{} of {}", option.name, entry.name)
+                    } else {
+                        option.name.to_owned()
+                    };
+                    sections.push((name, inner));
                 }
             }
         }

@@ -73,6 +73,33 @@ function cassandraDriver ({ host, port, keyspace }) {
   return { connector, name, title: `${name} ${versionIn(folder)}` }
 }
 
+/* There is no connector of deepstream's for DynamoDB either: AWS's client, one item at a time, on our table. */
+function awsDynamodb ({ endpoint, table }) {
+  const folder = path.join(modules('peer-dynamodb'), '@aws-sdk', 'client-dynamodb')
+  const { DynamoDBClient, GetItemCommand, PutItemCommand } = require(folder)
+  const { marshall, unmarshall } = require(path.join(folder, '..', 'util-dynamodb'))
+  const credentials = { accessKeyId: 'test', secretAccessKey: 'test' }
+  const client = new DynamoDBClient({ endpoint, region: 'us-east-1', credentials })
+  const connector = {
+    whenReady: async () => {},
+    set: (name, version, data, callback) => {
+      const item = { ds_key: name, ds_version: version, ds_collection: name.slice(0, name.indexOf('/')), ds_data: data }
+      client.send(new PutItemCommand({ TableName: table, Item: marshall(item) })).then(() => callback(null), callback)
+    },
+    get: (name, callback) => {
+      const question = { TableName: table, Key: { ds_key: { S: name } }, ConsistentRead: true }
+      client.send(new GetItemCommand(question)).then(({ Item }) => {
+        if (!Item) return callback(null, -1, null)
+        const { ds_version: version, ds_data: data } = unmarshall(Item)
+        callback(null, version, data)
+      }, callback)
+    },
+    close: async () => client.destroy()
+  }
+  const name = '@aws-sdk/client-dynamodb'
+  return { connector, name, title: `${name} ${versionIn(folder)}` }
+}
+
 /* The layout of ours in a cluster, by the client that people would take: deepstream's connector has none. */
 class ClusterCache {
   constructor (cluster) {
@@ -176,4 +203,14 @@ function localCache () {
   return { connector, title: `Map cache of @deepstream/server ${versionIn(folder)}` }
 }
 
-module.exports = { ours, cacheRedis, cassandraDriver, ioredisCluster, npmMemcached, storageMongodb, storagePostgres, localCache }
+module.exports = {
+  ours,
+  awsDynamodb,
+  cacheRedis,
+  cassandraDriver,
+  ioredisCluster,
+  localCache,
+  npmMemcached,
+  storageMongodb,
+  storagePostgres
+}

@@ -40,7 +40,7 @@ mod mysql;
 mod naming;
 #[cfg(feature = "tls")]
 mod network;
-#[cfg(feature = "tables")]
+#[cfg(feature = "paging")]
 mod paging;
 #[cfg(feature = "pipeline")]
 mod pipeline;

@@ -32,16 +32,6 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    /// Shakes hands for TLS in the middle of a conversation, as some protocols have it. What
-    /// does not leave this machine stays as it is.
-    #[cfg(feature = "mysql")]
-    pub async fn secure(self, tls: &Tls) -> Result<Stream, Error> {
-        match self {
-            Stream::Tcp(stream) => Ok(Stream::Tls(Box::new(tls.connect(stream).await?))),
-            other => Ok(other),
-        }
-    }
-
     /// Has the system forget what it has not sent yet when this is dropped. It would send it later
     /// otherwise, even minutes later when the network is back, and the server would do what nobody
     /// wants any more.
@@ -55,6 +45,16 @@ impl Stream {
         };
         // It fails only where the connection is gone already.
         let _ = socket.set_linger(Some(Duration::ZERO));
+    }
+
+    /// Shakes hands for TLS in the middle of a conversation, as some protocols have it. What
+    /// does not leave this machine stays as it is.
+    #[cfg(feature = "mysql")]
+    pub async fn secure(self, tls: &Tls) -> Result<Stream, Error> {
+        match self {
+            Stream::Tcp(stream) => Ok(Stream::Tls(Box::new(tls.connect(stream).await?))),
+            other => Ok(other),
+        }
     }
 }
 

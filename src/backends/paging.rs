@@ -1,4 +1,4 @@
-//! Pages of all records of an SQL database: table by table, and in each by id.
+//! Pages of all records where they are in tables: table by table, and in each by id.
 
 use serde::{Deserialize, Serialize};
 

@@ -181,7 +181,7 @@ impl CouchConnection {
         let underway = list.iter().any(|one| one.is_new).then(|| self.service.doubt.sent());
         let answer = self.service.ask(Method::POST, "/_bulk_docs", body.into()).await;
         if !answer.as_ref().is_err_and(|error| error.remedy() == Remedy::Reconnect) {
-            underway.into_iter().for_each(Underway::is_answered);
+            underway.into_iter().for_each(Underway::answered);
         }
         let answer = answer.map_err(|error| {
             // What became of them nobody knows.

@@ -198,7 +198,7 @@ impl Service {
         let underway = self.doubt.sent();
         let answer = self.call("BatchWriteItem", request).await;
         if !answer.as_ref().is_err_and(|refusal| refusal.error.remedy() == Remedy::Reconnect) {
-            underway.is_answered();
+            underway.answered();
         }
         let answer = answer?;
         let written: Written<'_> = read("BatchWriteItem", &answer)?;

@@ -11,6 +11,7 @@ use super::calls::{read, Kind, Refusal, Service};
 use super::item::{self, Expiry, Members, KEY, VERSION};
 use super::names::{Names, Slot};
 use super::tables::{body, State, Tables};
+use crate::backends::paging::Cursor;
 use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Page, Record};
 
 /// See the module.
@@ -20,9 +21,6 @@ pub(super) struct DynamoConnection {
     pub tables: Tables,
     pub expiry: Option<Expiry>,
 }
-
-/// Between the table and the hash key in a cursor; no table's name has it.
-const CURSOR: char = '\n';
 
 impl DynamoConnection {
     /// Of each of several tables whether it can be used; of one alone that is known.
@@ -193,19 +191,21 @@ impl Connection for DynamoConnection {
     }
 
     async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Page, Error> {
-        let bad = || Error::new(ErrorCode::InvalidArgument, "the cursor is none of this connector's pages");
         let owns = |name: &str| self.names.owns(name);
-        let (table, after) = match cursor.map(|cursor| cursor.split_once(CURSOR)) {
+        let cursor = match cursor {
+            Some(text) => Cursor::read(text)?,
             None if self.names.has_many_tables() => match self.tables.next(None, owns).await? {
-                Some(first) => (first, String::new()),
+                Some(first) => Cursor::at(first),
                 None => return Ok(Page::default()),
             },
-            None => (self.names.main_table().to_owned(), String::new()),
-            Some(Some((table, after))) if owns(table) => (table.to_owned(), after.to_owned()),
-            Some(_) => return Err(bad()),
+            None => Cursor::at(self.names.main_table().to_owned()),
         };
+        let table = cursor.table;
+        if !owns(&table) {
+            return Err(Error::new(ErrorCode::InvalidArgument, "the cursor is of another connector's table"));
+        }
         let mut question = json!({"TableName": table, "Limit": limit.max(1), "ConsistentRead": true});
-        if !after.is_empty() {
+        if let Some(after) = cursor.after {
             question["ExclusiveStartKey"] = json!({KEY: {"S": after}});
         }
         let answer = match self.service.call("Scan", body(&question)).await {
@@ -219,14 +219,15 @@ impl Connection for DynamoConnection {
                 records.push((Key::from(key), item.record()?));
             }
         }
-        let next = match scanned.last_evaluated_key.and_then(|last| last.text(KEY).map(|id| id.into_owned()))
-        {
-            Some(last) => Some(format!("{table}{CURSOR}{last}")),
+        let last = scanned.last_evaluated_key.and_then(|last| last.text(KEY).map(|id| id.into_owned()));
+        let next = match last {
+            Some(last) => Some(Cursor { table, after: Some(last) }),
             None if self.names.has_many_tables() => {
-                self.tables.next(Some(&table), owns).await?.map(|table| format!("{table}{CURSOR}"))
+                self.tables.next(Some(&table), owns).await?.map(Cursor::at)
             }
             None => None,
         };
+        let next = next.and_then(|cursor| cursor.write());
         Ok(Page { records, next })
     }
 

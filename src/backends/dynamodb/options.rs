@@ -33,7 +33,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         name: "endpoint",
         kind: OptionKind::Text,
         default: "the region's",
-        meaning: "URL of the service; `http://127.0.0.1:8000` for DynamoDB local. Before it, `AWS_ENDPOINT_URL_DYNAMODB` and `AWS_ENDPOINT_URL` are asked.",
+        meaning: "URL of the service; `http://127.0.0.1:8000` for DynamoDB local. Without it, `AWS_ENDPOINT_URL_DYNAMODB` and `AWS_ENDPOINT_URL` count.",
     },
     OptionSpec {
         name: "tls",

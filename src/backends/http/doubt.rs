@@ -24,7 +24,7 @@ enum State {
     SettledAt(Instant),
 }
 
-/// A write under way; see [`Underway::is_answered`].
+/// A write under way; see [`Underway::answered`].
 pub(in crate::backends) struct Underway<'a> {
     doubt: &'a Doubt,
     is_answered: bool,
@@ -83,10 +83,10 @@ mod tests {
             runtime.block_on(doubt.settle());
             begin.elapsed()
         };
-        doubt.sent().is_answered();
+        doubt.sent().answered();
         assert!(settles() < TIME);
         drop(doubt.sent());
-        doubt.sent().is_answered();
+        doubt.sent().answered();
         assert!(settles() >= TIME);
         assert!(settles() < TIME);
         // In several attempts.
