@@ -34,15 +34,14 @@ fn sections() -> Vec<(String, String)> {
             if let OptionKind::FlagOrObject(inner) | OptionKind::Object(inner) = option.kind {
                 // Several options may have the same inside.
                 let inner = table(inner);
-                if !sections.iter().any(|(_, known)| *known == inner) {
-                    let is_taken = sections.iter().any(|(name, _)| name == option.name);
-                    let name = if is_taken {
-                        format!("{} of {}", option.name, entry.name)
-                    } else {
-                        option.name.to_owned()
-                    };
-                    sections.push((name, inner));
+                if sections.iter().any(|(_, known)| *known == inner) {
+                    continue;
                 }
+                let name = match sections.iter().any(|(known, _)| known == option.name) {
+                    true => format!("{} of {}", option.name, entry.name),
+                    false => option.name.to_owned(),
+                };
+                sections.push((name, inner));
             }
         }
     }

@@ -17,6 +17,7 @@ mod revisions;
 mod session;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -97,8 +98,9 @@ impl Backend for CouchDb {
             pace: Arc::clone(&self.pace),
             doubt: Arc::clone(&self.doubt),
         };
+        let begin = Instant::now();
         self.provide_database(&service).await?;
-        self.doubt.settle().await;
+        self.doubt.settle(begin.elapsed()).await;
         let lifeline = Box::pin(service.client.clone().watch());
         let connection = CouchConnection {
             service,

@@ -20,6 +20,7 @@ mod tables;
 
 use std::sync::atomic::AtomicI64;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 
@@ -95,8 +96,9 @@ impl Backend for DynamoDb {
             doubt: Arc::clone(&self.doubt),
         };
         let tables = Tables::new(service.clone(), self.creates, self.expiry.clone());
+        let begin = Instant::now();
         tables.wait_for(self.names.main_table()).await.map_err(not_yet)?;
-        self.doubt.settle().await;
+        self.doubt.settle(begin.elapsed()).await;
         let lifeline = Box::pin(service.client.clone().watch());
         let names = self.names.clone();
         let connection = DynamoConnection { names, service, tables, expiry: self.expiry.clone() };

@@ -6,8 +6,10 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// For how long a server that answers again is given time to finish what it was asked before.
+/// For how long a server that answers again is given time to finish what it was asked before: at
+/// least, and at most where it was slow to answer.
 const TIME: Duration = Duration::from_millis(300);
+const LONGEST: Duration = Duration::from_secs(2);
 
 /// Whether there are such writes. It belongs to the backend, since it outlives connections.
 #[derive(Default)]
@@ -37,11 +39,12 @@ impl Doubt {
     }
 
     /// Gives the server time, once it answers on a new connection, where something is in doubt.
-    /// An attempt to connect that is shorter leaves the rest to the next one.
-    pub async fn settle(&self) {
+    /// `took` is how long it needed to answer. An attempt to connect that is shorter leaves the
+    /// rest to the next one.
+    pub async fn settle(&self, took: Duration) {
         let until = match *self.state() {
             State::None => return,
-            State::Some => Instant::now() + TIME,
+            State::Some => Instant::now() + (took * 4).clamp(TIME, LONGEST),
             State::SettledAt(until) => until,
         };
         *self.state() = State::SettledAt(until);
@@ -80,7 +83,7 @@ mod tests {
         let doubt = Doubt::default();
         let settles = || {
             let begin = Instant::now();
-            runtime.block_on(doubt.settle());
+            runtime.block_on(doubt.settle(Duration::ZERO));
             begin.elapsed()
         };
         doubt.sent().answered();
@@ -92,7 +95,8 @@ mod tests {
         // In several attempts.
         drop(doubt.sent());
         let begin = Instant::now();
-        let attempt = || runtime.block_on(async { tokio::time::timeout(TIME / 3, doubt.settle()).await });
+        let attempt =
+            || runtime.block_on(async { tokio::time::timeout(TIME / 3, doubt.settle(Duration::ZERO)).await });
         while attempt().is_err() {}
         assert!(begin.elapsed() >= TIME);
         assert!(settles() < TIME);
