@@ -115,7 +115,6 @@ fn operations_go_on_while_nodes_come_and_go() {
         let result = receiver.recv_timeout(PATIENCE);
         result.unwrap_or_else(|_| panic!("callback {number} of {sent} is missing")).unwrap();
     }
-    assert!(receiver.try_recv().is_err(), "a callback came twice");
 }
 
 #[test]

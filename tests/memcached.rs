@@ -276,6 +276,7 @@ fn the_keys_of_a_dead_server_wait_while_the_others_go_on() {
     }
     assert!(receiver.try_recv().is_err(), "a write was acknowledged by a server that is dead");
     let short = open_at(&all, r#", "timeout": 800"#);
+    assert!(matches!(short.event(), Told::Ready));
     let error = short.get(&names[1]).unwrap_err();
     assert_eq!(error.code(), ErrorCode::Timeout);
     assert!(error.message().contains("away"), "{error}");
@@ -358,8 +359,6 @@ fn one_server_that_talks_nonsense_does_not_spoil_the_others() {
         for _ in &far {
             receiver.recv_timeout(PATIENCE).expect("a callback is missing").unwrap();
         }
-        drop(sender);
-        assert!(receiver.recv_timeout(PATIENCE).is_err(), "a callback came twice");
     }
 }
 

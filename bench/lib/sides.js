@@ -124,6 +124,17 @@ function storageMongodb (options) {
   return { connector, name, title: `${name} ${versionIn(folder)} (mongodb ${driver})` }
 }
 
+function storagePostgres (options) {
+  const folder = path.join(modules('interop-postgres'), '@deepstream', 'storage-postgres')
+  const { Connector } = require(folder)
+  const events = ['CREATE_TABLE', 'DESTROY_TABLE', 'INSERT', 'UPDATE', 'DELETE']
+  const notifications = Object.fromEntries(events.map((event) => [event, false]))
+  const connector = new Connector({ ...options, notifications }, services())
+  connector.init()
+  const name = '@deepstream/storage-postgres'
+  const driver = versionIn(path.join(folder, '..', '..', 'pg'))
+  return { connector, name, title: `${name} ${versionIn(folder)} (pg ${driver})` }
+}
 
 /* What deepstream's own memcached connector, which is in no package registry, does with this client. */
 class MemcachedCache {
@@ -165,4 +176,4 @@ function localCache () {
   return { connector, title: `Map cache of @deepstream/server ${versionIn(folder)}` }
 }
 
-module.exports = { ours, cacheRedis, cassandraDriver, ioredisCluster, npmMemcached, storageMongodb, localCache }
+module.exports = { ours, cacheRedis, cassandraDriver, ioredisCluster, npmMemcached, storageMongodb, storagePostgres, localCache }

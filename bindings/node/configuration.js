@@ -3,6 +3,9 @@
 
 const { connectorError } = require('./errors.js')
 
+/** The types for which classic servers had connectors with an older layout. */
+const LAYOUTS = ['redis', 'memcached', 'elasticache', 'mongodb', 'postgres']
+
 /**
  * Reads options without changing them: they are the server's own.
  *
@@ -26,8 +29,7 @@ function configurationOf (options, services) {
   const modern = typeof services === 'object' && services !== null
   // Words of options are in upper or lower case; the addon refuses one that it does not know.
   const classic = given === null || given === undefined ? !modern : String(given).toLowerCase() === 'classic'
-  // The servers with the classic interface had connectors with an older layout.
-  if (classic && ['redis', 'memcached', 'mongodb'].includes(plain.type) && (plain.layout === null || plain.layout === undefined)) {
+  if (classic && LAYOUTS.includes(plain.type) && (plain.layout === null || plain.layout === undefined)) {
     plain.layout = 'V1'
   }
   return { text: JSON.stringify(plain), type: plain.type, classic }

@@ -65,6 +65,36 @@ declare namespace Connector {
   }
 
   type Done = (error: ConnectorError | null) => void
+
+  /** What happened in a schema of PostgreSQL; there is a key for INSERT, UPDATE and DELETE. */
+  interface SchemaNotification { event: string, table: string, key?: string }
+
+  interface QueryResult { rows: any[], rowCount: number }
+
+  /**
+   * A connector of the type `postgres` has these as well, under the names of deepstream's own
+   * one. Without a callback they return a promise.
+   */
+  interface Postgres extends Connector {
+    createSchema (name: string): Promise<void>
+    createSchema (name: string, callback: Done): void
+    /** Destroys all tables in it, too. */
+    destroySchema (name: string): Promise<void>
+    destroySchema (name: string, callback: Done): void
+    /** The number of rows of each table. */
+    getSchemaOverview (schema?: string): Promise<Record<string, number>>
+    getSchemaOverview (callback: (error: ConnectorError | null, tables?: Record<string, number>) => void, schema?: string): void
+    /** Has a listener called for what the option `notifications` says; see the README. */
+    subscribe (listener: (notification: SchemaNotification) => void): Promise<void>
+    subscribe (listener: (notification: SchemaNotification) => void, done?: Done, schema?: string): void
+    /** Without a listener, all of them. */
+    unsubscribe (listener?: (notification: SchemaNotification) => void): Promise<void>
+    unsubscribe (listener?: (notification: SchemaNotification) => void, done?: Done, schema?: string): void
+    /** Sends a statement; `$1` and so on stand for the values. */
+    query (text: string, callback: (error: ConnectorError | null, result?: QueryResult) => void, values?: any[], silent?: boolean): void
+    /** Closes the connector. */
+    destroy (callback?: () => void): Promise<void> | void
+  }
 }
 
 /**

@@ -7,6 +7,7 @@ const { Deliveries } = require('./deliveries.js')
 const { configurationOf } = require('./configuration.js')
 const { connectorError, rethrow } = require('./errors.js')
 const { loggerOf } = require('./logger.js')
+const postgres = require('./postgres.js')
 const manifest = require('./package.json')
 
 /** The most records of a page. */
@@ -181,6 +182,7 @@ class Connector extends EventEmitter {
     this.description = `${line.functions.target} (${manifest.name} ${manifest.version})`
     this.isReady = false
     abandoned.register(this, line)
+    if (this.type === 'postgres') postgres.extend(this, options)
     // Whoever listens for `ready` waits for it.
     this.on('newListener', (event) => {
       if (event === 'ready') line.expectReady()

@@ -11,7 +11,7 @@ use crate::core::Record;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// `{"_v":version,"_d":data}`, of classic connectors.
-    #[cfg(any(feature = "redis", feature = "memcached"))]
+    #[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
     V1,
     /// `{"version":version,"data":data}`.
     #[cfg(any(feature = "memcached", feature = "ironcache"))]
@@ -34,7 +34,7 @@ struct Envelope<'a> {
 pub(super) fn write(form: Form, record: &Record, key: Option<&str>) -> Vec<u8> {
     let mut text = Vec::with_capacity(record.data.len() + 42);
     let (before, between): (&[u8], &[u8]) = match form {
-        #[cfg(any(feature = "redis", feature = "memcached"))]
+        #[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
         Form::V1 => (b"{\"_v\":", b",\"_d\":"),
         #[cfg(any(feature = "memcached", feature = "ironcache"))]
         Form::V2 => (b"{\"version\":", b",\"data\":"),
@@ -52,7 +52,7 @@ pub(super) fn write(form: Form, record: &Record, key: Option<&str>) -> Vec<u8> {
 }
 
 /// The record in a text of either form; `None` where it is neither.
-#[cfg(any(test, feature = "redis", feature = "ironcache"))]
+#[cfg(any(test, feature = "redis", feature = "ironcache", feature = "postgres"))]
 pub(super) fn read(text: &Bytes) -> Option<Record> {
     let envelope: Envelope<'_> = serde_json::from_slice(text).ok()?;
     Some(Record { version: envelope.version, data: text.slice_ref(envelope.data.get().as_bytes()) })
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let record = Record { version: -3, data: Bytes::from_static(b"[null]") };
-        #[cfg(any(feature = "redis", feature = "memcached"))]
+        #[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
         {
             assert_eq!(write(Form::V1, &record, None), br#"{"_v":-3,"_d":[null]}"#);
             assert_eq!(read(&write(Form::V1, &record, None).into()), Some(record.clone()));

@@ -44,6 +44,8 @@ mod network;
 mod paging;
 #[cfg(feature = "pipeline")]
 mod pipeline;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "sqlite")]
@@ -80,6 +82,8 @@ pub const ENTRIES: &[Entry] = &[
     Entry { name: "mariadb", options: mysql::OPTIONS, open: mysql::open },
     #[cfg(feature = "mongodb")]
     Entry { name: "mongodb", options: mongodb::OPTIONS, open: mongodb::open },
+    #[cfg(feature = "postgres")]
+    Entry { name: "postgres", options: postgres::OPTIONS, open: postgres::open },
     #[cfg(feature = "ironcache")]
     Entry { name: "ironcache", options: ironcache::OPTIONS, open: ironcache::open },
     #[cfg(feature = "couchdb")]

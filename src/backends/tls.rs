@@ -59,6 +59,31 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     },
 ];
 
+/// What is asked of a server's certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verify {
+    /// An authority that is trusted has signed it, and it holds the host's name.
+    Full,
+    /// An authority that is trusted has signed it.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code))]
+    Authority,
+    /// That there is one.
+    Nothing,
+}
+
+/// The terms of TLS. Certificates and keys are PEM text, or the path of a PEM file.
+pub(super) struct Demands<'a> {
+    /// Whom to trust; the system's authorities unless given.
+    pub ca: Option<&'a str>,
+    /// The client's certificate chain.
+    pub cert: Option<&'a str>,
+    /// The client's private key.
+    pub key: Option<&'a str>,
+    /// The name that the certificate must hold; the host's unless given.
+    pub name: Option<&'a str>,
+    pub verify: Verify,
+}
+
 /// How to make TLS connections to one host.
 #[derive(Clone)]
 pub(super) struct Tls {
@@ -82,17 +107,30 @@ impl Tls {
             return Ok(None);
         }
         let text = |name: &str| options.as_ref().and_then(|options| options.text(name));
-        let verifier = verifier(text("ca"), options.as_ref().and_then(|o| o.flag("rejectUnauthorized")))?;
-        let config = client_config(Arc::clone(&verifier), text("cert"), text("key"))?;
-        let given = text("serverName").or_else(|| text("servername"));
-        let name = server_name(given.unwrap_or(host))?;
-        Ok(Some(Tls {
+        let is_trusting = options.as_ref().and_then(|o| o.flag("rejectUnauthorized")) == Some(false);
+        let demands = Demands {
+            ca: text("ca"),
+            cert: text("cert"),
+            key: text("key"),
+            name: text("serverName").or_else(|| text("servername")),
+            verify: if is_trusting { Verify::Nothing } else { Verify::Full },
+        };
+        Tls::new(&demands, host).map(Some)
+    }
+
+    /// TLS to `host` on these terms.
+    pub fn new(demands: &Demands<'_>, host: &str) -> Result<Tls, Error> {
+        let verifier = verifier(demands.ca, demands.verify)?;
+        let config = client_config(Arc::clone(&verifier), demands.cert, demands.key)?;
+        let name = server_name(demands.name.unwrap_or(host))?;
+        let is_fixed = demands.name.is_some();
+        Ok(Tls {
             connector: TlsConnector::from(Arc::new(config)),
             #[cfg(feature = "cassandra-tls")]
             verifier,
             name,
-            is_fixed: given.is_some(),
-        }))
+            is_fixed,
+        })
     }
 
     /// The same for a library that connects by itself, and takes the address for the name: where
@@ -146,15 +184,18 @@ fn server_name(name: &str) -> Result<ServerName<'static>, Error> {
 }
 
 /// Who decides whether a server's certificate is to be trusted.
-fn verifier(ca: Option<&str>, verify: Option<bool>) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+fn verifier(ca: Option<&str>, verify: Verify) -> Result<Arc<dyn ServerCertVerifier>, Error> {
     let provider = Arc::new(ring::default_provider());
-    if verify == Some(false) {
+    if verify == Verify::Nothing {
         return Ok(Arc::new(AnyCertificate { provider }));
     }
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(ca)?), provider)
         .build()
         .map_err(|error| wrong(format!("the option \"tls.ca\" holds no usable certificate: {error}")))?;
-    Ok(verifier)
+    Ok(match verify {
+        Verify::Authority => Arc::new(AnyName { verifier }),
+        Verify::Full | Verify::Nothing => verifier,
+    })
 }
 
 fn client_config(
@@ -244,6 +285,54 @@ pub(super) fn failure(error: &io::Error) -> Option<Error> {
         }
         other => Error::connection(format!("TLS failed: {other}")),
     })
+}
+
+/// Passes over the name in a certificate that is good otherwise.
+#[derive(Debug)]
+struct AnyName {
+    verifier: Arc<WebPkiServerVerifier>,
+}
+
+impl ServerCertVerifier for AnyName {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        use rustls::{CertificateError, Error};
+        // The name is looked at last.
+        match self.verifier.verify_server_cert(certificate, chain, name, ocsp, now) {
+            Err(Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            other => other,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
 }
 
 /// Trusts everybody, for `rejectUnauthorized: false`; signatures are still checked.

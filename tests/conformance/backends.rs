@@ -25,6 +25,8 @@ use crate::memcached_places::{Memcached, Protocol};
 use crate::mongodb_places::{self, Mongodb};
 #[cfg(feature = "mysql")]
 use crate::mysql_places::Mysql;
+#[cfg(feature = "postgres")]
+use crate::postgres_places::{self, Postgres};
 use crate::promises::Scope;
 #[cfg(feature = "redis")]
 use crate::redis_places::{Form, Redis};
@@ -59,11 +61,6 @@ pub trait Place: Send {
         400
     }
 
-    /// How many bytes of answers are enough for a handshake and some answers.
-    fn bytes_before_an_end(&self) -> &'static str {
-        "2500"
-    }
-
     /// The versions that are stored, past all connectors.
     fn stored_versions(&self, keys: &[String]) -> Vec<Option<i64>> {
         panic!("{} keys cannot be read past the connectors", keys.len());
@@ -72,6 +69,11 @@ pub trait Place: Send {
     /// What the credentials are called there, as messages name them.
     fn credentials(&self) -> &'static str {
         "password"
+    }
+
+    /// How many bytes of its server's answers are enough for a handshake and one batch at least.
+    fn some_answers(&self) -> usize {
+        2_500
     }
 
     /// How many operations its server has done within a fifth of a second, whatever else goes on.
@@ -284,6 +286,20 @@ const ALL: &[BackendKind] = &[
         scopes: STORAGE_SERVER,
         missing: || servers::missing("mariadb"),
         place: |scope| Box::new(Mysql::new("mariadb", scope)),
+    },
+    #[cfg(feature = "postgres")]
+    BackendKind {
+        name: "postgres",
+        scopes: STORAGE_SERVER,
+        missing: postgres_places::missing,
+        place: |scope| Box::new(Postgres::new("text", scope)),
+    },
+    #[cfg(feature = "postgres")]
+    BackendKind {
+        name: "postgres-jsonb",
+        scopes: &[Scope::Every, Scope::Kept, Scope::Listed],
+        missing: postgres_places::missing,
+        place: |scope| Box::new(Postgres::new("jsonb", scope)),
     },
     #[cfg(feature = "mongodb")]
     BackendKind {

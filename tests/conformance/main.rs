@@ -32,6 +32,8 @@ mod memcached_places;
 mod mongodb_places;
 #[cfg(feature = "mysql")]
 mod mysql_places;
+#[cfg(feature = "postgres")]
+mod postgres_places;
 mod program_host;
 mod promises;
 mod protocol;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use deepstream_connector::core::{Key, Operation, Record, Reply};
 
-use crate::support::{Client, Server};
+use crate::support::{wait_until, Client, Server};
 
 /// The two products: types of connectors, and recipes of servers.
 pub const PRODUCTS: [&str; 2] = ["mariadb", "mysql"];
@@ -80,6 +80,42 @@ impl Database {
     pub fn sql(&self, statements: &str) -> String {
         let answer = self.server.client_with_input(&format!("USE {};\n{statements};", self.name));
         answer.trim_end_matches('\n').to_owned()
+    }
+
+    /// Does something while another program has carried out `lock` and sleeps; `then` is what
+    /// that does when it is woken.
+    pub fn while_locked<R>(&self, lock: &str, then: &str, work: impl FnOnce() -> R) -> R {
+        let script = format!("USE {}; {lock}; DO SLEEP(60); {then}", self.name);
+        std::thread::scope(|scope| {
+            // Its sleep is interrupted, which is an error.
+            let other = scope.spawn(|| self.server.attempt(&["client", "--force", "-e", &script]));
+            wait_until("the lock is held", || !self.sleepers().is_empty());
+            let result = work();
+            self.wake();
+            other.join().unwrap();
+            result
+        })
+    }
+
+    /// Wakes whoever sleeps with a lock, as soon as one of our own statements waits for it.
+    pub fn wake_when_waited_for(&self) {
+        let query = "SELECT COUNT(*) FROM information_schema.processlist
+            WHERE db = DATABASE() AND user = 'connector' AND command = 'Execute'";
+        wait_until("a statement waits for the lock", || self.sql(query) != "0");
+        self.wake();
+    }
+
+    fn wake(&self) {
+        for number in self.sleepers().lines() {
+            // It may be awake by now.
+            self.server.attempt(&["client", "-e", &format!("KILL QUERY {number}")]);
+        }
+    }
+
+    fn sleepers(&self) -> String {
+        self.sql(
+            "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'DO SLEEP%'",
+        )
     }
 }
 

@@ -1,11 +1,11 @@
 //! What a server does not take, or not at the moment.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use deepstream_connector::core::{ErrorCode, Operation};
 
 use crate::databases::{get_all, record, set_all, Database, PRODUCTS};
-use crate::support::{wait_until, Client, Told};
+use crate::support::{Client, Told};
 
 #[test]
 fn a_record_larger_than_a_packet_is_refused_and_others_are_not() {
@@ -116,8 +116,9 @@ fn a_server_that_is_read_only_is_waited_for() {
         let Some(database) = Database::alone(product, &[]) else { continue };
         let client = database.open("");
         client.set("users/1", 1, "{}").unwrap();
+        let hasty = database.open(r#", "timeout": 3000"#);
+        assert_eq!(hasty.head("users/1").unwrap(), Some(1));
         database.sql("SET GLOBAL read_only = 1");
-        let hasty = database.open(r#", "timeout": 1000"#);
         let error = hasty.set("users/1", 2, "{}").unwrap_err();
         assert_eq!(error.code(), ErrorCode::Timeout);
         assert!(error.message().contains("read-only"), "{error}");
@@ -133,20 +134,18 @@ fn a_server_that_is_read_only_is_waited_for() {
     }
 }
 
+const LOCK_ONE: &str = "BEGIN; UPDATE users SET version = 100 WHERE id = '1'";
+
 #[test]
 fn a_short_lock_of_another_program_only_delays() {
     for database in Database::each() {
         let client = database.open("");
-        set_all(&client, [("users/1", record(1, "{}")), ("users/2", record(1, "{}"))]);
-        std::thread::scope(|scope| {
-            let locked = scope.spawn(|| {
-                database.sql("BEGIN; SELECT id FROM users WHERE id = '1' FOR UPDATE; DO SLEEP(1.5); COMMIT")
+        client.set("users/1", 1, "{}").unwrap();
+        database.while_locked(LOCK_ONE, "ROLLBACK", || {
+            std::thread::scope(|scope| {
+                scope.spawn(|| database.wake_when_waited_for());
+                client.set("users/1", 2, "{}").unwrap();
             });
-            wait_until("the row is locked", || has_lock(&database));
-            let began = Instant::now();
-            client.set("users/1", 2, "{}").unwrap();
-            assert!(began.elapsed() > Duration::from_millis(200), "it took {:?}", began.elapsed());
-            locked.join().unwrap();
         });
         assert_eq!(client.head("users/1").unwrap(), Some(2));
     }
@@ -157,26 +156,14 @@ fn a_lock_that_is_never_released_is_named_by_the_timeout() {
     for database in Database::each() {
         let client = database.open(r#", "timeout": 3000"#);
         client.set("users/1", 1, "{}").unwrap();
-        std::thread::scope(|scope| {
-            let locked = scope.spawn(|| {
-                database.sql("BEGIN; SELECT id FROM users WHERE id = '1' FOR UPDATE; DO SLEEP(6); COMMIT")
-            });
-            wait_until("the row is locked", || has_lock(&database));
+        database.while_locked(LOCK_ONE, "ROLLBACK", || {
             let error = client.set("users/1", 2, "{}").unwrap_err();
             assert_eq!(error.code(), ErrorCode::Timeout);
             assert!(error.message().contains("holds a lock on the record"), "{error}");
             // Meanwhile reads go on.
             assert_eq!(client.head("users/2").unwrap(), None);
-            locked.join().unwrap();
         });
     }
-}
-
-/// Whether a transaction of somebody else sleeps with its locks.
-fn has_lock(database: &Database) -> bool {
-    let query = "SELECT COUNT(*) FROM information_schema.processlist
-        WHERE db = DATABASE() AND info LIKE 'DO SLEEP%'";
-    database.sql(query) != "0"
 }
 
 #[test]
@@ -184,22 +171,16 @@ fn a_deadlock_is_tried_again() {
     for database in Database::each() {
         let client = database.open("");
         set_all(&client, [("users/1", record(0, "{}")), ("users/2", record(0, "{}"))]);
-        for version in 1..=3 {
+        // It has the second row, and wants the first one when we have that and wait for the second.
+        let lock = "BEGIN; UPDATE users SET version = 100 WHERE id = '2'";
+        database.while_locked(lock, "UPDATE users SET version = 100 WHERE id = '1'; ROLLBACK", || {
             std::thread::scope(|scope| {
-                // It has the second row and wants the first one when we have that.
-                let other = scope.spawn(|| {
-                    database.server.attempt(&["client", "--force", "-e", &format!(
-                        "USE {}; BEGIN; UPDATE users SET version = version WHERE id = '2' AND version >= 0; DO SLEEP(0.6); UPDATE users SET raw = raw WHERE id = '1'; COMMIT",
-                        database.name
-                    )])
-                });
-                wait_until("the row is locked", || has_lock(&database));
-                set_all(&client, [("users/1", record(version, "{}")), ("users/2", record(version, "{}"))]);
-                other.join().unwrap();
+                scope.spawn(|| database.wake_when_waited_for());
+                set_all(&client, [("users/1", record(1, "{}")), ("users/2", record(1, "{}"))]);
             });
-            assert_eq!(client.head("users/1").unwrap(), Some(version));
-            assert_eq!(client.head("users/2").unwrap(), Some(version));
-        }
+        });
+        assert_eq!(client.head("users/1").unwrap(), Some(1));
+        assert_eq!(client.head("users/2").unwrap(), Some(1));
         let deadlocks = match database.is_mariadb() {
             true => "SHOW GLOBAL STATUS LIKE 'Innodb_deadlocks'",
             false => {

@@ -137,7 +137,7 @@ end_with_owner() {
 
 stop() {
   if is_running; then
-    kill -CONT -- "-$pid"
+    do_thaw
     kill -s "${stop_signal:-TERM}" "$pid"
     if ! wait_until "${stop_seconds:-15}" is_gone; then
       printf 'ctl: %s in %s did not stop within %s s and was killed\n' "$title" "$dir" "${stop_seconds:-15}" >&2

@@ -209,6 +209,16 @@ fn wait<R: Send + 'static>(submit: impl FnOnce(Done<R>) -> Result<(), Error>) ->
     receiver.recv_timeout(PATIENCE).expect("a callback is missing")
 }
 
+/// PostgreSQL's way to wait until there is a table, for half a minute at most.
+pub fn wait_for_table_sql(schema: &str, table: &str) -> String {
+    format!(
+        "DO 'BEGIN FOR i IN 1..600 LOOP
+             EXIT WHEN EXISTS (SELECT 1 FROM pg_tables WHERE schemaname = ''{schema}'' AND tablename = ''{table}'');
+             PERFORM pg_sleep(0.05);
+         END LOOP; END';"
+    )
+}
+
 pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let begin = Instant::now();
     while !is_so() {

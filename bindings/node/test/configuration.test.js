@@ -73,7 +73,7 @@ test('the_options_are_never_changed', async (t) => {
   assert.deepStrictEqual(options, { type: 'memory', timeout: null, logLevel: 'warn' })
 })
 
-test('classic_redis_has_the_layout_of_its_time_unless_told_otherwise', () => {
+test('a_classic_cache_has_the_layout_of_its_time_unless_told_otherwise', () => {
   const layout = (...args) => JSON.parse(configurationOf(...args).text).layout
   assert.strictEqual(layout({ type: 'redis' }), 'V1')
   assert.strictEqual(layout({ type: 'redis', layout: null }), 'V1')
@@ -81,6 +81,7 @@ test('classic_redis_has_the_layout_of_its_time_unless_told_otherwise', () => {
   assert.strictEqual(layout({ type: 'redis' }, {}), undefined)
   assert.strictEqual(layout({ type: 'redis', api: 'classic' }, {}), 'V1')
   assert.strictEqual(layout({ type: 'redis', api: 'modern' }), undefined)
+  for (const type of ['memcached', 'elasticache']) assert.strictEqual(layout({ type }), 'V1')
   assert.strictEqual(layout({ type: 'memory' }), undefined)
   const options = { type: 'redis' }
   configurationOf(options)

@@ -16,13 +16,16 @@ use super::calls::{read, refused, Service};
 use super::document::{self, Row};
 use super::ids::{id_of, Id};
 use super::revisions::{Revision, Revisions};
-use crate::backends::http::Answer;
+use crate::backends::http::{Answer, Underway};
 use crate::backends::naming::split;
 use crate::core::document::Writer;
 use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Page, Record, Remedy};
 
 /// CouchDB's own limit, unless its `max_document_size` says another.
 const USUAL_LIMIT: usize = 8_000_000;
+
+/// Before the id of a page's last document in a cursor.
+const CURSOR: &str = "after ";
 
 /// See the module.
 pub(super) struct CouchConnection {
@@ -131,8 +134,15 @@ impl CouchConnection {
         }
         let texts: Vec<Vec<u8>> =
             sent.iter().map(|&index| text_of(&writes[index], &revisions[index])).collect();
-        let list: Vec<(&str, &[u8])> =
-            sent.iter().zip(&texts).map(|(&index, text)| (&*writes[index].id.id, &text[..])).collect();
+        let list: Vec<Sent<'_>> = sent
+            .iter()
+            .zip(&texts)
+            .map(|(&index, text)| Sent {
+                id: &writes[index].id.id,
+                text,
+                is_new: revisions[index] == Revision::Absent,
+            })
+            .collect();
         let outcomes = match self.write_at_once(&list).await {
             // One that is too large, or refused for itself, must not take the others with it.
             Err(Refused::AsAWhole(_)) if list.len() > 1 => {
@@ -147,41 +157,42 @@ impl CouchConnection {
             Ok(outcomes) => outcomes,
             Err(Refused::AsAWhole(error) | Refused::Failed(error)) => return Err(error),
         };
-        for ((index, outcome), (id, text)) in sent.into_iter().zip(outcomes).zip(&list) {
+        for ((index, outcome), Sent { id, .. }) in sent.into_iter().zip(outcomes).zip(&list) {
             if outcome.is_ok() && writes[index].record.is_none() {
                 self.revisions.learn(id, Revision::Absent);
             }
-            results[index] = outcome.map_err(|error| match error.code() {
-                ErrorCode::TooLarge => too_large(text.len()),
-                _ => error,
-            });
+            results[index] = outcome;
         }
         Ok(results)
     }
 
-    /// Sends documents, each as its id and its text; the results are in their order.
-    async fn write_at_once(&self, list: &[(&str, &[u8])]) -> Result<Vec<Result<(), Error>>, Refused> {
-        let mut body = Vec::with_capacity(list.iter().map(|(_, text)| text.len() + 1).sum::<usize>() + 16);
+    /// Sends documents; the results are in their order.
+    async fn write_at_once(&self, list: &[Sent<'_>]) -> Result<Vec<Result<(), Error>>, Refused> {
+        let mut body = Vec::with_capacity(list.iter().map(|one| one.text.len() + 1).sum::<usize>() + 16);
         body.extend_from_slice(b"{\"docs\":[");
-        for (number, (_, text)) in list.iter().enumerate() {
+        for (number, one) in list.iter().enumerate() {
             if number > 0 {
                 body.push(b',');
             }
-            body.extend_from_slice(text);
+            body.extend_from_slice(one.text);
         }
         body.extend_from_slice(b"]}");
-        let underway = self.service.doubt.sent();
+        // One that names a revision does nothing once that is replaced.
+        let underway = list.iter().any(|one| one.is_new).then(|| self.service.doubt.sent());
         let answer = self.service.ask(Method::POST, "/_bulk_docs", body.into()).await;
         if !answer.as_ref().is_err_and(|error| error.remedy() == Remedy::Reconnect) {
-            underway.is_answered();
+            underway.into_iter().for_each(Underway::is_answered);
         }
         let answer = answer.map_err(|error| {
             // What became of them nobody knows.
-            list.iter().for_each(|(id, _)| self.revisions.forget(id));
+            list.iter().for_each(|one| self.revisions.forget(one.id));
             Refused::Failed(error)
         })?;
         match answer.status {
-            StatusCode::PAYLOAD_TOO_LARGE => return Err(Refused::AsAWhole(too_large(0))),
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                let largest = list.iter().map(|one| one.text.len()).max().unwrap_or(0);
+                return Err(Refused::AsAWhole(too_large(largest)));
+            }
             StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN => {
                 return Err(Refused::AsAWhole(refused("a document", &answer)))
             }
@@ -191,7 +202,7 @@ impl CouchConnection {
             still_there(&answer).and_then(|answer| read("_bulk_docs", answer)).map_err(Refused::Failed)?;
         let mut by_id: HashMap<&str, &Outcome<'_>> =
             outcomes.iter().map(|outcome| (&*outcome.id, outcome)).collect();
-        Ok(list.iter().map(|(id, _)| self.settle(id, by_id.remove(id))).collect())
+        Ok(list.iter().map(|one| self.settle(one.id, by_id.remove(one.id))).collect())
     }
 
     fn settle(&self, id: &str, outcome: Option<&Outcome<'_>>) -> Result<(), Error> {
@@ -218,6 +229,14 @@ impl CouchConnection {
             }
         }
     }
+}
+
+/// A document on its way.
+struct Sent<'a> {
+    id: &'a str,
+    text: &'a [u8],
+    /// Whether it replaces none.
+    is_new: bool,
 }
 
 /// Why documents were not stored.
@@ -279,7 +298,16 @@ impl Connection for CouchConnection {
 
     async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Page, Error> {
         let limit = limit.max(1);
-        let mut start = cursor.map(str::to_owned);
+        let mut start = match cursor.map(|cursor| cursor.strip_prefix(CURSOR)) {
+            None => None,
+            Some(Some(last)) => Some(last.to_owned()),
+            Some(None) => {
+                return Err(Error::new(
+                    ErrorCode::InvalidArgument,
+                    "the cursor is none of this connector's pages; begin without one",
+                ))
+            }
+        };
         // Documents that are no records may fill a page.
         loop {
             let mut path = format!("/_all_docs?include_docs=true&limit={limit}");
@@ -300,7 +328,7 @@ impl Connection for CouchConnection {
                 }
             }
             if !records.is_empty() || next.is_none() {
-                return Ok(Page { records, next });
+                return Ok(Page { records, next: next.map(|last| format!("{CURSOR}{last}")) });
             }
             start = next;
         }

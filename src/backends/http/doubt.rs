@@ -56,7 +56,7 @@ impl Doubt {
 
 impl Underway<'_> {
     /// The server said what became of it.
-    pub fn is_answered(mut self) {
+    pub fn answered(mut self) {
         self.is_answered = true;
     }
 }

@@ -25,7 +25,7 @@ use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 pub(super) use self::answer::Answer;
-pub(super) use self::doubt::Doubt;
+pub(super) use self::doubt::{Doubt, Underway};
 use self::kept::{Broken, Kept};
 pub(super) use self::origin::{parse_url, Origin};
 pub(super) use self::pace::Pace;

@@ -1,0 +1,353 @@
+//! The options, read and checked.
+
+use std::env;
+use std::time::Duration;
+
+use tokio_postgres::config::{ChannelBinding, SslMode};
+use tokio_postgres::Config;
+
+use super::address::Parameters;
+use super::names::{Names, MAX_NAME_BYTES};
+use super::passfile;
+use super::security::Security;
+use super::tls::Connector;
+use crate::backends::network;
+use crate::config::{wrong, Settings};
+use crate::core::Error;
+
+const DEFAULT_HOST: &str = "localhost";
+const DEFAULT_PORT: u16 = 5432;
+const DEFAULT_SCHEMA: &str = "ds";
+const DEFAULT_TABLE: &str = "default";
+const DEFAULT_SPLIT_CHAR: &str = "/";
+const DEFAULT_MAX: usize = 10;
+const DEFAULT_IDLE: Duration = Duration::from_secs(30);
+const DEFAULT_APPLICATION: &str = "deepstream-connector";
+
+/// How a new table is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// `id`, `val` with version and data.
+    V1,
+    /// `id`, `version`, `val`.
+    V2,
+}
+
+/// Which events are told.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Notifications {
+    pub create_table: bool,
+    pub destroy_table: bool,
+    pub insert: bool,
+    pub update: bool,
+    pub delete: bool,
+}
+
+/// A server, and the ways to it in the order in which they are tried: `None` is one without TLS.
+#[derive(Clone)]
+pub(super) struct Server {
+    pub host: String,
+    pub port: u16,
+    pub ways: Vec<Option<Connector>>,
+}
+
+impl Server {
+    /// The Unix socket, if it is one.
+    pub fn socket(&self) -> Option<String> {
+        self.host.starts_with('/').then(|| format!("{}/.s.PGSQL.{}", self.host, self.port))
+    }
+
+    /// Where it is, for messages.
+    pub fn in_words(&self) -> String {
+        self.socket().unwrap_or_else(|| network::in_words(&self.host, self.port))
+    }
+}
+
+/// The options, checked.
+pub(super) struct Options {
+    pub servers: Vec<Server>,
+    /// Login and session parameters.
+    pub session: Config,
+    pub user: String,
+    pub database: String,
+    pub schema: String,
+    pub names: Names,
+    pub layout: Layout,
+    pub use_jsonb: bool,
+    pub bigint_versions: bool,
+    pub role: Option<String>,
+    pub drop_empty_tables: bool,
+    pub notifications: Notifications,
+    pub max: usize,
+    /// How long a spare connection stays; `None` is for ever.
+    pub idle_timeout: Option<Duration>,
+    pub statement_timeout: Option<Duration>,
+    /// How long one of several ways to one of several servers may take.
+    pub attempt_timeout: Duration,
+    /// What a person should know about the options that were given.
+    pub remarks: Vec<String>,
+}
+
+impl Options {
+    /// Reads and checks them.
+    pub fn read(settings: &Settings) -> Result<Options, Error> {
+        Options::read_in(settings, |variable| env::var(variable).ok())
+    }
+
+    fn read_in(settings: &Settings, variable: impl Fn(&str) -> Option<String>) -> Result<Options, Error> {
+        let address = match settings.text("connectionString") {
+            Some(text) => Parameters::parse(text)?,
+            None => Parameters::default(),
+        };
+        let environment = Parameters::of_environment(&variable);
+        let said = |option: &str, word: &str| -> Option<String> {
+            let text = settings.text(option).or_else(|| address.get(word)).or_else(|| environment.get(word));
+            text.map(str::to_owned)
+        };
+        let user = said("user", "user").or_else(|| variable("USER")).or_else(|| variable("LOGNAME"));
+        let Some(user) = user else {
+            return Err(wrong("the option \"user\" is missing; give the role that logs in"));
+        };
+        let database = said("database", "dbname").unwrap_or_else(|| user.clone());
+        let host = said("hostaddr", "hostaddr").filter(|_| !settings.has("host"));
+        let host = host.or_else(|| said("host", "host")).unwrap_or_else(|| DEFAULT_HOST.to_owned());
+        let port = said("port", "port");
+        let password = said("password", "password").or_else(|| {
+            let first = |list: &str| list.split(',').next().unwrap_or_default().trim().to_owned();
+            let (host, port) = (first(&host), port.as_deref().map(first));
+            let port = port.filter(|port| !port.is_empty()).unwrap_or_else(|| DEFAULT_PORT.to_string());
+            passfile::password(&variable, [&host, &port, &database, &user])
+        });
+        for (option, text) in
+            [("user", Some(&user)), ("database", Some(&database)), ("password", password.as_ref())]
+        {
+            if text.is_some_and(|text| text.contains('\0')) {
+                return Err(wrong(format!("the option \"{option}\" has a NUL character; leave it out")));
+            }
+        }
+        let mut session = Config::new();
+        session.user(&user).dbname(&database).ssl_mode(SslMode::Disable);
+        if let Some(password) = &password {
+            session.password(password);
+        }
+        session.application_name(
+            said("application_name", "application_name").as_deref().unwrap_or(DEFAULT_APPLICATION),
+        );
+        if let Some(options) = said("options", "options") {
+            session.options(&options);
+        }
+        let binding = said("channel_binding", "channel_binding");
+        session.channel_binding(match binding.as_deref() {
+            None | Some("prefer") => ChannelBinding::Prefer,
+            Some("disable") => ChannelBinding::Disable,
+            Some("require") => ChannelBinding::Require,
+            Some(_) => return Err(wrong("\"channel_binding\" is none of disable, prefer and require")),
+        });
+        let security = Security::read(settings, said)?;
+        let servers = servers(&host, port.as_deref(), &security)?;
+        let notifications = settings.object("notifications");
+        let told = |event: &str| notifications.as_ref().and_then(|events| events.flag(event)) == Some(true);
+        // One way alone has all the time there is.
+        let ways: usize = servers.iter().map(|server| server.ways.len()).sum();
+        let connect_timeout = settings.engine().connect_timeout;
+        Ok(Options {
+            attempt_timeout: match u32::try_from(ways) {
+                Ok(several @ 2..) => connect_timeout / several,
+                _ => 2 * connect_timeout,
+            },
+            servers,
+            session,
+            user,
+            database,
+            schema: name(settings, "schema", DEFAULT_SCHEMA)?,
+            names: names(settings)?,
+            layout: match settings.text("layout") {
+                Some("V1") => Layout::V1,
+                _ => Layout::V2,
+            },
+            use_jsonb: settings.flag("useJsonb") == Some(true),
+            bigint_versions: settings.flag("bigintVersions") == Some(true),
+            role: match settings.text("role") {
+                None | Some("") => None,
+                Some(_) => Some(name(settings, "role", "")?),
+            },
+            drop_empty_tables: settings.flag("dropEmptyTables") == Some(true),
+            notifications: Notifications {
+                create_table: told("CREATE_TABLE"),
+                destroy_table: told("DESTROY_TABLE"),
+                insert: told("INSERT"),
+                update: told("UPDATE"),
+                delete: told("DELETE"),
+            },
+            max: settings.count("max").unwrap_or(DEFAULT_MAX),
+            idle_timeout: match settings.milliseconds("idleTimeoutMillis") {
+                None => Some(DEFAULT_IDLE),
+                Some(Duration::ZERO) => None,
+                Some(time) => Some(time),
+            },
+            statement_timeout: settings.milliseconds("statement_timeout"),
+            remarks: ["writeInterval", "connectionTimeoutMillis", "keepAlive"]
+                .into_iter()
+                .filter(|option| settings.has(option))
+                .map(|option| format!("the option \"{option}\" has no effect here"))
+                .collect(),
+        })
+    }
+
+    /// What is connected to, for messages.
+    pub fn in_words(&self) -> String {
+        let places: Vec<String> = self.servers.iter().map(Server::in_words).collect();
+        format!("PostgreSQL at {}, database {}", places.join(", "), self.database)
+    }
+}
+
+fn servers(hosts: &str, ports: Option<&str>, security: &Security) -> Result<Vec<Server>, Error> {
+    let hosts: Vec<&str> = hosts.split(',').map(str::trim).collect();
+    let ports: Vec<&str> = ports.unwrap_or("").split(',').map(str::trim).collect();
+    if ports.len() > 1 && ports.len() != hosts.len() {
+        return Err(wrong(format!(
+            "the option \"port\" has {} ports for {} hosts; give one, or one for each",
+            ports.len(),
+            hosts.len()
+        )));
+    }
+    let port =
+        |index: usize| -> Result<u16, Error> {
+            match ports.get(index).or(ports.last()).copied().unwrap_or("") {
+                "" => Ok(DEFAULT_PORT),
+                digits => digits.parse().ok().filter(|port| *port != 0).ok_or_else(|| {
+                    wrong("the option \"port\" is no port; give a whole number from 1 to 65535")
+                }),
+            }
+        };
+    let server = |(index, host): (usize, &&str)| -> Result<Server, Error> {
+        let host = if host.is_empty() { DEFAULT_HOST } else { host };
+        let ways = if host.starts_with('/') { vec![None] } else { security.ways(host)? };
+        Ok(Server { host: host.to_owned(), port: port(index)?, ways })
+    };
+    hosts.iter().enumerate().map(server).collect()
+}
+
+fn names(settings: &Settings) -> Result<Names, Error> {
+    let table = settings.object("table");
+    let inner = |name: &str| table.as_ref().and_then(|table| table.text(name));
+    let default_table =
+        match (settings.text("defaultTable"), inner("defaultName")) {
+            (None, None) => DEFAULT_TABLE,
+            (Some(name), None) | (None, Some(name)) => name,
+            (Some(_), Some(_)) => return Err(wrong(
+                "the options \"defaultTable\" and \"table.defaultName\" are the same; leave one of them out",
+            )),
+        };
+    if default_table.is_empty() {
+        return Err(wrong("the option \"defaultTable\" is empty; leave it out for \"default\""));
+    }
+    let separator = settings.text("splitChar").unwrap_or(DEFAULT_SPLIT_CHAR);
+    if separator.is_empty() {
+        return Err(wrong("the option \"splitChar\" is empty; leave it out for \"/\""));
+    }
+    Ok(Names {
+        separator: separator.to_owned(),
+        default_table: default_table.to_owned(),
+        prefix: inner("prefix").unwrap_or_default().to_owned(),
+    })
+}
+
+/// An option that is the name of something in the database.
+fn name(settings: &Settings, option: &str, default: &str) -> Result<String, Error> {
+    let name = settings.text(option).unwrap_or(default);
+    if name.is_empty() || name.len() > MAX_NAME_BYTES || name.contains('\0') {
+        return Err(wrong(format!(
+            "the option \"{option}\" has {} bytes; give a name of 1 to {MAX_NAME_BYTES} bytes without NUL",
+            name.len()
+        )));
+    }
+    Ok(name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backends::postgres::OPTIONS;
+    use crate::config::parse;
+
+    fn read(options: &str, environment: &[(&str, &str)]) -> Result<Options, Error> {
+        let settings = Settings::check(parse(options.as_bytes())?, "postgres", OPTIONS)?;
+        let variable = |name: &str| {
+            environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        };
+        Options::read_in(&settings, variable)
+    }
+
+    fn place(options: &str, environment: &[(&str, &str)]) -> (String, String, String) {
+        let options = read(options, environment).unwrap();
+        (options.in_words(), options.user, options.schema)
+    }
+
+    #[test]
+    fn options_win_over_the_address_and_that_over_the_environment() {
+        let environment =
+            [("PGHOST", "e.example"), ("PGUSER", "erin"), ("PGPORT", "1"), ("PGDATABASE", "edb")];
+        assert_eq!(
+            place("{}", &environment),
+            ("PostgreSQL at e.example:1, database edb".into(), "erin".into(), "ds".into())
+        );
+        let address = r#"{"connectionString": "postgres://ada@a.example:2/adb"}"#;
+        assert_eq!(place(address, &environment).0, "PostgreSQL at a.example:2, database adb");
+        let both = r#"{"connectionString": "postgres://ada@a.example:2/adb", "host": "o.example", "port": 3, "schema": "x"}"#;
+        assert_eq!(
+            place(both, &environment),
+            ("PostgreSQL at o.example:3, database adb".into(), "ada".into(), "x".into())
+        );
+        assert_eq!(place("{}", &[("USER", "sam")]).0, "PostgreSQL at localhost:5432, database sam");
+        assert_eq!(
+            place(r#"{"host": "/run/pg", "user": "u"}"#, &[]).0,
+            "PostgreSQL at /run/pg/.s.PGSQL.5432, database u"
+        );
+        assert_eq!(
+            place(r#"{"host": "a,b", "port": "1,2", "user": "u"}"#, &[]).0,
+            "PostgreSQL at a:1, b:2, database u"
+        );
+    }
+
+    #[test]
+    fn ways_are_those_of_libpq() {
+        let ways = |options: &str, environment: &[(&str, &str)]| -> Vec<bool> {
+            let options = read(options, environment).unwrap();
+            options.servers[0].ways.iter().map(Option::is_some).collect()
+        };
+        let user = [("USER", "u")];
+        assert_eq!(ways("{}", &user), [false]);
+        assert_eq!(ways(r#"{"sslmode": "allow"}"#, &user), [false, true]);
+        assert_eq!(ways(r#"{"sslmode": "PREFER"}"#, &user), [true, false]);
+        assert_eq!(ways(r#"{"sslmode": "require"}"#, &user), [true]);
+        assert_eq!(ways(r#"{"ssl": {"rejectUnauthorized": false}}"#, &user), [true]);
+        assert_eq!(ways("{}", &[("USER", "u"), ("PGSSLMODE", "require")]), [true]);
+        assert_eq!(ways(r#"{"ssl": false}"#, &[("USER", "u"), ("PGSSLMODE", "require")]), [false]);
+        assert_eq!(ways(r#"{"host": "/run", "sslmode": "require"}"#, &user), [false]);
+        assert_eq!(ways(r#"{"connectionString": "postgres://h/?sslmode=require"}"#, &user), [true]);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_by_its_name() {
+        for (options, word) in [
+            (r#"{"connectionString": "postgres://h/?sslmode=verify"}"#, "sslmode"),
+            (r#"{"host": "a", "port": "1,2"}"#, "\"port\""),
+            (r#"{"port": "no"}"#, "\"port\""),
+            (r#"{"port": 70000}"#, "\"port\""),
+            (r#"{"schema": ""}"#, "\"schema\""),
+            (r#"{"role": "a\u0000b"}"#, "\"role\""),
+            (r#"{"splitChar": ""}"#, "\"splitChar\""),
+            (r#"{"defaultTable": ""}"#, "\"defaultTable\""),
+            (r#"{"defaultTable": "a", "table": {"defaultName": "b"}}"#, "table.defaultName"),
+            (r#"{"table": {"postfix": "b"}}"#, "table.prefix"),
+            (r#"{"tls": true, "ssl": true}"#, "\"ssl\""),
+            (r#"{"notifications": {"INSERTS": true}}"#, "notifications.INSERT"),
+            (r#"{"password": "a\u0000b"}"#, "\"password\""),
+        ] {
+            let error = read(options, &[("USER", "u")]).err().unwrap_or_else(|| panic!("{options}"));
+            assert!(error.message().contains(word), "{options}: {error}");
+        }
+        assert!(read("{}", &[]).err().unwrap().message().contains("\"user\""));
+    }
+}

@@ -1,0 +1,158 @@
+//! All records, page by page: table after table, in each by its primary key. So a record that is
+//! there all the while is on one page, whatever comes and goes beside it.
+
+use super::failure;
+use super::groups::{self, Found};
+use super::names::{Row, LONG_TABLE};
+use super::pool::Pool;
+use super::session::Session;
+use super::shape::Shape;
+use super::{statements, value};
+use crate::core::{Error, ErrorCode, Key, Page, Record};
+
+/// Where a page ends: a table, and the last row of it, unless it is to begin with its first one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Cursor {
+    table: String,
+    id: Option<String>,
+}
+
+impl Cursor {
+    fn read(text: &str) -> Result<Cursor, Error> {
+        serde_json::from_str(text).map(|(table, id)| Cursor { table, id }).map_err(|_| {
+            Error::new(
+                ErrorCode::InvalidArgument,
+                "the cursor is none of this backend's; give that of the page before",
+            )
+        })
+    }
+
+    fn write(&self) -> String {
+        serde_json::json!([self.table, self.id]).to_string()
+    }
+}
+
+/// A table in the list.
+struct Listed {
+    table: String,
+    comment: Option<String>,
+}
+
+pub(super) async fn page(pool: &Pool, cursor: Option<&str>, limit: usize) -> Result<Page, Error> {
+    let mut at = cursor.map(Cursor::read).transpose()?.unwrap_or_default();
+    let lease = pool.lease().await?;
+    let failed = |error| failure::of_operation(&error, &pool.options);
+    let scan = Scan { pool, session: lease.session() };
+    let mut page = Page::default();
+    // The table that the page before ended in comes first, then those after it.
+    let mut tables = scan.table(&at.table).await.map_err(failed)?;
+    loop {
+        for listed in &tables {
+            if listed.table != at.table {
+                at = Cursor { table: listed.table.clone(), id: None };
+            }
+            if scan.table_rows(listed, &mut at, limit, &mut page.records).await.map_err(failed)? {
+                page.next = Some(at.write());
+                lease.done();
+                return Ok(page);
+            }
+        }
+        tables = scan.tables_after(&at.table).await.map_err(failed)?;
+        if tables.is_empty() {
+            lease.done();
+            return Ok(page);
+        }
+    }
+}
+
+struct Scan<'a> {
+    pool: &'a Pool,
+    session: &'a Session,
+}
+
+impl Scan<'_> {
+    async fn table(&self, table: &str) -> Result<Vec<Listed>, tokio_postgres::Error> {
+        if table.is_empty() {
+            return Ok(Vec::new());
+        }
+        let row =
+            self.session.client.query_opt(statements::COMMENT, &[&self.pool.options.schema, &table]).await?;
+        let listed = row.map(|row| Ok(Listed { table: table.to_owned(), comment: row.try_get(0)? }));
+        listed.into_iter().collect()
+    }
+
+    async fn tables_after(&self, table: &str) -> Result<Vec<Listed>, tokio_postgres::Error> {
+        let rows =
+            self.session.client.query(statements::TABLES, &[&self.pool.options.schema, &table]).await?;
+        rows.iter().map(|row| Ok(Listed { table: row.try_get(0)?, comment: row.try_get(1)? })).collect()
+    }
+
+    /// Adds a table's rows after the cursor, and moves it on. Returns whether the page is full.
+    async fn table_rows(
+        &self,
+        listed: &Listed,
+        at: &mut Cursor,
+        limit: usize,
+        records: &mut Vec<(Key, Record)>,
+    ) -> Result<bool, tokio_postgres::Error> {
+        let schema = &self.pool.options.schema;
+        self.pool.shapes.forget(&listed.table);
+        let found = groups::look_up(self.session, schema, &self.pool.shapes, &[&listed.table]).await?;
+        let Some(Found::Table(shape)) = found.first().copied() else { return Ok(false) };
+        let table = statements::qualified(schema, &listed.table);
+        let sql = statements::scan(&table, shape, listed.table == LONG_TABLE);
+        loop {
+            let room = limit - records.len();
+            if room == 0 {
+                return Ok(true);
+            }
+            let count = i64::try_from(room).unwrap_or(i64::MAX);
+            let rows = match self.session.client.query(&sql, &[&at.id, &count]).await {
+                Ok(rows) => rows,
+                // Dropped a moment ago.
+                Err(error) if failure::about(&error) == failure::About::MissingTable => return Ok(false),
+                Err(error) => return Err(error),
+            };
+            for row in &rows {
+                at.id = Some(row.try_get(0)?);
+                records.extend(self.record(listed, shape, row)?);
+            }
+            if rows.len() < room {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// The record in a row, if it is one of ours.
+    fn record(
+        &self,
+        listed: &Listed,
+        shape: Shape,
+        row: &tokio_postgres::Row,
+    ) -> Result<Option<(Key, Record)>, tokio_postgres::Error> {
+        let place = Row {
+            id: row.try_get::<_, &str>(0)?.into(),
+            key: row.try_get::<_, Option<&str>>(3)?.map(Into::into),
+        };
+        let key = self.pool.options.names.key(&listed.table, listed.comment.as_deref(), &place);
+        let (Some(key), Some(text)) = (key, row.try_get::<_, Option<&str>>(2)?) else { return Ok(None) };
+        let record = value::read(shape, row.try_get(1)?, text);
+        Ok(record.ok().map(|record| (Key::from(key), record)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_can_be_read_again() {
+        for id in [None, Some("a\"\u{0}b".to_owned())] {
+            let cursor = Cursor { table: "us'ers".into(), id };
+            assert_eq!(Cursor::read(&cursor.write()).unwrap(), cursor);
+        }
+        for text in ["", "7", "[]", "[1,2]", "{}", "[\"a\"]"] {
+            assert_eq!(Cursor::read(text).unwrap_err().code(), ErrorCode::InvalidArgument);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! TLS by the modes of libpq, and by the option `ssl` of node-postgres.
+
+use super::tls::Connector;
+use crate::backends::tls::{Demands, Tls, Verify};
+use crate::config::{nearest, wrong, Settings};
+use crate::core::Error;
+
+/// The words of `sslmode`.
+pub(super) const SSL_MODES: &[&str] = &["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
+
+/// Whether there is TLS, and on which terms.
+pub(super) struct Security {
+    mode: String,
+    ca: Option<String>,
+    cert: Option<String>,
+    key: Option<String>,
+    name: Option<String>,
+    is_trusting: bool,
+}
+
+impl Security {
+    /// From the options; `said` is what an option, the connection string or the environment says.
+    pub fn read(settings: &Settings, said: impl Fn(&str, &str) -> Option<String>) -> Result<Security, Error> {
+        if settings.has("ssl") && settings.has("tls") {
+            return Err(wrong("the options \"ssl\" and \"tls\" are the same; leave one of them out"));
+        }
+        let option = if settings.has("tls") { "tls" } else { "ssl" };
+        let terms = settings.object(option);
+        let is_on = terms.is_some() || settings.flag(option) == Some(true);
+        let text = |name: &str, word: &str| -> Option<String> {
+            let given = terms.as_ref().and_then(|terms| terms.text(name)).map(str::to_owned);
+            given.or_else(|| said(word, word))
+        };
+        let mode = match settings.text("sslmode") {
+            Some(mode) => mode.to_owned(),
+            None if is_on => "verify-full".to_owned(),
+            None if settings.has(option) => "disable".to_owned(),
+            None => said("sslmode", "sslmode").unwrap_or_else(|| "disable".to_owned()),
+        };
+        if !SSL_MODES.contains(&mode.as_str()) {
+            let hint =
+                nearest(&mode, SSL_MODES.iter().copied()).map(|word| format!("; did you mean \"{word}\"?"));
+            return Err(wrong(format!(
+                "\"sslmode\" is none of {}{}",
+                SSL_MODES.join(", "),
+                hint.unwrap_or_default()
+            )));
+        }
+        Ok(Security {
+            mode,
+            ca: text("ca", "sslrootcert").filter(|ca| ca != "system"),
+            cert: text("cert", "sslcert"),
+            key: text("key", "sslkey"),
+            name: terms
+                .as_ref()
+                .and_then(|terms| terms.text("serverName").or_else(|| terms.text("servername")))
+                .map(str::to_owned),
+            is_trusting: terms.as_ref().and_then(|terms| terms.flag("rejectUnauthorized")) == Some(false),
+        })
+    }
+
+    /// The ways to a host, in libpq's order.
+    pub fn ways(&self, host: &str) -> Result<Vec<Option<Connector>>, Error> {
+        let protected = |verify: Verify| -> Result<Option<Connector>, Error> {
+            let demands = Demands {
+                ca: self.ca.as_deref(),
+                cert: self.cert.as_deref(),
+                key: self.key.as_deref(),
+                name: self.name.as_deref(),
+                verify: if self.is_trusting { Verify::Nothing } else { verify },
+            };
+            Tls::new(&demands, host).map(|tls| Some(Connector(tls)))
+        };
+        Ok(match self.mode.as_str() {
+            "disable" => vec![None],
+            "allow" => vec![None, protected(Verify::Nothing)?],
+            "prefer" => vec![protected(Verify::Nothing)?, None],
+            "require" if self.ca.is_none() => vec![protected(Verify::Nothing)?],
+            "require" | "verify-ca" => vec![protected(Verify::Authority)?],
+            _ => vec![protected(Verify::Full)?],
+        })
+    }
+}

@@ -1,0 +1,313 @@
+//! One connection: logging in, prepared statements, and what may be left of it in the server.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::future::{join, BoxFuture};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_postgres::config::SslMode;
+use tokio_postgres::tls::NoTls;
+use tokio_postgres::types::Type;
+use tokio_postgres::{AsyncMessage, Client, Connection, Statement};
+
+use super::news::News;
+use super::options::{Options, Server};
+use super::shape::Shape;
+use super::tls::Connector;
+use super::{failure, statements};
+use crate::backends::network::{self, Stream};
+use crate::backends::pipeline::while_alive;
+use crate::config::wrong;
+use crate::core::Error;
+
+/// Prepared statements that are kept, each for one table and kind of operation.
+const KEPT_STATEMENTS: usize = 256;
+
+/// The first version with `ON CONFLICT`.
+const OLDEST_SERVER: i32 = 90_500;
+
+/// Between two looks at a session that was told to end.
+const FENCE_PAUSE: Duration = Duration::from_millis(20);
+
+/// A connection's own work; it ends when the connection does.
+pub(super) type Driver = BoxFuture<'static, Error>;
+
+/// What outlives connections: sessions that broke while they wrote, and who listens to what.
+#[derive(Default)]
+pub(super) struct Estate {
+    orphans: Mutex<Vec<Identity>>,
+    pub news: Arc<News>,
+}
+
+impl Estate {
+    fn orphans(&self) -> MutexGuard<'_, Vec<Identity>> {
+        self.orphans.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Which session of the server it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Identity {
+    process: i32,
+    began: String,
+}
+
+/// A session.
+pub(super) struct Session {
+    pub client: Client,
+    prepared: Mutex<Prepared>,
+    identity: Identity,
+    is_writing: AtomicBool,
+    estate: Arc<Estate>,
+}
+
+#[derive(Default)]
+struct Prepared {
+    uses: u64,
+    statements: HashMap<Use, (Statement, u64)>,
+}
+
+/// What a prepared statement is for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Use {
+    pub kind: Kind,
+    pub table: String,
+    pub shape: Shape,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Get,
+    Head,
+    Set,
+    Delete,
+}
+
+impl Session {
+    /// Connects to the first server that takes writes.
+    pub async fn open(options: &Arc<Options>, estate: &Arc<Estate>) -> Result<(Session, Driver), Error> {
+        let mut failures = Vec::new();
+        for server in &options.servers {
+            for way in &server.ways {
+                let opening = Session::open_by(server, way.as_ref(), options, estate);
+                match tokio::time::timeout(options.attempt_timeout, opening).await {
+                    Ok(Ok(opened)) => return Ok(opened),
+                    Ok(Err(error)) => failures.push(error),
+                    Err(_) => {
+                        failures.push(Error::connection(format!("{} does not answer", server.in_words())))
+                    }
+                }
+            }
+        }
+        // That a server does no TLS is no news where it may be without.
+        let told = failures.iter().position(|error| !failure::is_lack_of_tls(error)).unwrap_or(0);
+        Err(failures.swap_remove(told))
+    }
+
+    async fn open_by(
+        server: &Server,
+        way: Option<&Connector>,
+        options: &Arc<Options>,
+        estate: &Arc<Estate>,
+    ) -> Result<(Session, Driver), Error> {
+        let stream = match server.socket() {
+            Some(path) => network::dial_unix(&path).await?,
+            None => network::dial(&server.host, server.port, None).await?,
+        };
+        let (client, mut driver) = log_in(stream, way, options, &estate.news).await?;
+        let identity = while_alive(&mut driver, set_up(&client, options)).await?;
+        let session = Session {
+            client,
+            prepared: Mutex::default(),
+            identity,
+            is_writing: AtomicBool::new(false),
+            estate: Arc::clone(estate),
+        };
+        Ok((session, driver))
+    }
+
+    /// Ends what is left in the server of sessions that broke while they wrote: what they still
+    /// write would come after what is sent again now. Where the server does not let us, as behind
+    /// some poolers, there is no more to be done.
+    pub async fn fence(&self) -> Result<(), Error> {
+        let orphans = self.estate.orphans().clone();
+        for orphan in orphans {
+            loop {
+                let left = self.client.query_one(statements::FENCE, &[&orphan.process, &orphan.began]).await;
+                match left.and_then(|row| row.try_get::<_, bool>(0)) {
+                    Ok(true) => tokio::time::sleep(FENCE_PAUSE).await,
+                    Ok(false) => break,
+                    Err(error) if error.as_db_error().is_some() => return Ok(()),
+                    Err(error) => return Err(failure::of_connection(&error)),
+                }
+            }
+            self.estate.orphans().retain(|other| *other != orphan);
+        }
+        Ok(())
+    }
+
+    /// Listens to channels.
+    pub async fn listen(&self, channels: &[String], options: &Options) -> Result<(), Error> {
+        for channel in channels {
+            let listening = self.client.batch_execute(&statements::listen(channel)).await;
+            listening.map_err(|error| failure::of_connect(&error, options))?;
+        }
+        Ok(())
+    }
+
+    /// From now until `wrote` the server may be writing.
+    pub fn writes(&self) {
+        self.is_writing.store(true, Ordering::Relaxed);
+    }
+
+    /// Everything that was sent is answered.
+    pub fn wrote(&self) {
+        self.is_writing.store(false, Ordering::Relaxed);
+    }
+
+    /// A statement that is prepared once.
+    pub async fn prepare(
+        &self,
+        purpose: Use,
+        sql: impl FnOnce() -> String,
+    ) -> Result<Statement, tokio_postgres::Error> {
+        if let Some(known) = self.prepared().find(&purpose) {
+            return Ok(known);
+        }
+        let statement = self.client.prepare(&sql()).await?;
+        self.prepared().keep(purpose, statement.clone());
+        Ok(statement)
+    }
+
+    fn prepared(&self) -> MutexGuard<'_, Prepared> {
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.is_writing.load(Ordering::Relaxed) {
+            self.estate.orphans().push(self.identity.clone());
+        }
+    }
+}
+
+impl Prepared {
+    fn find(&mut self, purpose: &Use) -> Option<Statement> {
+        self.uses += 1;
+        let (statement, used) = self.statements.get_mut(purpose)?;
+        *used = self.uses;
+        Some(statement.clone())
+    }
+
+    fn keep(&mut self, purpose: Use, statement: Statement) {
+        if self.statements.len() >= KEPT_STATEMENTS {
+            let oldest = self.statements.iter().min_by_key(|(_, (_, used))| *used);
+            if let Some(oldest) = oldest.map(|(purpose, _)| purpose.clone()) {
+                self.statements.remove(&oldest);
+            }
+        }
+        self.statements.insert(purpose, (statement, self.uses));
+    }
+}
+
+async fn log_in(
+    stream: Stream,
+    way: Option<&Connector>,
+    options: &Arc<Options>,
+    news: &Arc<News>,
+) -> Result<(Client, Driver), Error> {
+    let failed = |error| failure::of_connect(&error, options);
+    match way {
+        None => {
+            let (client, connection) = options.session.connect_raw(stream, NoTls).await.map_err(failed)?;
+            Ok((client, drive(connection, options, news)))
+        }
+        Some(connector) => {
+            let mut session = options.session.clone();
+            session.ssl_mode(SslMode::Require);
+            let (client, connection) =
+                session.connect_raw(stream, connector.clone()).await.map_err(failed)?;
+            Ok((client, drive(connection, options, news)))
+        }
+    }
+}
+
+fn drive<T>(mut connection: Connection<Stream, T>, options: &Arc<Options>, news: &Arc<News>) -> Driver
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (options, news) = (Arc::clone(options), Arc::clone(news));
+    Box::pin(poll_fn(move |cx| loop {
+        match connection.poll_message(cx) {
+            Poll::Ready(Some(Ok(AsyncMessage::Notification(notification)))) => {
+                news.tell(notification.channel(), notification.payload());
+            }
+            Poll::Ready(Some(Ok(_))) => {}
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(failure::of_operation(&error, &options)),
+            Poll::Ready(None) => {
+                return Poll::Ready(Error::connection("the connection is not used any more"))
+            }
+            Poll::Pending => return Poll::Pending,
+        }
+    }))
+}
+
+/// Sees that the server is one to work with, and that there is a schema.
+async fn set_up(client: &Client, options: &Options) -> Result<Identity, Error> {
+    let failed = |error| failure::of_connect(&error, options);
+    // Both are sent at once: a connection is made in as few round trips as there can be.
+    let sql = statements::set_up(options);
+    let (done, row) = join(
+        client.batch_execute(&sql),
+        client.query_typed_one(statements::INTRODUCTION, &[(&options.schema, Type::TEXT)]),
+    )
+    .await;
+    done.map_err(failed)?;
+    let row = row.map_err(failed)?;
+    let identity =
+        Identity { process: row.try_get(0).map_err(failed)?, began: row.try_get(1).map_err(failed)? };
+    let version: i32 = row.try_get(3).map_err(failed)?;
+    if version < OLDEST_SERVER {
+        return Err(wrong(format!(
+            "the server is PostgreSQL {}; 9.5 is the oldest that will do",
+            version / 10_000
+        )));
+    }
+    if row.try_get(2).map_err(failed)? {
+        return Err(Error::connection("the server is a standby, which takes no writes"));
+    }
+    if !row.try_get::<_, bool>(4).map_err(failed)? {
+        make_schema(client, options).await.map_err(failed)?;
+    } else if statements::trigger_events(options.notifications).is_some() {
+        make_trigger_function(client, options).await.map_err(failed)?;
+    }
+    Ok(identity)
+}
+
+/// Makes the schema and what is in it besides tables.
+pub(super) async fn make_schema(client: &Client, options: &Options) -> Result<(), tokio_postgres::Error> {
+    match client.batch_execute(&statements::create_schema(&options.schema)).await {
+        Err(error) if !failure::is_there_already(&error) => return Err(error),
+        _ => {}
+    }
+    if statements::trigger_events(options.notifications).is_some() {
+        make_trigger_function(client, options).await?;
+    }
+    Ok(())
+}
+
+async fn make_trigger_function(client: &Client, options: &Options) -> Result<(), tokio_postgres::Error> {
+    let there = client.query_one(statements::TRIGGER_FUNCTION_EXISTS, &[&options.schema]).await?;
+    if there.try_get(0)? {
+        return Ok(());
+    }
+    match client.batch_execute(&statements::trigger_function(&options.schema)).await {
+        Err(error) if !failure::is_there_already(&error) => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,306 @@
+//! What is special to CouchDB: documents and queries, revisions and conflicts, logins; and with its
+//! own recorded answers where PouchDB Server, which stands in for it, has others.
+
+mod support;
+
+use std::time::Duration;
+
+use deepstream_connector::core::{Error, ErrorCode, Key, Operation, Record};
+use serde_json::{json, Value};
+use support::{certificates, wait_until, Client, Server, Told};
+
+fn open(server: &Server, options: Value) -> Client {
+    let mut all = json!({"type": "couchdb", "port": server.port});
+    all.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
+    Client::open(&all.to_string()).unwrap()
+}
+
+/// With the login that the stand-in knows.
+fn open_as(server: &Server, name: &str, options: Value) -> Client {
+    let mut all = json!({"username": name, "password": "secret"});
+    all.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
+    open(server, all)
+}
+
+/// One request past the connector.
+fn ask(server: &Server, method: &str, path: &str, body: &Value) -> Value {
+    let answer = server.client(&[method, path, &body.to_string()]);
+    serde_json::from_str(&answer).unwrap_or(Value::Null)
+}
+
+fn document(server: &Server, id: &str) -> Value {
+    ask(server, "GET", &format!("/deepstream/{id}"), &json!({}))
+}
+
+/// Tells the stand-in what to do.
+fn tell(server: &Server, path: &str) -> Value {
+    serde_json::from_str(&server.ctl(&["set", path])).unwrap()
+}
+
+fn set(key: &str, version: i64, data: &str) -> (Key, Operation) {
+    (Key::from(key), Operation::Set(Record { version, data: data.to_owned().into() }))
+}
+
+fn retries(client: &Client) -> u64 {
+    let statistics: Value = serde_json::from_str(&client.connector.statistics_json()).unwrap();
+    statistics["retries"].as_u64().unwrap()
+}
+
+#[test]
+fn a_record_is_a_document_that_mango_reaches() {
+    let Some(server) = Server::start("couchdb", &[]) else { return };
+    let client = open(&server, json!({}));
+    client.set("users/ada", 7, r#"{"name":"Ada","born":1815,"_rev":"x"}"#).unwrap();
+    client.set("users/kay", 1, r#"{"name":"Kay","born":1940}"#).unwrap();
+    client.set("_design/x", i64::MAX, "[1e400]").unwrap();
+    let stored = document(&server, "users%2Fada");
+    let expected = json!({
+        "_id": "users/ada",
+        "_rev": stored["_rev"],
+        "version": 7,
+        "collection": "users",
+        "data": {"name": "Ada", "born": 1815, "_rev": "x"},
+    });
+    assert_eq!(stored, expected);
+    let stored = document(&server, "%3A_design%2Fx");
+    assert_eq!((&stored["version"], &stored["json"]), (&json!("9223372036854775807"), &json!("[1e400]")));
+    let selector = json!({"collection": "users", "data.born": {"$lt": 1900}});
+    let found = ask(
+        &server,
+        "POST",
+        "/deepstream/_find",
+        &json!({"selector": selector, "fields": ["_id", "data.name"]}),
+    );
+    assert_eq!(found["docs"], json!([{"_id": "users/ada", "data": {"name": "Ada"}}]));
+}
+
+#[test]
+fn what_others_wrote_can_be_read() {
+    let Some(server) = Server::start("couchdb", &[]) else { return };
+    let client = open(&server, json!({}));
+    client.set("warm", 1, "{}").unwrap();
+    ask(&server, "PUT", "/deepstream/theirs", &json!({"version": 3, "data": [null], "more": true}));
+    assert_eq!(client.get("theirs").unwrap(), Some((3, "[null]".into())));
+    assert_eq!(client.head("theirs").unwrap(), Some(3));
+    ask(&server, "PUT", "/deepstream/none", &json!({"name": "Ada"}));
+    assert_eq!(client.get("none").unwrap_err().code(), ErrorCode::Corrupt);
+    // It can be replaced.
+    client.set("none", 1, "{}").unwrap();
+    assert_eq!(client.get("none").unwrap(), Some((1, "{}".into())));
+}
+
+#[test]
+fn the_order_of_calls_settles_conflicts() {
+    let Some(server) = Server::start("couchdb", &[]) else { return };
+    let client = open(&server, json!({}));
+    client.set("a", 1, "[1]").unwrap();
+    let others_write = |content: Value| {
+        let mut content = content;
+        content["_rev"] = document(&server, "a")["_rev"].clone();
+        ask(&server, "PUT", "/deepstream/a", &content);
+    };
+    others_write(json!({"version": 50, "data": ["theirs"]}));
+    client.set("a", 2, "[2]").unwrap();
+    assert_eq!(client.get("a").unwrap(), Some((2, "[2]".into())));
+    assert!(retries(&client) >= 1);
+    others_write(json!({"version": 51, "data": ["theirs"]}));
+    client.delete("a").unwrap();
+    assert_eq!(client.get("a").unwrap(), None);
+    client.set("a", 3, "[3]").unwrap();
+    others_write(json!({"_deleted": true}));
+    client.set("a", 4, "[4]").unwrap();
+    assert_eq!(client.get("a").unwrap(), Some((4, "[4]".into())));
+    // Where all is as it was left, no write needs a second try.
+    let before = retries(&client);
+    for version in 5..20 {
+        client.set("a", version, "[]").unwrap();
+    }
+    assert_eq!(retries(&client), before);
+}
+
+#[test]
+fn two_writers_of_one_document_both_get_through() {
+    let Some(server) = Server::start("couchdb", &[]) else { return };
+    let options = json!({"timeout": 60_000});
+    let mut clients = [open(&server, options.clone()), open(&server, options)];
+    std::thread::scope(|scope| {
+        for client in &mut clients {
+            scope.spawn(move || {
+                for version in 1..=30 {
+                    client.set("shared", version, "{}").unwrap();
+                    if version % 7 == 0 {
+                        client.delete("shared").unwrap();
+                    }
+                }
+            });
+        }
+    });
+    let versions = clients.each_ref().map(|client| client.head("shared").unwrap());
+    assert_eq!(versions[0], versions[1]);
+}
+
+#[test]
+fn conflicts_of_replication_are_left_alone() {
+    let Some(server) = Server::start("couchdb", &[]) else { return };
+    let client = open(&server, json!({}));
+    client.set("warm", 1, "{}").unwrap();
+    let leaf = |rev: &str, version: i64| json!({"_id": "a", "_rev": rev, "version": version, "data": []});
+    let leaves =
+        [leaf("1-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 1), leaf("1-bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", 2)];
+    ask(&server, "POST", "/deepstream/_bulk_docs", &json!({"new_edits": false, "docs": leaves}));
+    assert_eq!(client.head("a").unwrap(), Some(2));
+    client.set("a", 3, "[3]").unwrap();
+    assert_eq!(client.get("a").unwrap(), Some((3, "[3]".into())));
+    let stored = document(&server, "a?conflicts=true");
+    assert_eq!(stored["_conflicts"], json!(["1-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"]));
+}
+
+#[test]
+fn a_database_that_goes_is_made_again() {
+    let Some(server) = Server::start("couchdb", &[]) else { return };
+    let client = open(&server, json!({"database": "some/where", "reconnectDelay": 5}));
+    client.set("a", 1, "{}").unwrap();
+    assert_eq!(ask(&server, "DELETE", "/some%2Fwhere", &json!({}))["ok"], true);
+    client.set("a", 2, "{}").unwrap();
+    assert_eq!(client.head("a").unwrap(), Some(2));
+}
+
+#[test]
+fn logins_go_by_password_and_by_cookie() {
+    let Some(server) = Server::start("couchdb-stub", &[]) else { return };
+    for auth in ["basic", "cookie"] {
+        let client = open_as(&server, "admin", json!({"auth": auth}));
+        client.set(auth, 1, "{}").unwrap();
+        assert_eq!(client.head(auth).unwrap(), Some(1));
+        let client = open(
+            &server,
+            json!({"auth": auth, "username": "admin", "password": "hunter2", "reconnectMaxDelay": 50}),
+        );
+        let error = client.get("a").unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Authentication);
+        assert!(error.message().contains("\"password\""), "{error}");
+        let Told::Error { error: told, fatal: true } = client.event() else { panic!("it must be fatal") };
+        assert!(!format!("{error} {told}").contains("hunter2"));
+    }
+    assert_eq!(open(&server, json!({})).get("a").unwrap_err().code(), ErrorCode::Authentication);
+    // In a URL.
+    let url = format!("http://admin:secret@127.0.0.1:{}/deepstream", server.port);
+    let client = Client::open(&json!({"type": "couchdb", "url": url}).to_string()).unwrap();
+    assert_eq!(client.head("basic").unwrap(), Some(1));
+}
+
+#[test]
+fn a_session_that_ends_is_begun_anew_unnoticed() {
+    let Some(server) = Server::start("couchdb-stub", &[]) else { return };
+    let client = open_as(&server, "admin", json!({"auth": "cookie"}));
+    for version in 1..=3 {
+        client.set("a", version, "{}").unwrap();
+        tell(&server, "expire");
+        let gets = (0..600).map(|index| (Key::from(format!("k{index}")), Operation::Get)).collect();
+        assert!(client.many(gets).iter().all(Result::is_ok));
+    }
+    let statistics: Value = serde_json::from_str(&client.connector.statistics_json()).unwrap();
+    assert_eq!(statistics["outages"], 0);
+    let sessions = tell(&server, "report")["sessions"].as_u64().unwrap();
+    // One for each end, and no more than two requests saw it at the same time.
+    assert!((4..=8).contains(&sessions), "{sessions} sessions");
+}
+
+#[test]
+fn a_user_who_may_not_is_told_so() {
+    let Some(server) = Server::start("couchdb-stub", &[]) else { return };
+    open_as(&server, "admin", json!({})).set("a", 1, "{}").unwrap();
+    let error = open_as(&server, "reader", json!({})).get("a").unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Authentication);
+    assert!(error.message().contains("read the database \"deepstream\""), "{error}");
+    let error = open_as(&server, "reader", json!({"database": "other"})).get("a").unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Authentication, "{error}");
+}
+
+#[test]
+fn a_deleted_document_comes_back_only_when_it_is_made_again() {
+    let Some(server) = Server::start("couchdb-stub", &[]) else { return };
+    let client = open_as(&server, "admin", json!({}));
+    for version in 1..=3 {
+        client.set("a", version, "[]").unwrap();
+        client.delete("a").unwrap();
+        client.delete("a").unwrap();
+        assert_eq!(client.get("a").unwrap(), None);
+    }
+    // By one who knows nothing of it yet, too.
+    let other = open_as(&server, "admin", json!({}));
+    other.delete("a").unwrap();
+    other.set("a", 4, "[4]").unwrap();
+    assert_eq!(client.get("a").unwrap(), Some((4, "[4]".into())));
+    other.delete("a").unwrap();
+    client.set("a", 5, "[5]").unwrap();
+    assert_eq!(other.get("a").unwrap(), Some((5, "[5]".into())));
+}
+
+#[test]
+fn whatever_a_strict_server_refuses_is_not_sent_to_it() {
+    let Some(server) = Server::start("couchdb-stub", &[]) else { return };
+    let client = open_as(&server, "admin", json!({}));
+    for (key, data) in
+        [("_x", r#"{"_x":1}"#), ("surrogate", r#""\ud800""#), ("name", r#"{"\udc00":1}"#), ("_local/x", "1")]
+    {
+        client.set(key, 1, data).unwrap();
+        assert_eq!(client.get(key).unwrap(), Some((1, data.into())), "{key}");
+    }
+}
+
+#[test]
+fn a_document_that_is_too_large_is_refused_alone_and_with_both_sizes() {
+    let Some(server) = Server::start("couchdb-stub", &[]) else { return };
+    let client = open_as(&server, "admin", json!({}));
+    client.set("warm", 1, "{}").unwrap();
+    // Together, so that they are one batch.
+    let large = format!("\"{}\"", "x".repeat(8_100_000));
+    let results = client.many(vec![set("a", 1, "1"), set("b", 1, &large), set("c", 1, "3")]);
+    assert!(results[0].is_ok() && results[2].is_ok());
+    let error = results[1].as_ref().unwrap_err();
+    assert_eq!(error.code(), ErrorCode::TooLarge);
+    assert!(error.message().contains("8000000") && error.message().contains("81000"), "{error}");
+    assert_eq!(client.get("c").unwrap(), Some((1, "3".into())));
+}
+
+#[test]
+fn a_server_that_is_asked_too_much_is_waited_for_and_that_is_counted() {
+    let Some(server) = Server::start("couchdb-stub", &[]) else { return };
+    let client = open_as(&server, "admin", json!({"timeout": 30_000}));
+    client.set("a", 1, "{}").unwrap();
+    assert_eq!(retries(&client), 0);
+    tell(&server, "status/429/4");
+    let begin = std::time::Instant::now();
+    client.set("a", 2, "{}").unwrap();
+    // 25, 50, 100 and 200 ms, each at least half of that.
+    assert!(begin.elapsed() >= Duration::from_millis(185), "it took {:?}", begin.elapsed());
+    assert_eq!(retries(&client), 4);
+    for status in [500, 503] {
+        tell(&server, &format!("status/{status}/2"));
+        assert_eq!(client.get("a").unwrap(), Some((2, "{}".into())));
+    }
+    assert_eq!(retries(&client), 8);
+}
+
+#[test]
+fn tls_needs_a_certificate_that_is_to_be_trusted() {
+    let Some(server) = Server::start("couchdb-stub", &["tls"]) else { return };
+    let ca = certificates().join("ca.crt");
+    let connect = |server: &Server, tls: Value| -> Result<(), Error> {
+        open_as(server, "admin", json!({"host": "localhost", "tls": tls})).set("a", 1, "{}")
+    };
+    connect(&server, json!({"ca": ca})).unwrap();
+    let other = certificates().join("other-ca.crt");
+    assert_eq!(connect(&server, json!({"ca": other})).unwrap_err().code(), ErrorCode::Configuration);
+    for certificate in ["wrong-host", "expired", "untrusted"] {
+        let variant = format!("tls-certificate={certificate}");
+        let Some(server) = Server::start("couchdb-stub", &[&variant]) else { return };
+        let error = connect(&server, json!({"ca": ca})).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Configuration, "{certificate}: {error}");
+    }
+    // Nothing goes unprotected to a server that wants TLS.
+    let plain = open_as(&server, "admin", json!({"timeout": 500}));
+    assert_eq!(plain.get("a").unwrap_err().code(), ErrorCode::Timeout);
+    wait_until("it has tried", || !plain.connector.is_ready());
+}

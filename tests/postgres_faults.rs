@@ -1,0 +1,287 @@
+//! What may befall a PostgreSQL server, its tables and its connections, under a load that checks
+//! itself: every callback once, in order, and nothing lost that was acknowledged.
+
+mod support;
+
+use std::collections::HashMap;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use deepstream_connector::core::{ErrorCode, Operation, Record};
+use support::load::under_load;
+use support::{Client, Server, Told, PATIENCE};
+
+fn open(server: &Server, options: &str) -> Client {
+    Client::open(&configuration(server.port, options)).unwrap()
+}
+
+fn configuration(port: u16, options: &str) -> String {
+    format!(
+        r#"{{"type": "postgres", "host": "127.0.0.1", "port": {port}, "user": "connector", "password": "secret", "database": "records"{options}}}"#
+    )
+}
+
+fn set(version: i64, data: &str) -> Operation {
+    Operation::Set(Record { version, data: data.to_owned().into() })
+}
+
+const TERMINATE: &str =
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'connector'";
+
+#[test]
+fn connections_that_an_administrator_ends_lose_nothing() {
+    let Some(server) = Server::start("postgres", &[]) else { return };
+    let client = open(&server, r#", "timeout": 60000"#);
+    under_load(&client, || {
+        for _ in 0..10 {
+            server.client(&["-c", TERMINATE]);
+            std::thread::sleep(Duration::from_millis(30));
+            // In mid-statement as well: whatever writes waits for this a moment.
+            server.client(&[
+                "-c",
+                &format!("BEGIN; LOCK TABLE ds.single; SELECT pg_sleep(0.05); {TERMINATE}; COMMIT"),
+            ]);
+        }
+    });
+}
+
+#[test]
+fn restarts_lose_nothing() {
+    let Some(server) = Server::start("postgres", &[]) else { return };
+    let client = open(&server, r#", "timeout": 60000"#);
+    under_load(&client, || {
+        for _ in 0..2 {
+            server.ctl(&["restart"]);
+        }
+    });
+}
+
+#[test]
+fn statements_that_are_cancelled_are_sent_again() {
+    let Some(server) = Server::start("postgres", &[]) else { return };
+    let client = open(&server, r#", "timeout": 60000"#);
+    under_load(&client, || {
+        for _ in 0..20 {
+            let cancel = TERMINATE.replace("terminate", "cancel");
+            server.client(&[
+                "-c",
+                &format!("BEGIN; LOCK TABLE ds.chain; SELECT pg_sleep(0.02); {cancel}; COMMIT"),
+            ]);
+        }
+    });
+    assert!(matches!(client.event(), Told::Ready));
+    assert!(!client.told.try_iter().any(|told| matches!(told, Told::Error { .. })), "no connection was lost");
+}
+
+/// Two transactions that lock the same rows in opposite order: the server ends one of them.
+#[test]
+fn deadlocks_are_broken_up_and_tried_again() {
+    let Some(server) = Server::start("postgres", &[]) else { return };
+    server.client(&["-c", "ALTER SYSTEM SET deadlock_timeout = '50ms'", "-c", "SELECT pg_reload_conf()"]);
+    let client = open(&server, "");
+    let both = |version| vec![("users/a".into(), set(version, "{}")), ("users/b".into(), set(version, "{}"))];
+    assert!(client.many(both(1)).iter().all(Result::is_ok));
+    let results = std::thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            let sql = "BEGIN; UPDATE ds.users SET version = 5 WHERE id = 'b'; SELECT pg_sleep(0.3);
+                 UPDATE ds.users SET version = 5 WHERE id = 'a'; COMMIT";
+            // One of the two is the victim, and it may be this one.
+            server.client_with_input(&format!("\\set ON_ERROR_STOP off\n{sql};\n"))
+        });
+        std::thread::sleep(Duration::from_millis(100));
+        let results = client.many(both(2));
+        other.join().unwrap();
+        results
+    });
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+}
+
+#[test]
+fn a_full_disk_is_told_and_loses_nothing() {
+    let Some(server) = Server::start("postgres", &["small-disk=8m"]) else { return };
+    server.client(&["-c", "ALTER ROLE connector SET default_tablespace TO small"]);
+    let client = open(&server, "");
+    // What does not compress.
+    let mut state = 7u64;
+    let mut noise = || -> String {
+        let letter = |state: &mut u64| {
+            *state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            char::from(b'a' + (*state >> 60) as u8)
+        };
+        format!("\"{}\"", (0..20_000).map(|_| letter(&mut state)).collect::<String>())
+    };
+    let mut stored = HashMap::new();
+    let error = (0..2_000)
+        .find_map(|index| {
+            let (key, data) = (format!("big/{index}"), noise());
+            match client.set(&key, index, &data) {
+                Ok(()) => {
+                    stored.insert(key, (index, data));
+                    None
+                }
+                Err(error) => Some(error),
+            }
+        })
+        .expect("8 MB are full some time");
+    assert_eq!(error.code(), ErrorCode::Backend, "{error}");
+    assert!(error.message().contains("disk") && error.message().contains("free space"), "{error}");
+    assert!(stored.len() > 10);
+    for (key, record) in &stored {
+        assert_eq!(client.get(key).unwrap().as_ref(), Some(record), "{key}");
+    }
+    server.client(&["-c", "DROP TABLE ds.big"]);
+    client.set("big/again", 1, "{}").unwrap();
+}
+
+#[test]
+fn a_server_out_of_connections_is_waited_for() {
+    let Some(server) = Server::start(
+        "postgres",
+        &["--", "-c", "max_connections=6", "-c", "superuser_reserved_connections=2"],
+    ) else {
+        return;
+    };
+    let others: Vec<Client> = (0..4)
+        .map(|_| {
+            let client = open(&server, "");
+            client.get("a").unwrap();
+            client
+        })
+        .collect();
+    let client = open(&server, "");
+    let (sender, receiver) = channel();
+    client.connector.get("a", move |result| sender.send(result).unwrap()).unwrap();
+    assert!(receiver.recv_timeout(Duration::from_millis(300)).is_err(), "there was room for one more");
+    // Those that are in do with what they have.
+    let many = (0..500).map(|index| (format!("t{}/{index}", index % 7).into(), set(1, "{}"))).collect();
+    assert!(others[0].many(many).iter().all(Result::is_ok));
+    drop(others);
+    assert!(receiver.recv_timeout(PATIENCE).expect("a callback is missing").unwrap().is_none());
+}
+
+#[test]
+fn a_host_that_is_not_there_is_passed_over_and_a_read_only_time_is_waited_out() {
+    let Some(server) = Server::start("postgres", &[]) else { return };
+    let nobody = 1;
+    let client = Client::open(&format!(
+        r#"{{"type": "postgres", "host": "127.0.0.1,127.0.0.1", "port": "{nobody},{}", "user": "connector", "password": "secret", "database": "records"}}"#,
+        server.port
+    ))
+    .unwrap();
+    client.set("a", 1, "{}").unwrap();
+    server.client(&["-c", "ALTER ROLE connector SET default_transaction_read_only TO on", "-c", TERMINATE]);
+    let (sender, receiver) = channel();
+    let record = Record { version: 2, data: "{}".into() };
+    client.connector.set("a", record, move |result| sender.send(result).unwrap()).unwrap();
+    assert!(receiver.recv_timeout(Duration::from_millis(500)).is_err());
+    server.client(&["-c", "ALTER ROLE connector RESET default_transaction_read_only", "-c", TERMINATE]);
+    receiver.recv_timeout(PATIENCE).expect("a callback is missing").unwrap();
+    assert_eq!(client.head("a").unwrap(), Some(2));
+}
+
+const TABLES: usize = 60;
+const PROCESSES: usize = 4;
+
+/// Not a test by itself: one of the processes of the next one.
+#[test]
+fn one_of_several_processes() {
+    let Ok(port) = std::env::var("RACE_PORT") else { return };
+    let mine = std::env::var("RACE_NUMBER").unwrap();
+    let told = r#", "notifications": {"INSERT": true, "CREATE_TABLE": true}"#;
+    let client = Client::open(&configuration(port.parse().unwrap(), told)).unwrap();
+    let (sender, receiver) = channel();
+    for table in 0..TABLES {
+        let sender = sender.clone();
+        let record = Record { version: 1, data: "{}".into() };
+        let done = move |result| sender.send((table, result)).unwrap();
+        client.connector.set(&format!("table{table}/{mine}"), record, done).unwrap();
+    }
+    drop(sender);
+    let mut calls = vec![0; TABLES];
+    while let Ok((table, result)) = receiver.recv_timeout(PATIENCE) {
+        result.unwrap_or_else(|error| panic!("table {table}: {error}"));
+        calls[table] += 1;
+    }
+    assert_eq!(calls, vec![1; TABLES], "each callback comes once");
+}
+
+#[test]
+fn sixty_tables_are_made_by_four_processes_at_once() {
+    let Some(server) = Server::start("postgres", &[]) else { return };
+    let program = std::env::current_exe().unwrap();
+    let processes: Vec<_> = (0..PROCESSES)
+        .map(|number| {
+            Command::new(&program)
+                .args(["one_of_several_processes", "--exact", "--nocapture"])
+                .env("RACE_PORT", server.port.to_string())
+                .env("RACE_NUMBER", number.to_string())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for process in processes {
+        let output = process.wait_with_output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&[output.stdout, output.stderr].concat())
+        );
+    }
+    let count = "SELECT count(*) FROM pg_tables WHERE schemaname = 'ds'";
+    assert_eq!(server.client(&["-c", count]), TABLES.to_string());
+    let client = open(&server, "");
+    let keys =
+        (0..TABLES).flat_map(|table| (0..PROCESSES).map(move |number| format!("table{table}/{number}")));
+    let heads: Vec<_> = keys.map(|key| (key.into(), Operation::Head)).collect();
+    for result in client.many(heads) {
+        assert_eq!(result.unwrap(), deepstream_connector::core::Reply::Version(Some(1)));
+    }
+    let triggers = "SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal";
+    assert_eq!(server.client(&["-c", triggers]), TABLES.to_string());
+}
+
+/// What is left in the server of a connection that was lost in the middle of a write must not
+/// come after what was sent again.
+#[test]
+fn a_write_that_hung_does_not_come_after_a_later_one() {
+    let Some(server) = Server::start("postgres", &[]) else { return };
+    let proxy = Server::start("proxy", &["--", "--target", &format!("127.0.0.1:{}", server.port)]).unwrap();
+    let client = Client::open(&configuration(proxy.port, r#", "timeout": 60000"#)).unwrap();
+    client.set("users/1", 1, "{}").unwrap();
+    let is_locked = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'ds.users'::regclass";
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'ds.users'::regclass";
+    let process = "SELECT string_agg(pid::text, ' ') FROM pg_locks WHERE NOT granted AND relation = 'ds.users'::regclass";
+    let server_ref = &server;
+    std::thread::scope(|scope| {
+        // Version 2 waits in the server for this lock, and its connection is gone meanwhile.
+        let sql =
+            format!("BEGIN; LOCK TABLE ds.users; {} COMMIT;", support::wait_for_table_sql("public", "go"));
+        let lock = scope.spawn(move || server_ref.client_with_input(&sql));
+        support::wait_until("the table is locked", || server.client(&["-c", is_locked]) == "1");
+        let (sender, receiver) = channel();
+        let write = |version| {
+            let sender = sender.clone();
+            let record = Record { version, data: "{}".into() };
+            client.connector.set("users/1", record, move |result| sender.send(result).unwrap()).unwrap();
+        };
+        write(2);
+        support::wait_until("the write waits in the server", || server.client(&["-c", waits]) == "1");
+        let first = server.client(&["-c", process]);
+        proxy.ctl(&["set", "reset"]);
+        proxy.ctl(&["set", "pass"]);
+        write(3);
+        support::wait_until("the write waits on another connection alone", || {
+            let now = server.client(&["-c", process]);
+            !now.is_empty() && now != first && !now.contains(' ')
+        });
+        server.client(&["-c", "CREATE TABLE public.go ()"]);
+        lock.join().unwrap();
+        for _ in 0..2 {
+            receiver.recv_timeout(PATIENCE).expect("a callback is missing").unwrap();
+        }
+    });
+    assert_eq!(client.head("users/1").unwrap(), Some(3));
+}
