@@ -154,15 +154,16 @@ fn a_record_that_is_too_large_is_refused_alone_and_with_both_sizes() {
 fn records_up_to_the_limit_are_taken() {
     let Some(server) = Server::start("dynamodb", &[]) else { return };
     let client = open(&server, json!({}));
-    fn list(element: &str, count: usize) -> String {
-        format!("[{}]", vec![element; count].join(","))
-    }
+    let list: fn(&str, usize) -> String = |element, count| format!("[{}]", vec![element; count].join(","));
     type Document = Box<dyn Fn(usize) -> String>;
     let shapes: [(&str, Document); 4] = [
         ("text", Box::new(|size| format!("\"{}\"", "é".repeat(size / 2)))),
-        ("numbers", Box::new(|size| list("-1234567890.5", size / 8))),
-        ("objects", Box::new(|size| list(r#"{"a":true,"b":null}"#, size / 10))),
-        ("deep", Box::new(|size| format!("{}{}{}", "[".repeat(31), list("{}", size / 4), "]".repeat(31)))),
+        ("numbers", Box::new(move |size| list("-1234567890.5", size / 8))),
+        ("objects", Box::new(move |size| list(r#"{"a":true,"b":null}"#, size / 10))),
+        (
+            "deep",
+            Box::new(move |size| format!("{}{}{}", "[".repeat(31), list("{}", size / 4), "]".repeat(31))),
+        ),
     ];
     for (shape, document) in shapes {
         // The largest that is not refused here, by halving.

@@ -204,13 +204,13 @@ function localCache () {
 }
 
 module.exports = {
-  awsDynamodb,
   ours,
+  awsDynamodb,
   cacheRedis,
   cassandraDriver,
   ioredisCluster,
+  localCache,
   npmMemcached,
   storageMongodb,
-  storagePostgres,
-  localCache
+  storagePostgres
 }

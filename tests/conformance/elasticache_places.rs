@@ -78,7 +78,8 @@ impl ByMemcached {
             let places = nodes.each_ref().map(|node| format!("127.0.0.1:{}", node.port()));
             endpoint.ctl(&["nodes", &places[0], &places[1]]);
         });
-        let namespace = format!("place{}:", PLACES.fetch_add(1, Ordering::Relaxed));
+        // The promises of the backend `memcached` are held at the same servers.
+        let namespace = format!("elasticache{}:", PLACES.fetch_add(1, Ordering::Relaxed));
         ByMemcached { endpoint, nodes, namespace }
     }
 }

@@ -7,11 +7,11 @@
 //! more levels than MongoDB has; and a document that is small enough as text alone.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 
 use super::bson::Writer;
 use super::layout::{Layout, ESCAPED, KEY, RESERVED, V1_ENVELOPE, V1_VERSION, VERSION};
 use super::number::Number;
+use crate::backends::member_names::MemberNames;
 use crate::core::document::{tokens, unescape, Token};
 use crate::core::{Error, ErrorCode, Record};
 
@@ -74,9 +74,8 @@ enum Open<'a> {
     Array {
         next: usize,
     },
+    /// With the name of the member whose value is next.
     Object {
-        /// Where its names begin among all.
-        names: usize,
         name: Cow<'a, str>,
     },
 }
@@ -86,9 +85,12 @@ fn fields(writer: &mut Writer, data: &[u8], layout: Layout) -> Result<(), Unfit>
     let base = writer.depth() - 1;
     let mut pieces = tokens(data);
     let mut open: Vec<Open<'_>> = Vec::new();
-    let mut names: Vec<Cow<'_, str>> = Vec::new();
+    let mut names = MemberNames::default();
     match pieces.next() {
-        Some(Token::ObjectStart) => open.push(Open::Object { names: 0, name: Cow::Borrowed("") }),
+        Some(Token::ObjectStart) => {
+            names.open();
+            open.push(Open::Object { name: Cow::Borrowed("") });
+        }
         Some(Token::ArrayStart) => {
             writer.array(layout.list());
             open.push(Open::Array { next: 0 });
@@ -101,21 +103,17 @@ fn fields(writer: &mut Writer, data: &[u8], layout: Layout) -> Result<(), Unfit>
         let Some(container) = open.last_mut() else { break };
         let name = match token {
             Token::Name(raw) => {
-                let Open::Object { name, .. } = container else { return Err(Unfit) };
+                let Open::Object { name } = container else { return Err(Unfit) };
                 *name = unescape(raw).map_err(|_| Unfit)?;
                 if !is_field(name) || (is_top && RESERVED.contains(&&**name)) {
                     return Err(Unfit);
                 }
-                names.push(name.clone());
+                names.add(name.clone());
                 continue;
             }
             Token::ObjectEnd | Token::ArrayEnd => {
-                if let Open::Object { names: from, .. } = container {
-                    let from = *from;
-                    if has_twice(&names[from..]) {
-                        return Err(Unfit);
-                    }
-                    names.truncate(from);
+                if matches!(container, Open::Object { .. }) && !names.close() {
+                    return Err(Unfit);
                 }
                 // The outermost object is the document itself, and the caller's.
                 if !is_top || matches!(container, Open::Array { .. }) {
@@ -129,7 +127,7 @@ fn fields(writer: &mut Writer, data: &[u8], layout: Layout) -> Result<(), Unfit>
                     *next += 1;
                     digits.format(*next - 1)
                 }
-                Open::Object { name, .. } => &**name,
+                Open::Object { name } => &**name,
             },
         };
         match token {
@@ -146,7 +144,10 @@ fn fields(writer: &mut Writer, data: &[u8], layout: Layout) -> Result<(), Unfit>
             Token::Name(_) | Token::ObjectEnd | Token::ArrayEnd => {}
         }
         match token {
-            Token::ObjectStart => open.push(Open::Object { names: names.len(), name: Cow::Borrowed("") }),
+            Token::ObjectStart => {
+                names.open();
+                open.push(Open::Object { name: Cow::Borrowed("") });
+            }
             Token::ArrayStart => open.push(Open::Array { next: 0 }),
             _ => {}
         }
@@ -160,13 +161,4 @@ fn fields(writer: &mut Writer, data: &[u8], layout: Layout) -> Result<(), Unfit>
 /// Whether a query can reach a field of this name, and MongoDB takes it on all levels.
 fn is_field(name: &str) -> bool {
     !name.starts_with('$') && !name.contains(['.', '\0'])
-}
-
-fn has_twice(names: &[Cow<'_, str>]) -> bool {
-    // Few names are compared with each other faster than they are hashed.
-    if names.len() <= 16 {
-        return names.iter().enumerate().any(|(index, name)| names[..index].contains(name));
-    }
-    let mut seen = HashSet::with_capacity(names.len());
-    !names.iter().all(|name| seen.insert(name))
 }

@@ -192,7 +192,8 @@ fn waited_out(stage: &mut Stage) {
 }
 
 fn silence_is_an_outage(stage: &mut Stage) {
-    stage.open_with(json!({"timeout": 300, "connectTimeout": 300}));
+    let soon = stage.place.soon();
+    stage.open_with(json!({"timeout": soon, "connectTimeout": soon}));
     stage.store("a", 1, "{}");
     stage.spoil_network(&["blackhole"]);
     let set = stage.set("a", 2, "{}");
