@@ -34,7 +34,7 @@ impl Signer {
     }
 
     /// The header `authorization` of a `POST /` with these headers and this body. `time` is the
-    /// header `x-amz-date`, as [`Moment::compact`] gives it.
+    /// header `x-amz-date`, as `Moment::compact` gives it.
     pub fn authorization(
         &self,
         credentials: &Credentials,

@@ -3,7 +3,7 @@
 #
 # Variants:
 #   durable            what it acknowledged survives `kill`
-#   password[=WORD]    of the user `admin`, without whom nothing is served; WORD is `secret` unless given
+#   password[=WORD]    of the user `admin`, who alone makes databases; WORD is `secret` unless given; a wrong one is refused
 
 title='PouchDB Server'
 programs=(node npm curl)
