@@ -61,7 +61,9 @@ use promises::{Need, Promise, Scope};
 use stage::Stage;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // Most promises wait for a server, or watch that nothing happens.
+    arguments.test_threads.get_or_insert_with(|| 2 * thread::available_parallelism().map_or(1, usize::from));
     silence_panics();
     let mut trials = vec![Trial::test("suite::json_is_compared_exactly", || {
         json::self_test();
