@@ -1,6 +1,9 @@
 //! The caches and databases, each in a file or folder of its own and behind a feature of its
 //! own.
 
+// What backends share is not all of use where some of them are left out.
+#![cfg_attr(not(feature = "full"), allow(dead_code))]
+
 use std::sync::Arc;
 
 use serde_json::Value;

@@ -31,6 +31,7 @@ mod submission;
 mod watch;
 
 pub use backend::{Backend, BatchResult, Connection, Description, Link, Notice, Page};
+#[cfg_attr(not(feature = "full"), allow(unused_imports))]
 pub(crate) use backoff::Backoff;
 pub use engine::{Engine, Progress};
 pub use error::{Error, ErrorCode, Remedy};
