@@ -122,6 +122,13 @@ pub struct BackendKind {
     pub place: fn(Scope) -> Box<dyn Place>,
 }
 
+impl BackendKind {
+    /// Whether it is another way to a backend that is listed by itself: `redis-cluster`, say.
+    pub fn is_form(&self) -> bool {
+        self.name.contains('-')
+    }
+}
+
 /// The misbehaving backend, which is no part of the library.
 pub const FAULTY: &str = "faulty";
 
