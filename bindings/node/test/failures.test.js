@@ -159,7 +159,7 @@ test('a_fatal_problem_reaches_whoever_waits', async () => {
       cells.set([0, what, code * 2])
       drain(1, '', ['the server refused the password'])
     }
-    const [PROBLEM, FATAL] = [-8, -9]
+    const [PROBLEM, FATAL] = [-9, -10]
     const modern = memory()
     const waiting = modern.whenReady()
     tell(FATAL)
