@@ -187,13 +187,9 @@ fn reads_of(server: &Server, nodes: &[&str]) -> u64 {
 fn a_clusters_replicas_are_read_from_under_load_and_while_slots_move() {
     let Some(server) = Server::start("redis-cluster", &[]) else { return };
     let client = open_cluster(&server, "");
-    let address = format!("127.0.0.1:{}", server.port);
-    let ids = ["0", "1"].map(|node| server.ctl(&["node", node, "CLUSTER", "MYID"]));
     let replicas = ["0", "1", "2"].map(|node| server.ctl(&["replica", node]));
     under_load(&client, || {
-        let words = ["node", "0", "--cluster", "reshard", &address, "--cluster-yes"];
-        let route = ["--cluster-from", &ids[0], "--cluster-to", &ids[1], "--cluster-slots", "300"];
-        server.ctl(&[&words[..], &route[..]].concat());
+        server.ctl(&["reshard", "0", "1", "300"]);
     });
     let replicas = replicas.each_ref().map(String::as_str);
     assert!(reads_of(&server, &replicas) > 0, "nobody read from them");

@@ -7,6 +7,7 @@
 #   node NUMBER ARGUMENT...   redis-cli at that node
 #   owner SLOT                the number of the primary that has the slot
 #   replica NUMBER            the number of a replica of that primary
+#   reshard FROM TO COUNT     moves slots from one primary to another
 
 # shellcheck source=redis.sh
 . "$here/recipes/redis.sh"
@@ -77,6 +78,20 @@ command_replica() {
   number_of "$(command_client CLUSTER NODES | awk -v own="$own" '$4 == own && $3 ~ /slave/ && $3 !~ /fail/ { print $2; exit }')"
 }
 
+command_reshard() {
+  local from to
+  from=$(command_node "$1" CLUSTER MYID)
+  to=$(command_node "$2" CLUSTER MYID)
+  # After a change the nodes need a moment to hear of it, and nothing moves before.
+  wait_until 30 nodes_agree || fail "the nodes do not agree about their slots"
+  command_node 0 --cluster reshard "127.0.0.1:$(port_of 0)" --cluster-yes \
+    --cluster-from "$from" --cluster-to "$to" --cluster-slots "$3"
+}
+
+nodes_agree() {
+  [[ $(command_node 0 --cluster check "127.0.0.1:$(port_of 0)") == *'All nodes agree about slots configuration'* ]]
+}
+
 # The number of the node at an address as CLUSTER NODES has it.
 number_of() {
   local number wanted=${1%@*}
@@ -97,6 +112,7 @@ ready() {
   done
   [[ -e $dir/created ]] || create || return 1
   for ((number = 0; number < nodes; number++)); do node_is_settled "$number" || return 1; done
+  nodes_agree
 }
 
 create() {
