@@ -42,8 +42,8 @@ quick: lint node
 test:
 	@tests/setup tools
 	@tests/setup servers
-	$(MAKE) lint docs node
-	$(CARGO) build $(ALL) --all-targets
+	$(MAKE) lint docs
+	FEATURES=full bindings/node/build --with-tests
 	$(CARGO) test $(ALL)
 	node --test bindings/node/test/
 	tests/servers/selftest

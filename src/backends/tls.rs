@@ -139,7 +139,8 @@ impl Tls {
     pub fn config(&self) -> Arc<ClientConfig> {
         let mut config = ClientConfig::clone(self.connector.config());
         if self.is_fixed {
-            let verifier = OneName { name: self.name.clone(), inner: Arc::clone(&self.verifier) };
+            let name = Expected::One(self.name.clone());
+            let verifier = OtherName { name, inner: Arc::clone(&self.verifier) };
             config.dangerous().set_certificate_verifier(Arc::new(verifier));
         }
         Arc::new(config)
@@ -193,7 +194,7 @@ fn verifier(ca: Option<&str>, verify: Verify) -> Result<Arc<dyn ServerCertVerifi
         .build()
         .map_err(|error| wrong(format!("the option \"tls.ca\" holds no usable certificate: {error}")))?;
     Ok(match verify {
-        Verify::Authority => Arc::new(AnyName { verifier }),
+        Verify::Authority => Arc::new(OtherName { name: Expected::Any, inner: verifier }),
         Verify::Full | Verify::Nothing => verifier,
     })
 }
@@ -287,13 +288,24 @@ pub(super) fn failure(error: &io::Error) -> Option<Error> {
     })
 }
 
-/// Passes over the name in a certificate that is good otherwise.
+/// Checks certificates, but for another name than that of the connection.
 #[derive(Debug)]
-struct AnyName {
-    verifier: Arc<WebPkiServerVerifier>,
+struct OtherName {
+    name: Expected,
+    inner: Arc<dyn ServerCertVerifier>,
 }
 
-impl ServerCertVerifier for AnyName {
+/// The name that a certificate must hold.
+#[derive(Debug)]
+enum Expected {
+    /// Whichever it holds.
+    Any,
+    /// This one, whatever address the connection is to.
+    #[cfg(feature = "cassandra-tls")]
+    One(ServerName<'static>),
+}
+
+impl ServerCertVerifier for OtherName {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -303,12 +315,17 @@ impl ServerCertVerifier for AnyName {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         use rustls::{CertificateError, Error};
-        // The name is looked at last.
-        match self.verifier.verify_server_cert(certificate, chain, name, ocsp, now) {
-            Err(Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
-            other => other,
+        let verify = |name| self.inner.verify_server_cert(certificate, chain, name, ocsp, now);
+        match &self.name {
+            // The name is looked at last.
+            Expected::Any => match verify(name) {
+                Err(Error::InvalidCertificate(
+                    CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+                )) => Ok(ServerCertVerified::assertion()),
+                other => other,
+            },
+            #[cfg(feature = "cassandra-tls")]
+            Expected::One(name) => verify(name),
         }
     }
 
@@ -318,7 +335,7 @@ impl ServerCertVerifier for AnyName {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.verifier.verify_tls12_signature(message, certificate, signature)
+        self.inner.verify_tls12_signature(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -327,11 +344,11 @@ impl ServerCertVerifier for AnyName {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.verifier.verify_tls13_signature(message, certificate, signature)
+        self.inner.verify_tls13_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
+        self.inner.supported_verify_schemes()
     }
 }
 
@@ -375,49 +392,5 @@ impl ServerCertVerifier for AnyCertificate {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-/// Checks certificates for one name, whatever address the connection is to.
-#[cfg(feature = "cassandra-tls")]
-#[derive(Debug)]
-struct OneName {
-    name: ServerName<'static>,
-    inner: Arc<dyn ServerCertVerifier>,
-}
-
-#[cfg(feature = "cassandra-tls")]
-impl ServerCertVerifier for OneName {
-    fn verify_server_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        self.inner.verify_server_cert(certificate, intermediates, &self.name, ocsp, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
     }
 }

@@ -118,6 +118,10 @@ impl Place for Cassandra {
         versions
     }
 
+    fn soon(&self) -> u64 {
+        3_000
+    }
+
     fn soon_done(&self) -> usize {
         200
     }

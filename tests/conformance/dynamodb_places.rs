@@ -113,6 +113,10 @@ impl Place for DynamoDb {
         12_000
     }
 
+    fn soon(&self) -> u64 {
+        3_000
+    }
+
     /// With a file below it, on a machine with other work.
     fn soon_done(&self) -> usize {
         100

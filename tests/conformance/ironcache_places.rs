@@ -57,6 +57,10 @@ impl Place for IronCache {
         "token"
     }
 
+    fn soon(&self) -> u64 {
+        3_000
+    }
+
     /// One request each, to a server in Node.js.
     fn soon_done(&self) -> usize {
         50

@@ -79,12 +79,11 @@ pub(in crate::backends) const CLIENT_OPTIONS: &[OptionSpec] = &[
         default: "false",
         meaning: "The same as `failover`.",
     },
-    OptionSpec {
-        name: "failOverServers",
-        kind: OptionKind::Servers,
-        default: "none",
-        meaning: "Taken and not needed: with `failover` the other servers take over.",
-    },
+    unused(
+        "failOverServers",
+        OptionKind::Servers,
+        "Taken and not needed: with `failover` the other servers take over.",
+    ),
     OptionSpec {
         name: "algorithm",
         kind: OptionKind::Choice(&["md5"]),
@@ -109,98 +108,44 @@ pub(in crate::backends) const CLIENT_OPTIONS: &[OptionSpec] = &[
         default: "true",
         meaning: "Taken and not needed: without the md5 a longer key could not be stored.",
     },
-    OptionSpec {
-        name: "maxExpiration",
-        kind: OptionKind::Integer(1, 1 << 40),
-        default: "none",
-        meaning: "Taken and not needed: a longer `lifetime` works.",
-    },
-    OptionSpec {
-        name: "maxValue",
-        kind: OptionKind::Integer(1, 1 << 40),
-        default: "none",
-        meaning: "Taken and not needed: the servers say how large an item may be.",
-    },
-    OptionSpec {
-        name: "poolSize",
-        kind: OptionKind::Integer(1, 1 << 20),
-        default: "none",
-        meaning: "Taken and not needed: one connection to each server carries everything.",
-    },
-    OptionSpec {
-        name: "maxQueueSize",
-        kind: OptionKind::Integer(-1, 1 << 40),
-        default: "none",
-        meaning: "Taken and not needed: see `maxInFlight`.",
-    },
-    OptionSpec {
-        name: "idle",
-        kind: OptionKind::Integer(0, 1 << 40),
-        default: "none",
-        meaning: "Taken and not needed: a connection is kept.",
-    },
-    OptionSpec {
-        name: "retries",
-        kind: OptionKind::Integer(0, 1 << 20),
-        default: "none",
-        meaning: TRIED_AGAIN,
-    },
-    OptionSpec {
-        name: "factor",
-        kind: OptionKind::Integer(0, 1 << 20),
-        default: "none",
-        meaning: TRIED_AGAIN,
-    },
-    OptionSpec {
-        name: "minTimeout",
-        kind: OptionKind::Integer(0, 1 << 40),
-        default: "none",
-        meaning: TRIED_AGAIN,
-    },
-    OptionSpec {
-        name: "maxTimeout",
-        kind: OptionKind::Integer(0, 1 << 40),
-        default: "none",
-        meaning: TRIED_AGAIN,
-    },
-    OptionSpec { name: "randomize", kind: OptionKind::Flag, default: "none", meaning: TRIED_AGAIN },
-    OptionSpec {
-        name: "retry",
-        kind: OptionKind::Integer(0, 1 << 40),
-        default: "none",
-        meaning: TRIED_AGAIN,
-    },
-    OptionSpec {
-        name: "reconnect",
-        kind: OptionKind::Integer(0, 1 << 40),
-        default: "none",
-        meaning: TRIED_AGAIN,
-    },
-    OptionSpec {
-        name: "failures",
-        kind: OptionKind::Integer(0, 1 << 20),
-        default: "none",
-        meaning: TRIED_AGAIN,
-    },
-    OptionSpec {
-        name: "failuresTimeout",
-        kind: OptionKind::Integer(0, 1 << 40),
-        default: "none",
-        meaning: TRIED_AGAIN,
-    },
-    OptionSpec {
-        name: "redundancy",
-        kind: OptionKind::Integer(0, 1 << 20),
-        default: "none",
-        meaning: "Taken and not needed: the npm client writes records once, whatever it says.",
-    },
-    OptionSpec {
-        name: "debug",
-        kind: OptionKind::Flag,
-        default: "none",
-        meaning: "Taken and not needed: see `logLevel`.",
-    },
+    unused(
+        "maxExpiration",
+        OptionKind::Integer(1, 1 << 40),
+        "Taken and not needed: a longer `lifetime` works.",
+    ),
+    unused(
+        "maxValue",
+        OptionKind::Integer(1, 1 << 40),
+        "Taken and not needed: the servers say how large an item may be.",
+    ),
+    unused(
+        "poolSize",
+        OptionKind::Integer(1, 1 << 20),
+        "Taken and not needed: one connection to each server carries everything.",
+    ),
+    unused("maxQueueSize", OptionKind::Integer(-1, 1 << 40), "Taken and not needed: see `maxInFlight`."),
+    unused("idle", OptionKind::Integer(0, 1 << 40), "Taken and not needed: a connection is kept."),
+    unused("retries", OptionKind::Integer(0, 1 << 20), TRIED_AGAIN),
+    unused("factor", OptionKind::Integer(0, 1 << 20), TRIED_AGAIN),
+    unused("minTimeout", OptionKind::Integer(0, 1 << 40), TRIED_AGAIN),
+    unused("maxTimeout", OptionKind::Integer(0, 1 << 40), TRIED_AGAIN),
+    unused("randomize", OptionKind::Flag, TRIED_AGAIN),
+    unused("retry", OptionKind::Integer(0, 1 << 40), TRIED_AGAIN),
+    unused("reconnect", OptionKind::Integer(0, 1 << 40), TRIED_AGAIN),
+    unused("failures", OptionKind::Integer(0, 1 << 20), TRIED_AGAIN),
+    unused("failuresTimeout", OptionKind::Integer(0, 1 << 40), TRIED_AGAIN),
+    unused(
+        "redundancy",
+        OptionKind::Integer(0, 1 << 20),
+        "Taken and not needed: the npm client writes records once, whatever it says.",
+    ),
+    unused("debug", OptionKind::Flag, "Taken and not needed: see `logLevel`."),
 ];
+
+/// An option of the npm client's that is taken and does nothing.
+const fn unused(name: &'static str, kind: OptionKind, meaning: &'static str) -> OptionSpec {
+    OptionSpec { name, kind, default: "none", meaning }
+}
 
 const TRIED_AGAIN: &str =
     "Taken and not needed: see `reconnectDelay` and `reconnectMaxDelay`, and `timeout` for operations.";

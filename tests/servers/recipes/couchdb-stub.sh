@@ -1,42 +1,10 @@
 # CouchDB's own answers where PouchDB Server has others: see couchdb/stub.js. Sourced by ctl.
 #
-#   ctl couchdb-stub set --dir D status/429/3    any path of stub.js below /stub/
+#   ctl couchdb-stub set --dir D status/429/3
 #
-# Variants:
-#   tls[=DIR]               TLS, with the certificates of `ctl certs [DIR]`
-#   tls-certificate=NAME    which of these certificates the server shows, such as expired
+# Variants: those of stand-in.sh.
 
 title='The stand-in for CouchDB'
-programs=(node curl)
-packages=(nodejs curl)
-
-certificates=
-certificate=server
-
-variant() {
-  case $1 in
-    tls) certificates=$(realpath -m -- "${2:-$(default_certificates)}") ;;
-    tls-certificate) certificate=$2 certificates=${certificates:-$(default_certificates)} ;;
-    *) return 1 ;;
-  esac
-}
-
-prepare() {
-  if [[ -n $certificates ]]; then make_certificates "$certificates"; fi
-}
-
-build_command() {
-  command=(node "$here/couchdb/stub.js" --listen "$port")
-  if [[ -n $certificates ]]; then
-    command+=(--tls "$certificates/$certificate.crt" "$certificates/$certificate.key")
-  fi
-}
-
-ready() { command_set report; }
-
-# The certificate may be a bad one on purpose, and this client is not what is tested.
-command_set() {
-  local scheme=http
-  [[ -z $certificates ]] || scheme=https
-  curl --silent --show-error --fail --insecure "$scheme://127.0.0.1:$port/stub/$1"
-}
+stand_in=couchdb/stub.js
+# shellcheck source=../stand-in.sh
+. "$here/stand-in.sh"
