@@ -123,9 +123,10 @@ pub struct BackendKind {
 }
 
 impl BackendKind {
-    /// Whether it is another way to a backend that is listed by itself: `redis-cluster`, say.
-    pub fn is_form(&self) -> bool {
-        self.name.contains('-')
+    /// Whether what depends on the host is tested with another backend: `redis-cluster` is another
+    /// way to `redis`, and these two speak HTTP by the client of `dynamodb`.
+    pub fn is_like_another(&self) -> bool {
+        self.name.contains('-') || matches!(self.name, "couchdb" | "ironcache")
     }
 }
 

@@ -99,9 +99,9 @@ fn meet(backend: &BackendKind, host: &HostKind) -> bool {
             way == core_host::Delivers::OnPoll && matches!(backend.name, "memory" | "sqlite" | "redis")
         }
         Program::CInValgrind => everywhere || (is_ci() && backend.name == "memory"),
-        // Another form of a backend is held to every promise once in each language.
+        // What is like another is held to every promise once in each language.
         Program::Rust | Program::C | Program::Node | Program::Python => {
-            !backend.is_form() || matches!(host.name, "rust" | "c" | "node" | "python")
+            !backend.is_like_another() || matches!(host.name, "rust" | "c" | "node" | "python")
         }
     }
 }
@@ -136,6 +136,7 @@ fn trials_of(backend: &'static BackendKind, host: &'static HostKind) -> Vec<Tria
 
 /// Holds one promise against one backend in one host.
 fn hold(backend: &BackendKind, host: &HostKind, promise: &Promise) -> Result<Completion, Failed> {
+    servers::turn_to(backend.name);
     if promise.needs.contains(&Need::Speed) && host.is_slow() {
         return Ok(Completion::ignored_with("it would take too long in here"));
     }

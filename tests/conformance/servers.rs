@@ -34,12 +34,15 @@ pub struct Running {
 type Kind = (&'static str, &'static [&'static str]);
 
 /// The servers that are shared, and those that wait for the next promise that needs one alone.
+#[derive(Default)]
 struct Pool {
+    /// The backend whose promises are held.
+    backend: &'static str,
     shared: Vec<(Kind, Arc<support::Server>)>,
     spare: Vec<(Kind, Arc<support::Server>)>,
 }
 
-static POOL: Mutex<Pool> = Mutex::new(Pool { shared: Vec::new(), spare: Vec::new() });
+static POOL: Mutex<Pool> = Mutex::new(Pool { backend: "", shared: Vec::new(), spare: Vec::new() });
 
 fn pool() -> MutexGuard<'static, Pool> {
     POOL.lock().unwrap_or_else(PoisonError::into_inner)
@@ -47,9 +50,18 @@ fn pool() -> MutexGuard<'static, Pool> {
 
 /// Ends all that nobody uses any more.
 pub fn end_all() {
+    turn_to("");
+}
+
+/// To be called with the backend of each promise: servers of the one before end, so that they take
+/// no memory and no time from those that follow.
+pub fn turn_to(backend: &'static str) {
     let mut pool = pool();
-    pool.shared.clear();
-    pool.spare.clear();
+    if pool.backend != backend {
+        let before = std::mem::replace(&mut *pool, Pool { backend, ..Pool::default() });
+        drop(pool);
+        drop(before);
+    }
 }
 
 impl Running {
