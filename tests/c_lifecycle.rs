@@ -227,6 +227,22 @@ fn examples(workshop: &Arc<Workshop>, trials: &mut Vec<Trial>) {
         says(Command::new("python3").env("CONNECTOR_LIBRARY", library).arg(source), PYTHON_SAYS)
     });
     trials.push(trial.with_ignored_flag(!python));
+    let library = workshop.library();
+    let trial = Trial::test("python_module_frees_what_nobody_does", move || {
+        let module = |how: &str| {
+            let mut python = Command::new("python3");
+            python.env("CONNECTOR_LIBRARY", &library);
+            python.arg(Path::new(ROOT).join("tests/c/python_module.py")).arg(how);
+            python
+        };
+        says(&mut module("forgotten"), "forgotten\n")?;
+        let folder = tempfile::tempdir()?;
+        (0..40).try_for_each(|_| match module("exit").arg(folder.path()).status()? {
+            status if status.code() == Some(7) => Ok(()),
+            status => Err(format!("an exit with work under way ended with {status}").into()),
+        })
+    });
+    trials.push(trial.with_ignored_flag(!python));
     for (name, mode) in [("callback", &[][..]), ("poll", &["poll"][..])] {
         let library = workshop.library();
         let trial = Trial::test(format!("python_exits_with_work_pending::{name}"), move || {

@@ -20,6 +20,7 @@ import itertools
 import json
 import os
 import threading
+import weakref
 from collections import namedtuple
 from concurrent.futures import Future
 from ctypes import (
@@ -164,6 +165,7 @@ def _functions():
 
 # ---- Answers. Numbers instead of pointers go through the library and find their future here. ----
 
+#: The future, and its connector, which lives until it is resolved.
 _waiting = {}
 _numbers = itertools.count(1)
 
@@ -179,12 +181,12 @@ def _failure(error):
 
 def _settle(number, error, value):
     """Resolves a future; `value` makes its result while what was borrowed is there."""
-    future, loads = _waiting.pop(number)
+    future, connector = _waiting.pop(number)
     if error:
         future.set_exception(_failure(error))
         return
     try:
-        result = value(loads)
+        result = value(connector._loads)
     except ValueError as wrong:
         future.set_exception(ConnectorError(10, False, "the record's document cannot be read: %s" % wrong))
     else:
@@ -248,12 +250,20 @@ def _bytes(text):
     return text if isinstance(text, bytes) else text.encode()
 
 
+def _free(functions, handle, _events):
+    """The events hold the callbacks, which must live as long as the connector does."""
+    functions.connector_free(handle)
+
+
 class Connector:
     """A connection to a cache or database, made in the background.
 
     `options` is a dict, or the JSON text of one. Listeners, all optional: `on_ready()` for the first
     connection and after each outage, `on_error(error, fatal)` once for each outage,
     `on_log(level, line)`, `on_notification(channel, payload)`.
+
+    A connector is freed by `free`, at the end of its `with` block, when nobody has it any more and
+    nothing is under way, or when the interpreter ends.
 
     `loads` and `dumps` turn documents into Python values and back; `bytes` and `lambda text: text`
     leave them as they are.
@@ -267,8 +277,7 @@ class Connector:
         self._loads = loads
         self._dumps = dumps or (lambda data: json.dumps(data, allow_nan=False))
         config = _bytes(options if isinstance(options, (str, bytes)) else json.dumps(options))
-        # The callbacks must live as long as the connector does.
-        self._events = _Events(
+        events = _Events(
             sizeof(_Events), None,
             _OnReady(lambda _: on_ready()) if on_ready else _OnReady(),
             _OnError(lambda _, error, fatal: on_error(_failure(error), fatal)) if on_error else _OnError(),
@@ -278,9 +287,14 @@ class Connector:
                 _text(channel, channel_length), _text(payload, length))) if on_notification
             else _OnNotification(),
         )
-        self._handle = c_void_p()
-        self._lock = threading.Lock()
-        self._check(self._functions.connector_create(config, len(config), byref(self._events), byref(self._handle)))
+        handle = c_void_p()
+        self._check(self._functions.connector_create(config, len(config), byref(events), byref(handle)))
+        self._handle = handle
+        # `free` may be called by one of them.
+        self._events = events
+        # Called once: by `free`, when nobody has the connector any more, or before the interpreter ends and takes the
+        # callbacks with it.
+        self._end = weakref.finalize(self, _free, self._functions, handle, events)
 
     def get(self, key, timeout=None):
         """The record, or None. It sees every earlier `set` and `delete` of this connector. `timeout`
@@ -368,10 +382,8 @@ class Connector:
     def free(self):
         """Ends the connector at once: whatever is unanswered fails with CLOSED before this
         returns. A second call does nothing."""
-        with self._lock:
-            handle, self._handle = self._handle, None
-        if handle is not None:
-            self._functions.connector_free(handle)
+        self._handle = None
+        self._end()
 
     def __enter__(self):
         return self
@@ -393,7 +405,7 @@ class Connector:
         # It is under way from now on and cannot be cancelled.
         future.set_running_or_notify_cancel()
         number = next(_numbers)
-        _waiting[number] = (future, self._loads)
+        _waiting[number] = (future, self)
         try:
             function = getattr(self._functions, "connector_" + name)
             self._check(function(self._living(), *arguments, callback, number))

@@ -458,7 +458,9 @@ impl<T: Send + 'static> Engine<T> {
             self.earliest_resume = self.sequencer.resume_paused(now);
             self.shared.waker.wake();
         }
-        if self.earliest_deadline.is_some_and(|at| at <= now) {
+        let hangs = self.watch.due().is_some_and(|due| due <= now);
+        // Whose time has passed is told so before what hung is sent once more.
+        if hangs || self.earliest_deadline.is_some_and(|at| at <= now) {
             let mut expired = Vec::new();
             let (target, trouble) = (&self.limits.target, self.supervisor.trouble());
             let next = self.sequencer.expire(now, |waiter, turn| {
@@ -472,7 +474,7 @@ impl<T: Send + 'static> Engine<T> {
                 self.answer_one(waiter, kind, Err(error), now, out);
             }
         }
-        if self.watch.due().is_some_and(|due| due <= now) {
+        if hangs {
             // Not again until the loss is dealt with.
             self.watch.clear();
             self.supervisor.lose(Error::connection("the server does not answer"));
