@@ -90,11 +90,6 @@ impl Place for CouchDb {
         3_000
     }
 
-    /// To a server in Node.js, which writes to its disk.
-    fn soon_done(&self) -> usize {
-        300
-    }
-
     fn accept_credentials(&self) {
         let server = self.server.as_ref().expect("the suite gives it to those who ask");
         server.ctl(&["password", WRONG_PASSWORD]);
