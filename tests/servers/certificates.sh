@@ -2,6 +2,19 @@
 
 default_certificates() { printf '%s\n' "$cache/certificates"; }
 
+# The folder with those that a server shall use, if it does TLS, and which one it shows.
+certificates=
+certificate=server
+
+# tls_variant NAME [VALUE]: the variants that all recipes with TLS have, tls[=DIR] and tls-certificate=NAME.
+tls_variant() {
+  case $1 in
+    tls) certificates=$(realpath -m -- "${2:-$(default_certificates)}") ;;
+    tls-certificate) certificate=$2 certificates=${certificates:-$(default_certificates)} ;;
+    *) return 1 ;;
+  esac
+}
+
 # make_certificates DIR
 # Leaves DIR alone if it is complete and still valid. Each NAME.crt has its NAME.key (PKCS #8):
 #   ca           signs all but `untrusted`

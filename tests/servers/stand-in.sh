@@ -10,14 +10,10 @@
 programs=(node curl)
 packages=(nodejs curl)
 
-certificates=
-certificate=server
 
 variant() {
   case $1 in
-    tls) certificates=$(realpath -m -- "${2:-$(default_certificates)}") ;;
-    tls-certificate) certificate=$2 certificates=${certificates:-$(default_certificates)} ;;
-    *) return 1 ;;
+    *) tls_variant "$@" ;;
   esac
 }
 

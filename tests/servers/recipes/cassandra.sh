@@ -21,9 +21,7 @@ version=5.0.9
 jars=$cache/cassandra-$version
 commitlog=$'periodic\ncommitlog_sync_period: 10000ms'
 authenticator=AllowAllAuthenticator authorizer=AllowAllAuthorizer
-certificates=
 client_certificates=false
-certificate=server
 # Another node has another address and the same ports, and a place of its own on the ring.
 address=127.0.0.1
 seed=
@@ -33,10 +31,8 @@ variant() {
   case $1 in
     durable) commitlog=batch ;;
     password) authenticator=PasswordAuthenticator authorizer=CassandraAuthorizer ;;
-    tls) certificates=$(realpath -m -- "${2:-$(default_certificates)}") ;;
-    tls-client-auth) certificates=$(realpath -m -- "${2:-$(default_certificates)}") client_certificates=true ;;
-    tls-certificate) certificate=$2 certificates=${certificates:-$(default_certificates)} ;;
-    *) return 1 ;;
+    tls-client-auth) client_certificates=true && tls_variant tls "${@:2}" ;;
+    *) tls_variant "$@" ;;
   esac
 }
 

@@ -12,12 +12,11 @@ programs=(node)
 packages=(nodejs)
 
 nodes=
-certificates=
 
 variant() {
   case $1 in
     nodes) nodes=$2 ;;
-    tls) certificates=$(realpath -m -- "${2:-$(default_certificates)}") ;;
+    tls) tls_variant "$@" ;;
     *) return 1 ;;
   esac
 }

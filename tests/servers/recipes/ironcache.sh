@@ -16,17 +16,13 @@ packages=(nodejs)
 log=()
 limit=()
 token=right
-certificates=
-certificate=server
 
 variant() {
   case $1 in
     durable) log=(--log "$dir/data/log") ;;
     token) token=$2 ;;
     limit) limit=(--limit "$2") ;;
-    tls) certificates=$(realpath -m -- "${2:-$(default_certificates)}") ;;
-    tls-certificate) certificate=$2 certificates=${certificates:-$(default_certificates)} ;;
-    *) return 1 ;;
+    *) tls_variant "$@" ;;
   esac
 }
 

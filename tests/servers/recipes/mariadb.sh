@@ -19,17 +19,14 @@ server=(mariadbd)
 client=(mariadb)
 
 password=secret
-certificates=
-certificate=server
 insist=OFF
 
 variant() {
   case $1 in
     password) password=$2 ;;
-    tls) certificates=$(realpath -m -- "${2:-$(default_certificates)}") insist=ON ;;
-    tls-offered) certificates=$(realpath -m -- "${2:-$(default_certificates)}") ;;
-    tls-certificate) certificate=$2 certificates=${certificates:-$(default_certificates)} ;;
-    *) return 1 ;;
+    tls) insist=ON && tls_variant "$@" ;;
+    tls-offered) tls_variant tls "${@:2}" ;;
+    *) tls_variant "$@" ;;
   esac
 }
 

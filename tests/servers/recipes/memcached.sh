@@ -14,18 +14,14 @@ packages=(memcached sasl2-bin libsasl2-modules)
 
 login=
 kept=
-certificates=
-certificate=server
 verify=0
 
 variant() {
   case $1 in
     ascii | sasl) login=$1 ;;
     kept) kept=yes ;;
-    tls-certificate) certificate=$2 certificates=${certificates:-$(default_certificates)} ;;
-    tls) certificates=$(realpath -m -- "${2:-$(default_certificates)}") ;;
-    tls-client-auth) certificates=$(realpath -m -- "${2:-$(default_certificates)}") verify=2 ;;
-    *) return 1 ;;
+    tls-client-auth) verify=2 && tls_variant tls "${@:2}" ;;
+    *) tls_variant "$@" ;;
   esac
 }
 

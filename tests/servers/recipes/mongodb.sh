@@ -22,8 +22,6 @@ ready_seconds=30
 
 password=
 with_certificate=
-certificates=
-certificate=server
 verify=()
 standalone=()
 durability=()
@@ -33,14 +31,12 @@ variant() {
     durable) durability=(--sync-on-commit) ;;
     password) password=${2:-secret} ;;
     x509) with_certificate=yes ;;
-    tls) certificates=$(realpath -m -- "${2:-$(default_certificates)}") ;;
     tls-client-auth)
-      certificates=$(realpath -m -- "${2:-$(default_certificates)}")
+      tls_variant tls "${@:2}"
       verify=(--tls-require-client-cert)
       ;;
-    tls-certificate) certificate=$2 certificates=${certificates:-$(default_certificates)} ;;
     standalone) standalone=(--standalone) ;;
-    *) return 1 ;;
+    *) tls_variant "$@" ;;
   esac
 }
 

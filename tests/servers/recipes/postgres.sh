@@ -21,8 +21,6 @@ ready_seconds=60
 for folder in /usr/lib/postgresql/*/bin; do [[ ! -x $folder/postgres ]] || PATH=$folder:$PATH; done
 
 password=secret
-certificates=
-certificate=server
 small_disk=
 durability=(-c fsync=off -c full_page_writes=off)
 
@@ -30,10 +28,8 @@ variant() {
   case $1 in
     durable) durability=() ;;
     password) password=$2 ;;
-    tls) certificates=$(realpath -m -- "${2:-$(default_certificates)}") ;;
-    tls-certificate) certificate=$2 certificates=${certificates:-$(default_certificates)} ;;
     small-disk) small_disk=${2:-12m} ;;
-    *) return 1 ;;
+    *) tls_variant "$@" ;;
   esac
 }
 

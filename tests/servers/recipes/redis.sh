@@ -18,19 +18,15 @@ client=(redis-cli)
 durability=(--appendonly no)
 password=
 user=
-certificates=
 client_certificates=no
-certificate=server
 
 variant() {
   case $1 in
     durable) durability=(--appendonly yes --appendfsync always) ;;
     password) password=${2:-secret} ;;
     acl) user=connector password=${password:-secret} ;;
-    tls) certificates=$(realpath -m -- "${2:-$(default_certificates)}") ;;
-    tls-client-auth) certificates=$(realpath -m -- "${2:-$(default_certificates)}") client_certificates=yes ;;
-    tls-certificate) certificate=$2 certificates=${certificates:-$(default_certificates)} ;;
-    *) return 1 ;;
+    tls-client-auth) client_certificates=yes && tls_variant tls "${@:2}" ;;
+    *) tls_variant "$@" ;;
   esac
 }
 
