@@ -121,27 +121,53 @@ const KNOWN: &[(&str, &str)] = &[
 /// Code `Configuration`, with a message that names the option and the remedy.
 pub fn open(configuration: &[u8]) -> Result<(Arc<dyn Backend>, EngineOptions), Error> {
     let values = config::parse(configuration)?;
-    let compiled = || ENTRIES.iter().map(|entry| entry.name);
-    let list = || compiled().collect::<Vec<_>>().join(", ");
-    let name = match values.get("type") {
-        Some(Value::String(name)) => name.clone(),
-        Some(_) => return Err(wrong(format!("the option \"type\" is not text; give one of {}", list()))),
-        None => return Err(wrong(format!("the option \"type\" is missing; give one of {}", list()))),
-    };
-    let Some(entry) = ENTRIES.iter().find(|entry| entry.name == name) else {
-        if let Some((_, feature)) = KNOWN.iter().find(|(known, _)| *known == name) {
-            return Err(wrong(format!(
-                "the type \"{name}\" is not compiled into this library; build it with the cargo feature \"{feature}\" (it has: {})",
-                list()
-            )));
-        }
-        let hint =
-            nearest(&name, compiled()).map(|word| format!(" (did you mean \"{word}\"?)")).unwrap_or_default();
-        let shown: String = name.chars().take(40).collect();
-        return Err(wrong(format!("the option \"type\" is \"{shown}\"; give one of {}{hint}", list())));
-    };
+    let entry = entry_of(values.get("type"), ENTRIES)?;
     #[cfg(feature = "cassandra-tls")]
     tls::choose_provider();
     let settings = Settings::check(values, entry.name, entry.options)?;
     Ok(((entry.open)(&settings)?, settings.engine()))
+}
+
+/// The one of these entries that the option `type` names.
+fn entry_of<'a>(kind: Option<&Value>, compiled: &'a [Entry]) -> Result<&'a Entry, Error> {
+    let names = || compiled.iter().map(|entry| entry.name);
+    let list = || names().collect::<Vec<_>>().join(", ");
+    let name = match kind {
+        Some(Value::String(name)) => name,
+        Some(_) => return Err(wrong(format!("the option \"type\" is not text; give one of {}", list()))),
+        None => return Err(wrong(format!("the option \"type\" is missing; give one of {}", list()))),
+    };
+    if let Some(entry) = compiled.iter().find(|entry| entry.name == name) {
+        return Ok(entry);
+    }
+    if let Some((_, feature)) = KNOWN.iter().find(|(known, _)| known == name) {
+        return Err(wrong(format!(
+            "the type \"{name}\" is not compiled into this library; build it with the cargo feature \"{feature}\" (it has: {})",
+            list()
+        )));
+    }
+    let hint = nearest(name, names()).map(|word| format!(" (did you mean \"{word}\"?)")).unwrap_or_default();
+    let shown: String = name.chars().take(40).collect();
+    Err(wrong(format!("the option \"type\" is \"{shown}\"; give one of {}{hint}", list())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_that_is_left_out_of_a_build_names_its_feature() {
+        let refused = |name: &str, compiled: &[Entry]| {
+            let kind = Value::String(name.into());
+            entry_of(Some(&kind), compiled).err().map(|error| error.message().to_owned())
+        };
+        for (name, feature) in KNOWN {
+            let message = refused(name, &[]).unwrap_or_default();
+            assert!(message.contains(&format!("the cargo feature \"{feature}\"")), "{message}");
+        }
+        for entry in ENTRIES {
+            assert_eq!(refused(entry.name, ENTRIES), None);
+            assert!(KNOWN.iter().any(|(name, _)| *name == entry.name), "{} is not known", entry.name);
+        }
+    }
 }
