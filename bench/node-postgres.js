@@ -87,9 +87,12 @@ main('node-postgres', async ({ rounds, scaled, say }) => {
     const address = {
       host: server.host, port: server.port, user: 'connector', password: 'secret', database: 'records', schema: 'ds'
     }
-    const caches = { ours: sides.ours({ type: 'postgres', ...address }), peer: sides.storagePostgres(address) }
-    const connectors = { ours: caches.ours.connector, peer: caches.peer.connector }
-    await Promise.all([connectors.ours.whenReady(), connectors.peer.whenReady()])
+    // One after the other: theirs fails where the schema that it is about to make is made in that moment.
+    const ours = sides.ours({ type: 'postgres', ...address })
+    await ours.connector.whenReady()
+    const caches = { ours, peer: sides.storagePostgres(address) }
+    const connectors = { ours: ours.connector, peer: caches.peer.connector }
+    await connectors.peer.whenReady()
     // So that there is something to read back, whichever side begins.
     await load({ ...setting(connectors.ours), count: pool.count, inFlight: 1000 })
     const rows = []

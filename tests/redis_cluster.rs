@@ -187,9 +187,7 @@ fn a_replica_takes_over_by_command_under_load() {
     under_load(&client, || {
         let replica = server.ctl(&["replica", "0"]);
         server.ctl(&["node", &replica, "CLUSTER", "FAILOVER"]);
-        wait_until("the replica is the primary", || {
-            server.ctl(&["node", &replica, "ROLE"]).starts_with("master")
-        });
+        wait_until("the replica is the primary", || server.role(&replica).starts_with("master"));
     });
 }
 
@@ -201,9 +199,7 @@ fn a_primary_dies_under_load() {
     under_load(&client, || {
         let replica = server.ctl(&["replica", "0"]);
         server.ctl(&["kill-node", "0"]);
-        wait_until("the replica is the primary", || {
-            server.ctl(&["node", &replica, "ROLE"]).starts_with("master")
-        });
+        wait_until("the replica is the primary", || server.role(&replica).starts_with("master"));
         // Else nobody could have its writes besides it.
         server.ctl(&["start-node", "0"]);
     });
@@ -221,13 +217,9 @@ fn a_primary_freezes_under_load() {
     under_load(&client, || {
         let replica = server.ctl(&["replica", "1"]);
         server.ctl(&["freeze-node", "1"]);
-        wait_until("the replica is the primary", || {
-            server.ctl(&["node", &replica, "ROLE"]).starts_with("master")
-        });
+        wait_until("the replica is the primary", || server.role(&replica).starts_with("master"));
         server.ctl(&["thaw-node", "1"]);
-        wait_until("the former primary is a replica", || {
-            server.ctl(&["node", "1", "ROLE"]).starts_with("slave")
-        });
+        wait_until("the former primary is a replica", || server.role("1").starts_with("slave"));
     });
 }
 

@@ -21,7 +21,7 @@ fn open(server: &Server, options: &str) -> Client {
 fn wait_for_another_primary(server: &Server, former: &str) {
     wait_until("there is another primary", || {
         let primary = server.ctl(&["primary"]);
-        primary != former && server.ctl(&["node", &primary, "ROLE"]).starts_with("master")
+        primary != former && server.role(&primary).starts_with("master")
     });
 }
 
@@ -44,9 +44,7 @@ fn the_primary_dies_under_load() {
         server.ctl(&["kill-node", &primary]);
         wait_for_another_primary(&server, &primary);
         server.ctl(&["start-node", &primary]);
-        wait_until("the former primary is a replica", || {
-            server.ctl(&["node", &primary, "ROLE"]).starts_with("slave")
-        });
+        wait_until("the former primary is a replica", || server.role(&primary).starts_with("slave"));
     });
     assert_told_once(&client);
 }
@@ -60,9 +58,7 @@ fn the_primary_freezes_under_load_and_is_not_written_to_when_it_thaws() {
         server.ctl(&["freeze-node", &primary]);
         wait_for_another_primary(&server, &primary);
         server.ctl(&["thaw-node", &primary]);
-        wait_until("the former primary is a replica", || {
-            server.ctl(&["node", &primary, "ROLE"]).starts_with("slave")
-        });
+        wait_until("the former primary is a replica", || server.role(&primary).starts_with("slave"));
     });
     assert_told_once(&client);
 }

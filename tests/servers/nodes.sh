@@ -49,6 +49,7 @@ port_of() { cat "$dir/nodes/$1/port"; }
 signal_node() { kill "-$1" "$(<"$dir/nodes/$2/pid")"; }
 node_runs() { kill -0 "$(<"$dir/nodes/$1/pid")" 2>/dev/null; }
 node_is_gone() { ! node_runs "$1"; }
+node_answers() { node_runs "$1" && port_answers "$(port_of "$1")"; }
 
 # kill-node, freeze-node, thaw-node, start-node NUMBER; port NUMBER
 command_kill-node() { signal_node KILL "$1" && wait_until 20 node_is_gone "$1"; }
@@ -57,6 +58,6 @@ command_thaw-node() { signal_node CONT "$1"; }
 command_start-node() {
   node_runs "$1" && fail "node $1 runs already"
   printf '%s\n' "$1" >"$dir/control"
-  wait_until 20 node_runs "$1"
+  wait_until "$ready_seconds" node_answers "$1" || fail "node $1 does not answer: $(tail -n 5 "$dir/nodes/$1/log")"
 }
 command_port() { port_of "$1"; }

@@ -53,9 +53,16 @@ impl Server {
         output.trim_end_matches('\n').to_owned()
     }
 
-    /// The same where it may fail; says whether it did not.
-    pub fn attempt(&self, arguments: &[&str]) -> bool {
-        ctl(self.recipe, Some(self.folder.path()), arguments).0
+    /// The same where it may fail: `None` then.
+    pub fn attempt(&self, arguments: &[&str]) -> Option<String> {
+        let (ok, output) = ctl(self.recipe, Some(self.folder.path()), arguments);
+        ok.then_some(output)
+    }
+
+    /// What a Redis node says that it is, "master" or "slave" first. Nothing where it cannot be asked: sentinels that
+    /// give a server another role end its connections.
+    pub fn role(&self, node: &str) -> String {
+        self.attempt(&["node", node, "ROLE"]).unwrap_or_default()
     }
 
     /// Runs the server's own client.
