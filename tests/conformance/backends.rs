@@ -124,9 +124,10 @@ pub struct BackendKind {
 
 impl BackendKind {
     /// Whether what depends on the host is tested with another backend: `redis-cluster` is another
-    /// way to `redis`, and these two speak HTTP by the client of `dynamodb`.
+    /// way to `redis` and `elasticache` a third, `mariadb` has the client of `mysql`, and the last two
+    /// speak HTTP by the client of `dynamodb`.
     pub fn is_like_another(&self) -> bool {
-        self.name.contains('-') || matches!(self.name, "couchdb" | "ironcache")
+        self.name.contains('-') || matches!(self.name, "elasticache" | "mariadb" | "couchdb" | "ironcache")
     }
 }
 
