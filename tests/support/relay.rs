@@ -18,6 +18,8 @@ struct Held {
     below: Mutex<usize>,
     released: Condvar,
     connections: AtomicUsize,
+    /// Connections that the client has not ended.
+    open: AtomicUsize,
     /// Answers of the server to connections that were held.
     late_answers: AtomicUsize,
 }
@@ -34,6 +36,7 @@ impl Relay {
             for client in listener.incoming().flatten() {
                 let Ok(server) = TcpStream::connect(("127.0.0.1", server_port)) else { continue };
                 let number = shared.connections.fetch_add(1, Ordering::SeqCst);
+                shared.open.fetch_add(1, Ordering::SeqCst);
                 pass(client, server, number, &shared);
             }
         });
@@ -49,6 +52,11 @@ impl Relay {
     pub fn release(&self) {
         *self.held.below.lock().unwrap() = 0;
         self.held.released.notify_all();
+    }
+
+    /// How many connections there are that their clients have not ended.
+    pub fn open(&self) -> usize {
+        self.held.open.load(Ordering::SeqCst)
     }
 
     /// How often the server answered to what was kept back.
@@ -73,6 +81,7 @@ fn pass(client: TcpStream, server: TcpStream, number: usize, held: &Arc<Held>) {
                 break;
             }
         }
+        shared.open.fetch_sub(1, Ordering::SeqCst);
         // What a client sent before it went still has its answer.
         let is_late = *late.lock().unwrap();
         if !is_late {
