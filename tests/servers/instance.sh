@@ -62,7 +62,8 @@ load_settings() {
   [[ $recipe == "$wanted" ]] || fail "$dir belongs to $recipe, not to $wanted"
 }
 
-port_answers() { (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+# port_answers PORT [ADDRESS]
+port_answers() { (: <"/dev/tcp/${2:-127.0.0.1}/$1") 2>/dev/null; }
 
 # Takes port $1 for this instance by a lock that the server inherits and that dies with it: two instances never meet on
 # a port, and a killed one leaves nothing behind. Sets `port_lock`.

@@ -49,7 +49,9 @@ port_of() { cat "$dir/nodes/$1/port"; }
 signal_node() { kill "-$1" "$(<"$dir/nodes/$2/pid")"; }
 node_runs() { kill -0 "$(<"$dir/nodes/$1/pid")" 2>/dev/null; }
 node_is_gone() { ! node_runs "$1"; }
-node_answers() { node_runs "$1" && port_answers "$(port_of "$1")"; }
+node_answers() { node_runs "$1" && port_answers "$(port_of "$1")" "$(node_address "$1")"; }
+# A recipe may replace it.
+node_address() { printf '127.0.0.1\n'; }
 
 # kill-node, freeze-node, thaw-node, start-node NUMBER; port NUMBER
 command_kill-node() { signal_node KILL "$1" && wait_until 20 node_is_gone "$1"; }

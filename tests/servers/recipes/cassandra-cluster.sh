@@ -36,9 +36,8 @@ prepare() {
   address=127.0.0.1
 }
 
-node_answers() { node_runs "$1" && (: <"/dev/tcp/127.0.0.$(($1 + 1))/$port") 2>/dev/null; }
-
-at_node() { address=127.0.0.$(($1 + 1)) token=${tokens[$1]}; }
+node_address() { printf '127.0.0.%s\n' "$(($1 + 1))"; }
+at_node() { address=$(node_address "$1") token=${tokens[$1]}; }
 
 # await_node NUMBER: it begins when the one before it answers, unless it was there before.
 await_node() {
