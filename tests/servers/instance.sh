@@ -107,14 +107,14 @@ start() {
   (cd "$dir" && exec setsid "${command[@]}") </dev/null >>"$dir/log" 2>&1 &
   pid=$!
   disown
-  look_at_process "$pid" || fail "$title ended at once: $(tail -n 5 "$dir/log")"
+  look_at_process "$pid" || fail "$title ended at once: $(last_words)"
   printf '%s\n' "$pid" "$start_time" >"$dir/pid"
 
-  if ! wait_until "${ready_seconds:-10}" is_settled; then
+  if ! wait_until "${ready_seconds:-60}" is_settled; then
     do_kill
-    fail "$title was not ready after ${ready_seconds:-10} s: $(tail -n 5 "$dir/log")"
+    fail "$title was not ready after ${ready_seconds:-60} s: $(last_words)"
   fi
-  is_running || fail "$title ended while starting: $(tail -n 5 "$dir/log")"
+  is_running || fail "$title ended while starting: $(last_words)"
   [[ -z $owner ]] || end_with_owner
   printf '127.0.0.1:%s\n' "$port"
 }

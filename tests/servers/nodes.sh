@@ -59,7 +59,10 @@ command_freeze-node() { signal_node STOP "$1"; }
 command_thaw-node() { signal_node CONT "$1"; }
 command_start-node() {
   node_runs "$1" && fail "node $1 runs already"
-  printf '%s\n' "$1" >"$dir/control"
+  touch "$dir/nodes/$1/starting"
   wait_until "$ready_seconds" node_answers "$1" || fail "node $1 does not answer: $(tail -n 5 "$dir/nodes/$1/log")"
+  rm "$dir/nodes/$1/starting"
 }
 command_port() { port_of "$1"; }
+
+last_words() { tail -n 5 "$dir/log" "$dir"/nodes/*/log 2>/dev/null; }

@@ -10,7 +10,7 @@
 . "$here/recipes/cassandra.sh"
 
 title='Cassandra cluster'
-programs+=(setsid mkfifo)
+programs+=(setsid)
 ready_seconds=240
 stop_seconds=60
 nodes=3
@@ -32,6 +32,8 @@ prepare() {
     node_command "$number" "${command[@]}"
     # Nodes that join at once get into each other's way.
     if ((number > 0)); then await_node "$number"; fi
+    # A node gives up that hears nothing from the others for two seconds.
+    touch "$dir/nodes/$number/starting"
   done
   address=127.0.0.1
 }
@@ -43,7 +45,7 @@ at_node() { address=$(node_address "$1") token=${tokens[$1]}; }
 await_node() {
   local run=$dir/nodes/$1/run
   {
-    printf 'until [[ -e joined ]] || (: <"/dev/tcp/127.0.0.%s/%s") 2>/dev/null; do sleep 0.2; done\n' "$1" "$port"
+    printf 'until [[ -e data/tables ]] || (: <"/dev/tcp/127.0.0.%s/%s") 2>/dev/null; do sleep 0.2; done\n' "$1" "$port"
     cat "$run"
   } >"$run.new"
   mv "$run.new" "$run"
@@ -68,6 +70,6 @@ ready() {
   local number
   for ((number = 0; number < nodes; number++)); do
     [[ $(command_node "$number" "SELECT COUNT(*) FROM system.peers_v2") == "$((nodes - 1))" ]] || return 1
-    touch "$dir/nodes/$number/joined"
   done
+  rm -f "$dir"/nodes/*/starting
 }

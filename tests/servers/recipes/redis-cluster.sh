@@ -17,7 +17,7 @@
 title='Redis Cluster'
 ready_seconds=60
 nodes=6
-programs+=(setsid mkfifo)
+programs+=(setsid)
 
 # One node is what the recipe for one server makes of these.
 eval "one_$(declare -f prepare)"

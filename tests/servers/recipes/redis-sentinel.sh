@@ -18,7 +18,7 @@ title='Redis Sentinel'
 ready_seconds=60
 sentinels=3
 nodes=6
-programs+=(setsid mkfifo)
+programs+=(setsid)
 
 down_after=500
 
