@@ -14,7 +14,7 @@ const ROOT = path.join(__dirname, '..')
 
 const run = async (...command) => (await promisify(execFile)(command[0], command.slice(1), { cwd: ROOT })).stdout
 
-test('the demo tells its story, and the reader can go on by hand', { timeout: 1_200_000 }, async (t) => {
+test('the demo tells its story, and the reader can go on by hand', { timeout: 400000 }, async (t) => {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'demo-'))
   t.after(() => fs.rmSync(dir, { recursive: true }))
   const output = await run('demo/run', '--dir', dir, '--port', '0')

@@ -685,7 +685,7 @@ fn a_frozen_server_holds_nobody_beyond_the_deadline() {
     for _ in 0..3 {
         let began = Instant::now();
         assert_eq!(client.get("a/1").unwrap_err().code(), ErrorCode::Timeout);
-        assert!(began.elapsed() < Duration::from_secs(15), "it took {:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(5), "it took {:?}", began.elapsed());
     }
     server.ctl(&["thaw"]);
     wait_until("the server is found again", || {

@@ -16,7 +16,7 @@ function reports (log) {
   return log.split('\n').map((line) => line.replace(/^==\d+== ?/, '')).join('\n').split(/\n\s*\n/)
 }
 
-test('no memory error has our code in its stack', { skip, timeout: 900_000 }, () => {
+test('no memory error has our code in its stack', { skip, timeout: 300_000 }, () => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'valgrind-'))
   const file = path.join(folder, 'log')
   const script = path.join(__dirname, 'valgrind.script.js')

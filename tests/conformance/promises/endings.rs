@@ -85,7 +85,7 @@ fn close_gives_up_at_its_timeout(stage: &mut Stage) {
         assert!(message.contains("closeTimeout"), "{message}");
     }
     assert!(took >= Duration::from_millis(300), "`close` gave up after {took:?}");
-    assert!(took < Duration::from_secs(20), "`close` took {took:?}");
+    assert!(took < Duration::from_secs(5), "`close` took {took:?}");
 }
 
 fn close_does_not_wait_for_a_server_that_nobody_needs(stage: &mut Stage) {
@@ -93,7 +93,7 @@ fn close_does_not_wait_for_a_server_that_nobody_needs(stage: &mut Stage) {
     stage.begin_with(json!({"closeTimeout": 60_000}));
     let began = Instant::now();
     stage.close();
-    assert!(began.elapsed() < Duration::from_secs(20), "`close` took {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(10), "`close` took {:?}", began.elapsed());
 }
 
 fn close_takes_leave_of_the_server(stage: &mut Stage) {
@@ -135,7 +135,7 @@ fn free_cancels(stage: &mut Stage) {
     });
     let began = Instant::now();
     stage.free();
-    assert!(began.elapsed() < Duration::from_secs(20), "`free` took {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(5), "`free` took {:?}", began.elapsed());
     assert_eq!(stage.unanswered(), 0, "`free` returned before the last callback had run");
     for request in requests {
         stage.fails(request, ErrorCode::Closed);
