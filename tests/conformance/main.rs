@@ -97,9 +97,7 @@ fn meet(backend: &BackendKind, host: &HostKind) -> bool {
         _ if backend.name == FAULTY => false,
         // The public Rust interface is the dispatch thread's way already, and the host's own thread
         // drives every backend in the C and Node.js hosts.
-        Program::Core(way) => {
-            way == core_host::Delivers::OnPoll && matches!(backend.name, "memory" | "sqlite" | "redis")
-        }
+        Program::Core(way) => way == core_host::Delivers::OnPoll && backend.shows_every_way(),
         Program::CInValgrind => everywhere || (is_ci() && backend.name == "memory"),
         // Every backend is held to every promise once in each language.
         Program::Rust | Program::C | Program::Node | Program::Python => {
