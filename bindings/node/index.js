@@ -4,6 +4,7 @@
 const { EventEmitter } = require('events')
 const native = require('./native.js')
 const { Deliveries } = require('./deliveries.js')
+const { Submissions } = require('./submissions.js')
 const { configurationOf } = require('./configuration.js')
 const { connectorError, rethrow } = require('./errors.js')
 const { loggerOf } = require('./logger.js')
@@ -30,6 +31,7 @@ class Line {
     this.classic = classic
     this.logger = logger
     this.deliveries = new Deliveries(classic, (what, value, extra) => this.happened(what, value, extra))
+    this.submissions = new Submissions()
     this.functions = null
     /** The connector, while somebody waits for it and not for an operation. */
     this.awaited = null
@@ -44,7 +46,11 @@ class Line {
   }
 
   open (configuration) {
-    this.functions = native.open(configuration, this.deliveries.drain, this.deliveries.cells)
+    const { deliveries, submissions } = this
+    this.functions = native.open(
+      configuration, deliveries.drain, deliveries.cells, submissions.collect, submissions.cells
+    )
+    submissions.functions = this.functions
   }
 
   /** Keeps the process and the connector until the connection stands or cannot. */
@@ -74,7 +80,7 @@ class Line {
   close () {
     if (this.closing) return
     this.closing = true
-    this.functions.close()
+    this.submissions.now().close()
   }
 
   whenClosed (callback) {
@@ -212,7 +218,7 @@ class Connector extends EventEmitter {
     callback = callable(callback)
     if (typeof name !== 'string') return refuse(callback, nameError(name))
     if (line.closed) return refuse(callback, closedError())
-    line.functions.get(line.deliveries.expect(callback), name)
+    line.submissions.get(line.deliveries.expect(callback), name)
   }
 
   set (name, version, data, callback) {
@@ -234,7 +240,7 @@ class Connector extends EventEmitter {
     if (!Number.isSafeInteger(version)) return refuse(callback, versionError(version))
     if (text === undefined) return refuse(callback, dataError(null))
     if (line.closed) return refuse(callback, closedError())
-    line.functions.set(line.deliveries.expect(callback), name, version, text)
+    line.submissions.set(line.deliveries.expect(callback), name, version, text)
   }
 
   delete (name, callback) {
@@ -242,7 +248,7 @@ class Connector extends EventEmitter {
     callback = callable(callback)
     if (typeof name !== 'string') return refuse(callback, nameError(name))
     if (line.closed) return refuse(callback, closedError())
-    line.functions.delete(line.deliveries.expect(callback), name)
+    line.submissions.delete(line.deliveries.expect(callback), name)
   }
 
   head (name, callback) {
@@ -250,7 +256,7 @@ class Connector extends EventEmitter {
     callback = callable(callback)
     if (typeof name !== 'string') return refuse(callback, nameError(name))
     if (line.closed) return refuse(callback, closedError())
-    line.functions.head(line.deliveries.expect(callback), name)
+    line.submissions.head(line.deliveries.expect(callback), name)
   }
 
   deleteBulk (names, callback) {
@@ -260,7 +266,7 @@ class Connector extends EventEmitter {
     if (list instanceof Error) return refuse(callback, list)
     if (line.closed) return refuse(callback, closedError())
     const done = (error) => callback(error)
-    line.functions.deleteMany(line.deliveries.expect(done), list)
+    line.submissions.now().deleteMany(line.deliveries.expect(done), list)
   }
 
   headBulk (names, callback) {
@@ -274,7 +280,7 @@ class Connector extends EventEmitter {
       const { versions, missing } = sorted(list, found)
       callback(null, versions, missing)
     }
-    line.functions.headMany(line.deliveries.expect(done), list)
+    line.submissions.now().headMany(line.deliveries.expect(done), list)
   }
 
   scan (cursor, limit, callback) {
@@ -285,7 +291,7 @@ class Connector extends EventEmitter {
     }
     if (!Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE) return refuse(callback, limitError(limit))
     if (line.closed) return refuse(callback, closedError())
-    line.functions.scan(line.deliveries.expect(callback), cursor || '', limit)
+    line.submissions.now().scan(line.deliveries.expect(callback), cursor || '', limit)
   }
 
   async * records (pageSize = 1000) {
@@ -311,11 +317,11 @@ class Connector extends EventEmitter {
     }
     if (text === undefined) return refuse(callback, dataError(null))
     if (line.closed) return refuse(callback, closedError())
-    line.functions.command(line.deliveries.expect(callback), name, text)
+    line.submissions.now().command(line.deliveries.expect(callback), name, text)
   }
 
   stats () {
-    return JSON.parse(this.#line.functions.statistics())
+    return JSON.parse(this.#line.submissions.now().statistics())
   }
 }
 

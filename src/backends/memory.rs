@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use lru::LruCache;
 
 use crate::config::{OptionKind, OptionSpec, Settings};
@@ -177,7 +178,9 @@ impl Connection for Store {
         Ok(entries
             .iter()
             .map(|(key, record)| {
-                let entry = Entry { record: record.clone(), expires };
+                // A copy, because the record may be a part of something larger that stays for its sake.
+                let data = Bytes::copy_from_slice(&record.data);
+                let entry = Entry { record: Record { version: record.version, data }, expires };
                 contents.insert(key.clone(), entry, &self.limits)
             })
             .collect())

@@ -62,6 +62,34 @@ impl<T> Shared<T> {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Makes room for so many operations, or says why there is none.
+    fn admit(&self, inbox: &Inbox<T>, operations: usize) -> Result<(), Error> {
+        if inbox.ending != Ending::Open {
+            return Err(Error::new(ErrorCode::Closed, "the connector is closed; nothing new is accepted"));
+        }
+        if operations > self.max_in_flight {
+            return Err(Error::new(
+                ErrorCode::Busy,
+                format!(
+                    "the request is for {operations} operations and maxInFlight is {}; split it, or raise maxInFlight",
+                    self.max_in_flight
+                ),
+            ));
+        }
+        let waiting = self.in_flight.load(Ordering::Relaxed);
+        if waiting + operations > self.max_in_flight {
+            return Err(Error::new(
+                ErrorCode::Busy,
+                format!(
+                    "{waiting} operations are waiting already and maxInFlight is {}; wait for some of them",
+                    self.max_in_flight
+                ),
+            ));
+        }
+        self.in_flight.fetch_add(operations, Ordering::Relaxed);
+        Ok(())
+    }
+
     pub fn statistics(&self) -> MutexGuard<'_, Statistics> {
         self.statistics.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -136,6 +164,25 @@ impl<T> Submitter<T> {
         self.push(1, Body::One(key, operation), ticket, timeout)
     }
 
+    /// Submits many requests for one key each at once. Those that are not accepted are given to
+    /// `refused`, for the reasons for which [`submit`](Self::submit) fails. The engine is not
+    /// woken.
+    pub fn submit_each_quietly(&self, requests: Vec<(T, Key, Operation)>, mut refused: impl FnMut(T, Error)) {
+        let shared = &*self.shared;
+        let submitted = Instant::now();
+        let deadline = submitted + shared.timeout;
+        let mut inbox = shared.inbox();
+        for (ticket, key, operation) in requests {
+            match check_key(&key).and_then(|()| shared.admit(&inbox, 1)) {
+                Ok(()) => {
+                    let body = Body::One(key, operation);
+                    inbox.requests.push_back(Request { ticket, submitted, deadline, body });
+                }
+                Err(error) => refused(ticket, error),
+            }
+        }
+    }
+
     /// Submits operations on many keys that are answered together, and wakes the engine. An
     /// empty list is answered with an empty list.
     ///
@@ -203,29 +250,7 @@ impl<T> Submitter<T> {
         let submitted = Instant::now();
         let deadline = submitted + timeout.unwrap_or(shared.timeout);
         let mut inbox = shared.inbox();
-        if inbox.ending != Ending::Open {
-            return Err(Error::new(ErrorCode::Closed, "the connector is closed; nothing new is accepted"));
-        }
-        if operations > shared.max_in_flight {
-            return Err(Error::new(
-                ErrorCode::Busy,
-                format!(
-                    "the request is for {operations} operations and maxInFlight is {}; split it, or raise maxInFlight",
-                    shared.max_in_flight
-                ),
-            ));
-        }
-        let waiting = shared.in_flight.load(Ordering::Relaxed);
-        if waiting + operations > shared.max_in_flight {
-            return Err(Error::new(
-                ErrorCode::Busy,
-                format!(
-                    "{waiting} operations are waiting already and maxInFlight is {}; wait for some of them",
-                    shared.max_in_flight
-                ),
-            ));
-        }
-        shared.in_flight.fetch_add(operations, Ordering::Relaxed);
+        shared.admit(&inbox, operations)?;
         let wake = if inbox.requests.is_empty() { Wake::Needed } else { Wake::Pending };
         inbox.requests.push_back(Request { ticket, submitted, deadline, body });
         Ok(wake)

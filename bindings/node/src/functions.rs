@@ -5,7 +5,8 @@ use std::rc::Rc;
 use bytes::Bytes;
 use deepstream_connector::core::{Error, ErrorCode, Key, LogLevel, Operation, Question, Record};
 
-use crate::host::Host;
+use crate::host::{Host, Ways};
+use crate::intake::MAX_SUBMISSIONS;
 use crate::outlet::MAX_DELIVERIES;
 use crate::raw::{Call, Env, Failure, Fault, Function, Scope, Value};
 
@@ -14,6 +15,7 @@ pub fn export(env: Env, exports: Value<'_>) -> Result<(), Failure> {
     env.in_scope(|scope| {
         scope.set(exports, c"open", scope.function::<Open>(&Rc::new(()))?)?;
         scope.set(exports, c"maxDeliveries", scope.number(MAX_DELIVERIES as u32)?)?;
+        scope.set(exports, c"maxSubmissions", scope.number(MAX_SUBMISSIONS as u32)?)?;
         let names = ErrorCode::ALL.map(ErrorCode::name);
         scope.set(exports, c"errorCodes", words(scope, &names)?)?;
         let levels = [LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error];
@@ -26,7 +28,8 @@ fn words<'s>(scope: &'s Scope, words: &[&str]) -> Result<Value<'s>, Failure> {
     scope.array(&words)
 }
 
-/// `open(configuration, drain, cells)`: makes a connector and returns its functions.
+/// `open(configuration, drain, deliveries, collect, submissions)`: makes a connector and returns
+/// its functions. `deliveries` and `submissions` are the cells of both ways.
 struct Open;
 
 impl Function for Open {
@@ -37,12 +40,19 @@ impl Function for Open {
         let scope = call.scope();
         let mut configuration = Vec::new();
         scope.read_text(call.argument(0), &mut configuration)?;
-        let host = Host::open(scope, &configuration, call.argument(1), call.argument(2))?;
+        let ways = Ways {
+            drain: call.argument(1),
+            deliveries: call.argument(2),
+            collect: call.argument(3),
+            submissions: call.argument(4),
+        };
+        let host = Host::open(scope, &configuration, &ways)?;
         let functions = scope.object()?;
         scope.set(functions, c"get", scope.function::<Get>(&host)?)?;
         scope.set(functions, c"head", scope.function::<Head>(&host)?)?;
         scope.set(functions, c"set", scope.function::<Set>(&host)?)?;
         scope.set(functions, c"delete", scope.function::<Delete>(&host)?)?;
+        scope.set(functions, c"submit", scope.function::<Submit>(&host)?)?;
         scope.set(functions, c"headMany", scope.function::<HeadMany>(&host)?)?;
         scope.set(functions, c"deleteMany", scope.function::<DeleteMany>(&host)?)?;
         scope.set(functions, c"scan", scope.function::<Scan>(&host)?)?;
@@ -115,6 +125,25 @@ fn submit<'s>(call: &'s Call, host: &Host, operation: Operation) -> Result<Value
     let key = key(scope, call.argument(1), host)?;
     host.submit(id, key, operation);
     Ok(scope.undefined()?)
+}
+
+/// `submit(count, text)`: what has gathered; `text` is all names and documents in a row. Returns
+/// whether they could be told apart; if not, none was submitted.
+struct Submit;
+
+impl Function for Submit {
+    type Host = Host;
+    const NAME: &'static str = "submit";
+
+    fn call<'s>(call: &'s Call, host: &Rc<Host>) -> Result<Value<'s>, Fault> {
+        let scope = call.scope();
+        let count = scope.read_number(call.argument(0))? as usize;
+        let text = host.with_scratch(|text| {
+            scope.read_text(call.argument(1), text)?;
+            Ok::<_, Failure>(Bytes::copy_from_slice(text))
+        })?;
+        Ok(scope.flag(host.submit_gathered(count, text))?)
+    }
 }
 
 /// `headMany(id, names)`

@@ -9,11 +9,13 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use deepstream_connector::backends;
 use deepstream_connector::core::{
-    Delivery, Engine, Error, ErrorCode, Key, Operation, Pollable, Question, Submitter,
+    Delivery, Engine, Error, ErrorCode, Key, Operation, Outcome, Pollable, Question, Submitter,
 };
 
+use crate::intake::Intake;
 use crate::outlet::{Outlet, MAX_DELIVERIES};
 use crate::raw::{CleanupHook, Env, EnvironmentEnd, Fault, Scope, Value};
 use crate::uv::{Handles, Watcher};
@@ -27,16 +29,17 @@ pub struct Host {
     description: String,
     submitter: Submitter<u32>,
     close_timeout: Duration,
-    /// These four are `None` once the connector has ended.
+    /// These five are `None` once the connector has ended.
     pollable: RefCell<Option<Pollable<u32>>>,
     outlet: RefCell<Option<Outlet>>,
+    intake: RefCell<Option<Intake>>,
     handles: RefCell<Option<Handles<Host>>>,
     hook: RefCell<Option<CleanupHook>>,
     backlog: RefCell<Backlog>,
     /// The bell rings before the loop looks for events again.
     rung: Cell<bool>,
-    /// JavaScript is running callbacks of a batch.
-    delivering: Cell<bool>,
+    /// JavaScript runs because we have called it.
+    calling: Cell<bool>,
     /// The last batch of all was handed over.
     ended: Cell<bool>,
     /// Operations whose callback has not run yet.
@@ -46,6 +49,14 @@ pub struct Host {
     /// What the loop was told last about whether to go on for our sake.
     held: Cell<bool>,
     scratch: RefCell<Vec<u8>>,
+}
+
+/// What JavaScript gives for the ways in and out: see [`Intake::new`] and [`Outlet::new`].
+pub struct Ways<'s> {
+    pub drain: Value<'s>,
+    pub deliveries: Value<'s>,
+    pub collect: Value<'s>,
+    pub submissions: Value<'s>,
 }
 
 /// What JavaScript has still to hear. Two lists that change places, so that neither is allocated
@@ -83,18 +94,14 @@ impl Host {
     ///
     /// # Errors
     /// The configuration is wrong, or the system gives no thread or file descriptor.
-    pub fn open(
-        scope: &Scope,
-        configuration: &[u8],
-        drain: Value<'_>,
-        cells: Value<'_>,
-    ) -> Result<Rc<Host>, Fault> {
+    pub fn open(scope: &Scope, configuration: &[u8], ways: &Ways<'_>) -> Result<Rc<Host>, Fault> {
         let (backend, options) = backends::open(configuration)?;
         let description = backend.describe().target;
         let close_timeout = options.close_timeout;
         let env = scope.env();
         let event_loop = env.event_loop()?;
-        let outlet = Outlet::new(scope, drain, cells)?;
+        let outlet = Outlet::new(scope, ways.drain, ways.deliveries)?;
+        let intake = Intake::new(scope, ways.collect, ways.submissions)?;
         let (engine, submitter) = Engine::new(backend, options);
         let pollable = Pollable::new(engine, submitter.clone()).map_err(no_resources)?;
         let fd = pollable.poll_fd();
@@ -105,11 +112,12 @@ impl Host {
             close_timeout,
             pollable: RefCell::new(Some(pollable)),
             outlet: RefCell::new(Some(outlet)),
+            intake: RefCell::new(Some(intake)),
             handles: RefCell::new(None),
             hook: RefCell::new(None),
             backlog: RefCell::new(Backlog { current: VecDeque::new(), next: Vec::new() }),
             rung: Cell::new(false),
-            delivering: Cell::new(false),
+            calling: Cell::new(false),
             ended: Cell::new(false),
             outstanding: Cell::new(0),
             awaited: Cell::new(false),
@@ -166,14 +174,32 @@ impl Host {
         self.submitted(id, accepted);
     }
 
+    /// Submits requests that have gathered, unless their texts cannot be told apart.
+    pub fn submit_gathered(&self, count: usize, text: Bytes) -> bool {
+        let gathered = self.intake.borrow().as_ref().and_then(|intake| intake.take(count, text));
+        let Some(requests) = gathered else { return false };
+        self.outstanding.set(self.outstanding.get() + requests.len());
+        self.submitter.submit_each_quietly(requests, |id, error| self.refuse(id, error));
+        self.hold();
+        self.ring();
+        true
+    }
+
     fn submitted(&self, id: u32, accepted: Result<(), Error>) {
         if let Err(error) = accepted {
-            let refused = Delivery::Completion(id, deepstream_connector::core::Outcome::One(Err(error)));
-            self.backlog.borrow_mut().next.push(refused);
+            self.refuse(id, error);
         }
         self.outstanding.set(self.outstanding.get() + 1);
         self.hold();
         self.ring();
+        // The bell rings, and the loop goes on for the sake of this one: others may gather.
+        if let Some(intake) = &*self.intake.borrow() {
+            intake.open();
+        }
+    }
+
+    fn refuse(&self, id: u32, error: Error) {
+        self.backlog.borrow_mut().next.push(Delivery::Completion(id, Outcome::One(Err(error))));
     }
 
     /// Stops intake; what was accepted may finish. JavaScript hears when that is done.
@@ -210,8 +236,8 @@ impl Host {
     /// One turn: the engine first, then JavaScript. `events` is whether the engine has to ask
     /// the system for news.
     fn turn(&self, events: bool) {
-        if self.delivering.get() {
-            // A callback runs the event loop itself; the batch it is in comes first.
+        if self.calling.get() {
+            // What we have called runs the event loop itself; it comes first.
             return;
         }
         let mut room = MAX_DELIVERIES;
@@ -220,6 +246,7 @@ impl Host {
             if !events {
                 self.rung.set(false);
             }
+            self.collect();
             self.drive(look);
             look = false;
             room -= self.deliver(room);
@@ -239,6 +266,16 @@ impl Host {
             if let Some(handles) = &*self.handles.borrow() {
                 handles.hush();
             }
+        }
+    }
+
+    /// Takes in what has gathered in JavaScript.
+    fn collect(&self) {
+        let intake = self.intake.borrow();
+        if let Some(intake) = intake.as_ref().filter(|intake| intake.close()) {
+            self.calling.set(true);
+            self.env.in_scope(|scope| intake.collect(scope));
+            self.calling.set(false);
         }
     }
 
@@ -268,12 +305,12 @@ impl Host {
             // Nobody is left to hear it.
             None => return self.backlog.borrow_mut().by_ref().count(),
         };
-        self.delivering.set(true);
+        self.calling.set(true);
         if let Some(outlet) = &*self.outlet.borrow() {
             // It fails only while the environment is being stopped; nobody misses the batch.
             let _ = outlet.hand_over(scope, &batch);
         }
-        self.delivering.set(false);
+        self.calling.set(false);
         self.outstanding.set(self.outstanding.get() - batch.completions);
         if batch.closed {
             self.ended.set(true);
@@ -291,6 +328,9 @@ impl Host {
         drop(self.pollable.take());
         if let Some(outlet) = self.outlet.take() {
             outlet.delete(self.env);
+        }
+        if let Some(intake) = self.intake.take() {
+            intake.delete(self.env);
         }
     }
 

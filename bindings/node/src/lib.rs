@@ -1,13 +1,15 @@
 //! The Node.js addon: an engine per connector, driven by Node's own event loop.
 //!
-//! The way of an operation: `index.js` keeps the callback in a table and calls a function of
-//! `functions.rs` with its number → `host.rs` hands it to the engine at the end of the loop's
-//! turn → `outlet.rs` writes what came back into one flat batch → one call of `drain` in
-//! `index.js` runs all callbacks of the batch. `raw.rs` is Node-API and `uv.rs` is libuv, made
-//! safe; nothing else is `unsafe`.
+//! The way of an operation: `index.js` keeps the callback in a table, `submissions.js` calls a
+//! function of `functions.rs` with its number, for the first of a turn at once, for all others
+//! together at the turn's end (`intake.rs`) → `host.rs` hands them to the engine → `outlet.rs`
+//! writes what came back into one flat batch → one call of `drain` in `deliveries.js` runs all
+//! callbacks of the batch. `raw.rs` is Node-API and `uv.rs` is libuv, made safe; nothing else is
+//! `unsafe`.
 
 mod functions;
 mod host;
+mod intake;
 mod outlet;
 mod raw;
 mod uv;

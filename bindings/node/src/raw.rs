@@ -370,7 +370,7 @@ pub trait Function {
 }
 
 /// The most arguments that a function of ours has.
-const MAX_ARGUMENTS: usize = 4;
+const MAX_ARGUMENTS: usize = 5;
 
 /// A call from JavaScript.
 pub struct Call {
