@@ -241,9 +241,7 @@ impl<T: Send + 'static> Engine<T> {
         if let Some(error) = self.supervisor.refusal().cloned() {
             let mut refused = Vec::new();
             self.sequencer.drain_queued(|turn| refused.push(turn));
-            for turn in refused {
-                self.answer(turn, Err(error.clone()), out);
-            }
+            self.fail(refused, &error, out);
             let refused = self.questions.fail(&error, false);
             self.fail_questions(refused, out);
         }
@@ -337,8 +335,9 @@ impl<T: Send + 'static> Engine<T> {
         while let Poll::Ready(Some(answer)) = self.batches.poll_next_unpin(cx) {
             any = true;
             self.under_way[answer.group][usize::from(answer.is_read)] -= 1;
-            self.watch.answered(Instant::now(), answer.number);
-            self.settle(answer, out);
+            let now = Instant::now();
+            self.watch.answered(now, answer.number);
+            self.settle(answer, now, out);
         }
         let mut broken = None;
         while let Some((ticket, result)) = self.questions.poll(cx, &mut broken) {
@@ -352,14 +351,14 @@ impl<T: Send + 'static> Engine<T> {
         any
     }
 
-    fn settle(&mut self, answer: Answer, out: &mut Vec<Delivery<T>>) {
+    fn settle(&mut self, answer: Answer, now: Instant, out: &mut Vec<Delivery<T>>) {
         let Answer { lanes, result, .. } = answer;
         let mut broken = None;
         match result {
             Ok(results) if results.len() == lanes.len() => {
                 self.supervisor.proved_good();
                 for (lane, result) in lanes.into_iter().zip(results) {
-                    self.settle_one(lane, result, &mut broken, out);
+                    self.settle_one(lane, result, now, &mut broken, out);
                 }
             }
             Ok(results) => {
@@ -372,12 +371,12 @@ impl<T: Send + 'static> Engine<T> {
                     ),
                 );
                 for lane in lanes {
-                    self.settle_one(lane, Err(error.clone()), &mut broken, out);
+                    self.settle_one(lane, Err(error.clone()), now, &mut broken, out);
                 }
             }
             Err(error) => {
                 for lane in lanes {
-                    self.settle_one(lane, Err(error.clone()), &mut broken, out);
+                    self.settle_one(lane, Err(error.clone()), now, &mut broken, out);
                 }
             }
         }
@@ -390,12 +389,13 @@ impl<T: Send + 'static> Engine<T> {
         &mut self,
         lane: LaneId,
         result: Result<Reply, Error>,
+        now: Instant,
         broken: &mut Option<Error>,
         out: &mut Vec<Delivery<T>>,
     ) {
         match result {
             Err(error) if error.remedy() == Remedy::TryAgain => {
-                let until = Instant::now() + error.pause().unwrap_or(TRY_AGAIN_PAUSE);
+                let until = now + error.pause().unwrap_or(TRY_AGAIN_PAUSE);
                 if self.sequencer.pause(lane, until, error) {
                     self.earliest_resume = Some(self.earliest_resume.map_or(until, |other| other.min(until)));
                     self.shared.statistics().retried(1);
@@ -410,15 +410,27 @@ impl<T: Send + 'static> Engine<T> {
             }
             result => {
                 let turn = self.sequencer.finish(lane);
-                self.answer(turn, result, out);
+                self.answer(turn, result, now, out);
             }
         }
     }
 
-    /// Answers everyone who waits for a turn.
-    fn answer(&mut self, turn: Turn<Address<T>>, result: Result<Reply, Error>, out: &mut Vec<Delivery<T>>) {
-        let kind = turn.operation.kind();
+    fn fail(&mut self, turns: Vec<Turn<Address<T>>>, error: &Error, out: &mut Vec<Delivery<T>>) {
         let now = Instant::now();
+        for turn in turns {
+            self.answer(turn, Err(error.clone()), now, out);
+        }
+    }
+
+    /// Answers everyone who waits for a turn.
+    fn answer(
+        &mut self,
+        turn: Turn<Address<T>>,
+        result: Result<Reply, Error>,
+        now: Instant,
+        out: &mut Vec<Delivery<T>>,
+    ) {
+        let kind = turn.operation.kind();
         let mut waiters = turn.waiters.into_iter();
         let Some(mut waiter) = waiters.next() else { return };
         // The last one gets the result itself, the others copies of it.
@@ -525,9 +537,7 @@ impl<T: Send + 'static> Engine<T> {
         }
         let mut turns = Vec::new();
         self.sequencer.drain(|turn| turns.push(turn));
-        for turn in turns {
-            self.answer(turn, Err(error.clone()), out);
-        }
+        self.fail(turns, &error, out);
         let unanswered = self.questions.fail(&error, true);
         self.fail_questions(unanswered, out);
         self.bulks.fail_rest(&error, out);

@@ -142,7 +142,7 @@ impl Function for Submit {
             scope.read_text(call.argument(1), text)?;
             Ok::<_, Failure>(Bytes::copy_from_slice(text))
         })?;
-        Ok(scope.flag(host.submit_gathered(count, text))?)
+        Ok(scope.flag(host.submit_gathered(count, &text))?)
     }
 }
 

@@ -175,7 +175,7 @@ impl Host {
     }
 
     /// Submits requests that have gathered, unless their texts cannot be told apart.
-    pub fn submit_gathered(&self, count: usize, text: Bytes) -> bool {
+    pub fn submit_gathered(&self, count: usize, text: &Bytes) -> bool {
         let gathered = self.intake.borrow().as_ref().and_then(|intake| intake.take(count, text));
         let Some(requests) = gathered else { return false };
         self.outstanding.set(self.outstanding.get() + requests.len());

@@ -3,6 +3,7 @@
 //! row. See `submissions.js`.
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::str;
 
 use bytes::Bytes;
@@ -70,19 +71,19 @@ impl Intake {
 
     /// Takes so many requests whose texts are in a row in `text`. `None` if they cannot be told
     /// apart there, because of names with halves of surrogate pairs.
-    pub fn take(&self, count: usize, text: Bytes) -> Option<Vec<Gathered>> {
+    pub fn take(&self, count: usize, text: &Bytes) -> Option<Vec<Gathered>> {
         let mut cells = self.cells.borrow_mut();
         let cells = cells.numbers()[FIRST..].chunks_exact(CELLS).take(count.min(MAX_SUBMISSIONS));
         let mut pieces = Pieces::of(text)?;
         let mut requests = Vec::with_capacity(count);
         for cell in cells {
             let &[id, version, name, what] = cell else { return None };
-            let key = Key::from(str::from_utf8(&pieces.next(name)?).ok()?);
+            let key = Key::from(pieces.name(name)?);
             let operation = match what {
                 what::GET => Operation::Get,
                 what::HEAD => Operation::Head,
                 what::DELETE => Operation::Delete,
-                length => Operation::Set(Record { version: version as i64, data: pieces.next(length)? }),
+                length => Operation::Set(Record { version: version as i64, data: pieces.document(length)? }),
             };
             requests.push((id as u32, key, operation));
         }
@@ -97,28 +98,39 @@ impl Intake {
 }
 
 /// Texts in a row, to be taken by their lengths in UTF-16.
-struct Pieces {
-    text: Bytes,
+struct Pieces<'a> {
+    whole: &'a Bytes,
+    text: &'a str,
     is_ascii: bool,
     at: usize,
 }
 
-impl Pieces {
-    fn of(text: Bytes) -> Option<Pieces> {
+impl<'a> Pieces<'a> {
+    fn of(whole: &'a Bytes) -> Option<Pieces<'a>> {
+        let text = str::from_utf8(whole).ok()?;
         let is_ascii = text.is_ascii();
         // Every lone surrogate is read as U+FFFD, and two names must not become one.
-        let replaced = !is_ascii && text.windows(3).any(|bytes| bytes == "\u{FFFD}".as_bytes());
-        (!replaced).then_some(Pieces { text, is_ascii, at: 0 })
+        let replaced = !is_ascii && text.contains('\u{FFFD}');
+        (!replaced).then_some(Pieces { whole, text, is_ascii, at: 0 })
     }
 
-    fn next(&mut self, units: f64) -> Option<Bytes> {
+    fn name(&mut self, units: f64) -> Option<&'a str> {
+        let range = self.next(units)?;
+        self.text.get(range)
+    }
+
+    fn document(&mut self, units: f64) -> Option<Bytes> {
+        let range = self.next(units)?;
+        Some(self.whole.slice(range))
+    }
+
+    fn next(&mut self, units: f64) -> Option<Range<usize>> {
         let units = units as usize;
-        let rest = self.text.get(self.at..)?;
+        let rest = self.text.as_bytes().get(self.at..)?;
         let length = if self.is_ascii { units } else { bytes_of(rest, units)? };
-        let end = self.at.checked_add(length).filter(|&end| end <= self.text.len())?;
-        let piece = self.text.slice(self.at..end);
-        self.at = end;
-        Some(piece)
+        let start = self.at;
+        self.at = start.checked_add(length).filter(|&end| end <= self.text.len())?;
+        Some(start..self.at)
     }
 }
 
