@@ -13,7 +13,12 @@ pub(super) struct Place<'a> {
 
 /// Splits a key at the first separator, which is not empty.
 pub(super) fn split<'a>(key: &'a str, separator: &str) -> Place<'a> {
-    match key.split_once(separator) {
+    // The general search is slow to begin.
+    let found = match separator.as_bytes() {
+        &[byte] => key.bytes().position(|other| other == byte),
+        _ => key.find(separator),
+    };
+    match found.map(|at| (&key[..at], &key[at + separator.len()..])) {
         Some((collection, id)) => Place { collection: Some(collection), id },
         None => Place { collection: None, id: key },
     }

@@ -625,7 +625,7 @@ fn too_late<A>(target: &str, trouble: Option<&Error>, turn: &Turn<A>) -> Error {
         (_, false) => "; it was not sent",
     };
     let cause =
-        trouble.or(turn.cause.as_ref()).map(|error| format!(" ({})", error.message())).unwrap_or_default();
+        trouble.or(turn.cause.as_deref()).map(|error| format!(" ({})", error.message())).unwrap_or_default();
     Error::new(
         ErrorCode::Timeout,
         format!("no answer from {target} within the operation's timeout{fate}{cause}"),

@@ -17,7 +17,8 @@ pub const MAX_KEY_BYTES: usize = 64 * 1024;
 pub struct Record {
     /// The host's version number. It is stored as it is; it decides nothing here.
     pub version: i64,
-    /// One JSON document as UTF-8.
+    /// One JSON document as UTF-8. It may be a part of something larger that stays in memory for
+    /// its sake: who keeps a record for long keeps a copy.
     pub data: Bytes,
 }
 

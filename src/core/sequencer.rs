@@ -37,7 +37,7 @@ pub(super) struct Turn<A> {
     /// It was given to a connection at least once, so it may have been carried out.
     pub sent: bool,
     /// Why the last attempt failed.
-    pub cause: Option<Error>,
+    pub cause: Option<Box<Error>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,7 +188,7 @@ impl<A> Sequencer<A> {
             return false;
         }
         lane.state = State::Paused(until);
-        lane.front.cause = Some(cause);
+        lane.front.cause = Some(Box::new(cause));
         self.paused += 1;
         true
     }
@@ -227,7 +227,7 @@ impl<A> Sequencer<A> {
                 continue;
             }
             lane.state = State::Queued;
-            lane.front.cause = Some(cause.clone());
+            lane.front.cause = Some(Box::new(cause.clone()));
             self.queues.push(&lane.key, lane.front.operation.kind(), id);
             count += 1;
         }

@@ -51,6 +51,7 @@ mod support;
 use std::any::Any;
 use std::cell::Cell;
 use std::env;
+use std::num::NonZero;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::thread;
@@ -63,7 +64,10 @@ use promises::{Need, Promise, Scope};
 use stage::Stage;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // Tests wait for servers and for clocks most of the time, so one more than there are cores.
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    arguments.test_threads.get_or_insert(cores + 1);
     silence_panics();
     let mut trials = vec![Trial::test("suite::json_is_compared_exactly", || {
         json::self_test();
