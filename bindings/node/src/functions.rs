@@ -111,10 +111,7 @@ impl Function for Set {
     fn call<'s>(call: &'s Call, host: &Rc<Host>) -> Result<Value<'s>, Fault> {
         let scope = call.scope();
         let version = scope.read_integer(call.argument(2))?;
-        let data = host.with_scratch(|text| {
-            scope.read_text(call.argument(3), text)?;
-            Ok::<_, Failure>(Bytes::copy_from_slice(text))
-        })?;
+        let data = bytes(scope, call.argument(3), host)?;
         submit(call, host, Operation::Set(Record { version, data }))
     }
 }
@@ -138,10 +135,7 @@ impl Function for Submit {
     fn call<'s>(call: &'s Call, host: &Rc<Host>) -> Result<Value<'s>, Fault> {
         let scope = call.scope();
         let count = scope.read_number(call.argument(0))? as usize;
-        let text = host.with_scratch(|text| {
-            scope.read_text(call.argument(1), text)?;
-            Ok::<_, Failure>(Bytes::copy_from_slice(text))
-        })?;
+        let text = bytes(scope, call.argument(1), host)?;
         Ok(scope.flag(host.submit_gathered(count, &text))?)
     }
 }
@@ -226,6 +220,14 @@ fn text(scope: &Scope, value: Value<'_>, host: &Host) -> Result<String, Failure>
     host.with_scratch(|text| {
         scope.read_text(value, text)?;
         Ok(String::from_utf8_lossy(text).into_owned())
+    })
+}
+
+/// Reads a string as UTF-8, in no more memory than it takes.
+fn bytes(scope: &Scope, value: Value<'_>, host: &Host) -> Result<Bytes, Failure> {
+    host.with_scratch(|text| {
+        scope.read_text(value, text)?;
+        Ok(Bytes::copy_from_slice(text))
     })
 }
 

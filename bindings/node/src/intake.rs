@@ -73,9 +73,9 @@ impl Intake {
     /// apart there, because of names with halves of surrogate pairs.
     pub fn take(&self, count: usize, text: &Bytes) -> Option<Vec<Gathered>> {
         let mut cells = self.cells.borrow_mut();
-        let cells = cells.numbers()[FIRST..].chunks_exact(CELLS).take(count.min(MAX_SUBMISSIONS));
+        let cells = cells.numbers()[FIRST..].chunks_exact(CELLS).take(count);
         let mut pieces = Pieces::of(text)?;
-        let mut requests = Vec::with_capacity(count);
+        let mut requests = Vec::with_capacity(cells.len());
         for cell in cells {
             let &[id, version, name, what] = cell else { return None };
             let key = Key::from(pieces.name(name)?);
