@@ -163,6 +163,31 @@ function storagePostgres (options) {
   return { connector, name, title: `${name} ${versionIn(folder)} (pg ${driver})` }
 }
 
+/*
+ * What no connector can do without: it writes each document as JSON and calls back later. What a set costs beyond this is
+ * the connector's own.
+ */
+class JsonAlone {
+  constructor () {
+    this.characters = 0
+    this.callbacks = []
+    this.answer = this.answer.bind(this)
+  }
+
+  set (name, version, data, callback) {
+    this.characters += JSON.stringify(data).length
+    if (this.callbacks.push(callback) === 1) setImmediate(this.answer)
+  }
+
+  answer () {
+    for (const callback of this.callbacks.splice(0)) callback(null)
+  }
+}
+
+function jsonAlone () {
+  return { connector: new JsonAlone() }
+}
+
 /* What deepstream's own memcached connector, which is in no package registry, does with this client. */
 class MemcachedCache {
   constructor (client) {
@@ -209,6 +234,7 @@ module.exports = {
   cacheRedis,
   cassandraDriver,
   ioredisCluster,
+  jsonAlone,
   localCache,
   npmMemcached,
   storageMongodb,
