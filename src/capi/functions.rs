@@ -94,7 +94,7 @@ pub unsafe extern "C" fn connector_create_polled(
 
 /// Tells whether the connection stands at this moment: `*ready` is set to that. Requests may be
 /// submitted in either case; while there is no connection they wait for it, up to their
-/// deadline.
+/// deadline. In callbacks that run inside of `connector_free` it does not stand any more.
 ///
 /// Any thread may call it. Errors: `CONNECTOR_ERR_INVALID_ARGUMENT`, `CONNECTOR_ERR_FORKED`.
 #[no_mangle]

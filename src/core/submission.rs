@@ -284,9 +284,10 @@ impl<T> Submitter<T> {
         self.shared.waker.wake();
     }
 
-    /// Whether the connection stands at this moment.
+    /// Whether the connection stands at this moment; no longer from [`cancel`](Self::cancel) on,
+    /// though the engine may be about to see it.
     pub fn is_ready(&self) -> bool {
-        self.shared.ready.load(Ordering::Acquire)
+        self.shared.ready.load(Ordering::Acquire) && self.shared.inbox().ending != Ending::Cancelled
     }
 
     /// How many operations were accepted and not yet answered.
@@ -296,7 +297,33 @@ impl<T> Submitter<T> {
 
     /// The statistics as one JSON object; see [`Statistics`].
     pub fn statistics_json(&self) -> String {
-        let in_flight = self.in_flight();
-        self.shared.statistics().to_json(in_flight, self.is_ready())
+        let (in_flight, ready) = (self.in_flight(), self.is_ready());
+        self.shared.statistics().to_json(in_flight, ready)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn submitter() -> Submitter<u32> {
+        let shared = Shared::new(&EngineOptions::default());
+        shared.ready.store(true, Ordering::Release);
+        Submitter::new(Arc::new(shared))
+    }
+
+    #[test]
+    fn what_is_cancelled_is_not_ready_before_the_engine_sees_it() {
+        let submitter = submitter();
+        assert!(submitter.is_ready());
+        submitter.cancel();
+        assert!(!submitter.is_ready());
+    }
+
+    #[test]
+    fn what_finishes_its_work_is_ready_until_then() {
+        let submitter = submitter();
+        submitter.close(Duration::from_secs(1));
+        assert!(submitter.is_ready());
     }
 }
