@@ -46,27 +46,23 @@ function getting (connector) {
   }
 }
 
+const write = (connector, key, callback) => connector.set(pool.names[key], revision, pool.contents[key], callback)
+
 function setting (connector) {
   revision++
   return {
     operate: (index, callback) => {
       const key = keyOf(index)
       revisions[key] = revision
-      connector.set(pool.names[key], revision, pool.contents[key], callback)
+      write(connector, key, callback)
     },
     verify: () => {}
   }
 }
 
-/* The same without a server that would have the revision. */
+/* Where nothing is kept that would have the revision. */
 function writing (connector) {
-  return {
-    operate: (index, callback) => {
-      const key = keyOf(index)
-      connector.set(pool.names[key], revision, pool.contents[key], callback)
-    },
-    verify: () => {}
-  }
+  return { operate: (index, callback) => write(connector, keyOf(index), callback), verify: () => {} }
 }
 
 async function measure (connectors, side, kind, inFlight, count) {
