@@ -13,5 +13,7 @@ pub mod capi;
 pub mod config;
 mod connector;
 pub mod core;
+mod net;
+mod records;
 
 pub use connector::{Connector, Events};

@@ -1,8 +1,5 @@
 //! The caches and databases, each in a file or folder of its own and behind a feature of its
-//! own.
-
-// What backends share is not all of use where some of them are left out.
-#![cfg_attr(not(feature = "full"), allow(dead_code))]
+//! own. What several of them share stands in `net` (sockets) and `records` (layouts).
 
 use std::sync::Arc;
 
@@ -19,18 +16,8 @@ mod couchdb;
 mod dynamodb;
 #[cfg(feature = "elasticache")]
 mod elasticache;
-#[cfg(feature = "envelope")]
-mod envelope;
-#[cfg(feature = "fleet")]
-mod fleet;
-#[cfg(feature = "hash")]
-mod hash;
-#[cfg(feature = "http")]
-mod http;
 #[cfg(feature = "ironcache")]
 mod ironcache;
-#[cfg(feature = "documents")]
-mod member_names;
 #[cfg(feature = "memcached")]
 mod memcached;
 #[cfg(feature = "memory")]
@@ -39,24 +26,12 @@ mod memory;
 mod mongodb;
 #[cfg(feature = "mysql")]
 mod mysql;
-#[cfg(feature = "naming")]
-mod naming;
-#[cfg(feature = "tls")]
-mod network;
-#[cfg(feature = "paging")]
-mod paging;
-#[cfg(feature = "pipeline")]
-mod pipeline;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-#[cfg(feature = "tables")]
-mod tables;
-#[cfg(feature = "tls")]
-mod tls;
 
 /// A backend's entry in the list of all.
 pub struct Entry {
@@ -123,7 +98,7 @@ pub fn open(configuration: &[u8]) -> Result<(Arc<dyn Backend>, EngineOptions), E
     let values = config::parse(configuration)?;
     let entry = entry_of(values.get("type"), ENTRIES)?;
     #[cfg(feature = "cassandra-tls")]
-    tls::choose_provider();
+    crate::net::tls::choose_provider();
     let settings = Settings::check(values, entry.name, entry.options)?;
     Ok(((entry.open)(&settings)?, settings.engine()))
 }

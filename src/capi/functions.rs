@@ -9,8 +9,9 @@ use std::ptr;
 use std::sync::Arc;
 
 use super::convert;
+use super::dispatch::{pump, start_dispatching};
 use super::error::{self, remember};
-use super::handle::{pump, Connector};
+use super::handle::Connector;
 use super::panic::guard;
 use super::process::forked_error;
 use super::ticket::{Callback, Ticket};
@@ -51,7 +52,7 @@ pub unsafe extern "C" fn connector_create(
         let shared = convert::give_connector(Arc::clone(&connector));
         // SAFETY: as above.
         unsafe { convert::put(out, shared) };
-        let started = connector.callback_mode().map_or(Ok(()), |mode| mode.start_dispatching(&connector));
+        let started = start_dispatching(&connector);
         if started.is_err() {
             // SAFETY: as above; without a thread nobody else has seen the pointer.
             unsafe {

@@ -6,9 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::callback_mode::CallbackMode;
-use super::deliver::deliver;
 use super::dispatch_thread::Runner;
-use super::panic::guard_value;
 use super::poll_mode::PollMode;
 use super::process::{forked_error, Process};
 use super::ticket::Ticket;
@@ -55,8 +53,8 @@ pub(super) struct Close {
 }
 
 impl Connector {
-    /// A connector whose callbacks run on a thread of its own, once
-    /// [`CallbackMode::start_dispatching`] was called.
+    /// A connector whose callbacks run on a thread of its own, once that was started
+    /// (`dispatch.rs`).
     pub fn threaded(configuration: &[u8], events: connector_events_t) -> Result<Arc<Connector>, Error> {
         let process = Process::current();
         let (backend, options) = backends::open(configuration)?;
@@ -221,7 +219,7 @@ impl Connector {
         self.closing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Fails everything that is unanswered with `Closed`; [`pump`] has to follow, then
+    /// Fails everything that is unanswered with `Closed`; the last callbacks have to run (`dispatch.rs`), then
     /// [`finish_free`](Self::finish_free). False if there is nothing to be done.
     pub fn begin_free(&self) -> bool {
         // A forked child has to leave everything as it is: the parent uses the same sockets.
@@ -230,8 +228,8 @@ impl Connector {
         }
         self.process.resume();
         match &self.mode {
-            Mode::Callback(mode) => mode.begin_free(self),
-            Mode::Poll(mode) => mode.begin_free(self),
+            Mode::Callback(mode) => mode.begin_free(&self.submitter, &self.runner),
+            Mode::Poll(mode) => mode.begin_free(&self.submitter, &self.runner),
         }
         true
     }
@@ -242,8 +240,8 @@ impl Connector {
             return false;
         }
         match &self.mode {
-            Mode::Callback(mode) => mode.finish_free(self),
-            Mode::Poll(mode) => mode.finish_free(self),
+            Mode::Callback(mode) => mode.finish_free(&self.runner),
+            Mode::Poll(mode) => mode.finish_free(&self.runner),
         }
         true
     }
@@ -253,17 +251,6 @@ impl Connector {
         match &self.mode {
             Mode::Callback(mode) => mode.next(),
             Mode::Poll(mode) => mode.next(),
-        }
-    }
-}
-
-/// Runs at most `limit` callbacks on this thread. It may unwind: see [`capi`](super).
-pub(super) fn pump(connector: &Connector, limit: usize) {
-    for _ in 0..limit {
-        let Some(delivery) = guard_value(|| connector.next()) else { return };
-        deliver(connector, delivery);
-        if connector.process.is_forked() {
-            return;
         }
     }
 }

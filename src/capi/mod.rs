@@ -11,6 +11,7 @@
 //! | `handle.rs` | what a `connector_t` is: submission, closing, freeing |
 //! | `ticket.rs` | a callback on its way through the engine |
 //! | `deliver.rs` | calling the host back |
+//! | `dispatch.rs` | the loops that do it |
 //! | `callback_mode.rs`, `poll_mode.rs` | on whose thread that happens |
 //! | `dispatch_thread.rs`, `process.rs` | what is special to the system: threads; forks and exits |
 //!
@@ -28,6 +29,7 @@
 mod callback_mode;
 mod convert;
 mod deliver;
+mod dispatch;
 mod dispatch_thread;
 mod error;
 mod functions;

@@ -1,7 +1,6 @@
 //! In place of `poll_mode.rs` on systems where an engine cannot be behind a file descriptor.
 
 use super::dispatch_thread::Runner;
-use super::handle::Connector;
 use super::ticket::Ticket;
 use crate::core::{Delivery, Engine, Error, ErrorCode, Submitter, Wake};
 
@@ -36,11 +35,11 @@ impl PollMode {
         match *self {}
     }
 
-    pub fn begin_free(&self, _: &Connector) {
+    pub fn begin_free(&self, _: &Submitter<Ticket>, _: &Runner) {
         match *self {}
     }
 
-    pub fn finish_free(&self, _: &Connector) {
+    pub fn finish_free(&self, _: &Runner) {
         match *self {}
     }
 }

@@ -14,7 +14,6 @@ use tokio::runtime::Handle;
 
 use super::callback_mode::no_thread;
 use super::dispatch_thread::Runner;
-use super::handle::Connector;
 use super::ticket::Ticket;
 use crate::core::{Delivery, Engine, Error, Pollable, Submitter, Wake};
 
@@ -131,21 +130,20 @@ impl PollMode {
     }
 
     /// Waits for a dispatch on another thread, then ends the engine on this one.
-    pub fn begin_free(&self, connector: &Connector) {
-        let runner = connector.runner();
+    pub fn begin_free(&self, submitter: &Submitter<Ticket>, runner: &Runner) {
         let state = self.state();
         let mut state = self
             .idle
             .wait_while(state, |_| runner.is_anywhere() && !runner.is_here())
             .unwrap_or_else(PoisonError::into_inner);
-        state.finish(connector.submitter());
+        state.finish(submitter);
         runner.begin();
     }
 
-    pub fn finish_free(&self, connector: &Connector) {
+    pub fn finish_free(&self, runner: &Runner) {
         // A dispatch that is still on this thread's stack finds nothing left and ends.
         let state = self.state();
-        connector.runner().end();
+        runner.end();
         self.idle.notify_all();
         drop(state);
     }

@@ -18,12 +18,14 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::backend::{Backend, BatchResult, Connection, Description, Notice};
 use super::bulk::{Address, Bulks};
-use super::error::{Error, ErrorCode, Remedy};
+use super::error::{panicked, Error, ErrorCode, Remedy};
 use super::link::{LinkEvent, Supervisor};
 use super::options::EngineOptions;
 use super::questions::Questions;
+use super::queues::LaneId;
+use super::record::Key;
 use super::request::{Body, Delivery, Kind, LogLevel, Operation, Outcome, Reply, Request};
-use super::sequencer::{Batch, LaneId, Placed, Sequencer, Turn, Waiter};
+use super::sequencer::{Batch, Placed, Sequencer, Turn, Waiter};
 use super::submission::{Ending, Shared, Submitter};
 use super::watch::{BatchNumber, Watch};
 
@@ -186,7 +188,7 @@ impl<T: Send + 'static> Engine<T> {
         }
     }
 
-    fn place(&mut self, key: super::Key, operation: Operation, waiter: Waiter<Address<T>>) {
+    fn place(&mut self, key: Key, operation: Operation, waiter: Waiter<Address<T>>) {
         if self.sequencer.push(key, operation, waiter) == Placed::Coalesced {
             self.shared.statistics().coalesced();
         }
@@ -608,10 +610,6 @@ async fn run(
 
 fn replies<R>(result: BatchResult<R>, wrap: impl Fn(R) -> Reply) -> BatchResult<Reply> {
     result.map(|results| results.into_iter().map(|one| one.map(&wrap)).collect())
-}
-
-pub(super) fn panicked() -> Error {
-    Error::new(ErrorCode::Panic, "a panic was caught inside the connector; this is a bug, please report it")
 }
 
 fn closed(message: &str) -> Error {

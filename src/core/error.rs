@@ -153,6 +153,11 @@ impl Error {
     }
 }
 
+/// What a request fails with when a panic was caught.
+pub(super) fn panicked() -> Error {
+    Error::new(ErrorCode::Panic, "a panic was caught inside the connector; this is a bug, please report it")
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.code.name(), self.message)

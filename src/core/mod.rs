@@ -2,27 +2,20 @@
 //!
 //! The way of a request: [`Submitter`] → `submission.rs` (bounded queue) → `sequencer.rs`
 //! (order per key) → `engine.rs` (batches, deadlines) → a [`Backend`]'s [`Connection`] →
-//! [`Delivery`]. `link.rs` keeps the connection. `reactor.rs` drives an engine on a thread of
-//! its own, `host_driver.rs` on the host's; `outbox.rs` and `pollable.rs` are the ways out to
-//! hosts with callbacks on our thread and on theirs.
+//! [`Delivery`]. `link.rs` keeps the connection. Who turns all this, and how what it says reaches
+//! the host, stands in `drive/`.
 
 mod backend;
 mod backoff;
 mod bulk;
 pub mod document;
+mod drive;
 mod engine;
 mod error;
-#[cfg(target_os = "linux")]
-mod host_driver;
 mod link;
 mod options;
-mod outbox;
-#[cfg(target_os = "linux")]
-mod pollable;
 mod questions;
 mod queues;
-mod quiet_waker;
-mod reactor;
 mod record;
 mod request;
 mod sequencer;
@@ -33,17 +26,13 @@ mod watch;
 pub use backend::{Backend, BatchResult, Connection, Description, Link, Notice, Page};
 #[cfg_attr(not(feature = "full"), allow(unused_imports))]
 pub(crate) use backoff::Backoff;
+#[cfg(target_os = "linux")]
+pub use drive::{HostDriver, Pollable};
+pub use drive::{Outbox, Reactor};
 pub use engine::{Engine, Progress};
 pub use error::{Error, ErrorCode, Remedy};
-#[cfg(target_os = "linux")]
-pub use host_driver::HostDriver;
 pub use options::EngineOptions;
-pub use outbox::Outbox;
-#[cfg(target_os = "linux")]
-pub use pollable::Pollable;
-pub use questions::Question;
-pub use reactor::Reactor;
 pub use record::{check_document, check_key, Key, Record, MAX_KEY_BYTES};
-pub use request::{Delivery, Kind, LogLevel, Operation, Outcome, Reply};
+pub use request::{Delivery, Kind, LogLevel, Operation, Outcome, Question, Reply};
 pub use stats::Statistics;
 pub use submission::{Submitter, Wake};

@@ -10,58 +10,10 @@ use std::time::Instant;
 
 use futures_util::future::{abortable, AbortHandle, Abortable, BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use serde_json::Value;
 
 use super::backend::Connection;
-use super::error::{Error, ErrorCode, Remedy};
-use super::request::Reply;
-
-/// Something to ask.
-#[derive(Clone, Debug)]
-pub enum Question {
-    /// A page of all records.
-    Scan {
-        /// Where the page before it ended; `None` for the first one.
-        cursor: Option<String>,
-        /// The most records on it; at least 1.
-        limit: usize,
-    },
-    /// A command that one backend alone has.
-    Command {
-        /// What it is called.
-        name: String,
-        /// Its arguments; `null` where there are none.
-        arguments: Value,
-    },
-}
-
-impl Question {
-    /// A command whose arguments are JSON text, which may be empty.
-    ///
-    /// # Errors
-    /// `InvalidArgument` for other text.
-    pub fn command(name: impl Into<String>, arguments: &[u8]) -> Result<Question, Error> {
-        let arguments = match arguments {
-            [] => Value::Null,
-            json => serde_json::from_slice(json).map_err(|error| {
-                Error::new(
-                    ErrorCode::InvalidArgument,
-                    format!(
-                        "the arguments are not JSON (line {}, column {}); give an object",
-                        error.line(),
-                        error.column()
-                    ),
-                )
-            })?,
-        };
-        Ok(Question::Command { name: name.into(), arguments })
-    }
-
-    /// Whether it may be asked again when the answer was lost.
-    fn is_harmless(&self) -> bool {
-        matches!(self, Question::Scan { .. })
-    }
-}
+use super::error::{panicked, Error, ErrorCode, Remedy};
+use super::request::{Question, Reply};
 
 /// A question on its way.
 struct Asked<T> {
@@ -229,5 +181,5 @@ async fn ask(connection: Arc<dyn Connection>, question: Question) -> Result<Repl
             }
         }
     });
-    work.catch_unwind().await.unwrap_or_else(|_| Err(super::engine::panicked()))
+    work.catch_unwind().await.unwrap_or_else(|_| Err(panicked()))
 }

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 
 use super::record::Key;
 use super::request::Kind;
-use super::sequencer::LaneId;
+
+/// A lane's place in the sequencer; it stays valid as long as the lane has a turn in a batch.
+pub(super) type LaneId = usize;
 
 /// Says which group a key is in; see [`Backend::group_of`](super::Backend::group_of).
 pub(super) type GroupOf = Box<dyn Fn(&Key) -> usize + Send>;

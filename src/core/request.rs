@@ -5,8 +5,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use super::backend::Page;
-use super::error::Error;
-use super::questions::Question;
+use super::error::{Error, ErrorCode};
 use super::record::{Key, Record};
 
 /// What to do with one key.
@@ -64,6 +63,53 @@ impl Operation {
             Operation::Set(_) => Kind::Set,
             Operation::Delete => Kind::Delete,
         }
+    }
+}
+
+/// Something to ask.
+#[derive(Clone, Debug)]
+pub enum Question {
+    /// A page of all records.
+    Scan {
+        /// Where the page before it ended; `None` for the first one.
+        cursor: Option<String>,
+        /// The most records on it; at least 1.
+        limit: usize,
+    },
+    /// A command that one backend alone has.
+    Command {
+        /// What it is called.
+        name: String,
+        /// Its arguments; `null` where there are none.
+        arguments: Value,
+    },
+}
+
+impl Question {
+    /// A command whose arguments are JSON text, which may be empty.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for other text.
+    pub fn command(name: impl Into<String>, arguments: &[u8]) -> Result<Question, Error> {
+        let arguments = match arguments {
+            [] => Value::Null,
+            json => serde_json::from_slice(json).map_err(|error| {
+                Error::new(
+                    ErrorCode::InvalidArgument,
+                    format!(
+                        "the arguments are not JSON (line {}, column {}); give an object",
+                        error.line(),
+                        error.column()
+                    ),
+                )
+            })?,
+        };
+        Ok(Question::Command { name: name.into(), arguments })
+    }
+
+    /// Whether it may be asked again when the answer was lost.
+    pub(super) fn is_harmless(&self) -> bool {
+        matches!(self, Question::Scan { .. })
     }
 }
 

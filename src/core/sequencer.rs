@@ -14,12 +14,9 @@ use slab::Slab;
 use smallvec::SmallVec;
 
 use super::error::Error;
-use super::queues::{GroupOf, Queues};
+use super::queues::{GroupOf, LaneId, Queues};
 use super::record::{Key, Record};
 use super::request::{Kind, Operation};
-
-/// A lane's place; it stays valid as long as the lane has a turn in a batch.
-pub(super) type LaneId = usize;
 
 /// Somebody who waits for an operation. `A` says where the answer goes.
 #[derive(Debug)]

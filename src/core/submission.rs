@@ -9,9 +9,9 @@ use futures_util::task::AtomicWaker;
 
 use super::error::{Error, ErrorCode};
 use super::options::EngineOptions;
-use super::questions::Question;
+
 use super::record::{check_key, Key};
-use super::request::{Body, Operation, Request};
+use super::request::{Body, Operation, Question, Request};
 use super::stats::Statistics;
 
 /// What the engine and its submitters share.

@@ -12,9 +12,9 @@ use scylla::errors::{
     RequestError,
 };
 
-use crate::backends::tls;
 use crate::config::wrong;
 use crate::core::{Error, ErrorCode};
+use crate::net::tls;
 
 /// Whether an operation that found no node may find one a moment later on the same session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -92,7 +92,7 @@ impl Cassandra {
         }
         #[cfg(feature = "cassandra-tls")]
         {
-            builder = builder.tls_context(options.tls.as_ref().map(crate::backends::tls::Tls::config));
+            builder = builder.tls_context(options.tls.as_ref().map(crate::net::tls::Tls::config));
         }
         builder.build().await.map_err(|error| failure::of_connect(&error))
     }

@@ -6,10 +6,10 @@ use scylla::frame::types::Consistency;
 
 use super::place::Rows;
 use super::statements::{quoted, OUR_COLUMNS};
-use crate::backends::network;
-use crate::backends::tls::Tls;
 use crate::config::{wrong, Server, Settings};
 use crate::core::Error;
+use crate::net::stream;
+use crate::net::tls::Tls;
 
 const DEFAULT_PORT: u16 = 9042;
 const DEFAULT_KEYSPACE: &str = "deepstream";
@@ -114,7 +114,7 @@ fn contact_points(settings: &Settings) -> Result<Vec<String>, Error> {
             "the contact points have different ports; all nodes of a cluster listen on one, so give it as \"port\"",
         ));
     }
-    Ok(servers.iter().zip(ports).map(|(server, port)| network::in_words(&server.host, port)).collect())
+    Ok(servers.iter().zip(ports).map(|(server, port)| stream::in_words(&server.host, port)).collect())
 }
 
 /// Whether Cassandra takes it for a keyspace or table, which it makes the name of a folder.

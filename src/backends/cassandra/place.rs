@@ -15,7 +15,7 @@ use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
-use crate::backends::naming;
+use crate::records::naming;
 
 /// The most bytes of a partition's key.
 const MAX_PARTITION_KEY: usize = 65_535;

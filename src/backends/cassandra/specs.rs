@@ -1,8 +1,8 @@
 //! The options of the Cassandra backend, declared: by the names that users of the
 //! `cassandra-driver` of Node.js know.
 
-use crate::backends::tls;
 use crate::config::{OptionKind, OptionSpec};
+use crate::net::tls;
 
 /// Twenty years, Cassandra's own limit.
 const LONGEST_TTL: i64 = 630_720_000;

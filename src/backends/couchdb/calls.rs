@@ -8,8 +8,8 @@ use hyper::{Method, Request, StatusCode};
 use serde::Deserialize;
 
 use super::session::{refusal, Login};
-use crate::backends::http::{Answer, Client, Doubt, Pace};
 use crate::core::{Error, ErrorCode};
+use crate::net::http::{Answer, Client, Doubt, Pace};
 
 pub(super) const JSON: &str = "application/json";
 

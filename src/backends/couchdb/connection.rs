@@ -16,10 +16,10 @@ use super::calls::{read, refused, Service};
 use super::document::{self, Row};
 use super::ids::{id_of, Id};
 use super::revisions::{Revision, Revisions};
-use crate::backends::http::{Answer, Underway};
-use crate::backends::naming::split;
 use crate::core::document::Writer;
 use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Page, Record, Remedy};
+use crate::net::http::{Answer, Underway};
+use crate::records::naming::split;
 
 /// CouchDB's own limit, unless its `max_document_size` says another.
 const USUAL_LIMIT: usize = 8_000_000;

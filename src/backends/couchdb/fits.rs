@@ -1,7 +1,7 @@
 //! Whether CouchDB gives a document back as it was.
 
-use crate::backends::member_names::MemberNames;
 use crate::core::document::{tokens, unescape, Token};
+use crate::records::members::MemberNames;
 
 /// How deep a document may be nested: CouchDB has no limit of its own, and views, filters and
 /// clients that recurse over it have one somewhere.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::backends::hash::sha256;
+use crate::records::hash::sha256;
 
 /// The longest `_id` that stands for itself, in bytes.
 const LONGEST: usize = 512;

@@ -30,9 +30,9 @@ use self::options::Target;
 pub(super) use self::options::OPTIONS;
 use self::revisions::Revisions;
 use self::session::Login;
-use super::http::{Client, Doubt, Origin, Pace};
 use crate::config::Settings;
 use crate::core::{Backend, Description, Error, ErrorCode, Link};
+use crate::net::http::{Client, Doubt, Origin, Pace};
 
 const MAX_BATCH_RECORDS: usize = 500;
 const MAX_BATCH_BYTES: usize = 4 << 20;

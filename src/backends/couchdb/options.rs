@@ -3,10 +3,10 @@
 use percent_encoding::percent_decode_str;
 
 use super::session::{Login, Way};
-use crate::backends::http::{parse_url, Origin};
-use crate::backends::tls::{self, Tls};
 use crate::config::{wrong, OptionKind, OptionSpec, Settings};
 use crate::core::Error;
+use crate::net::http::{parse_url, Origin};
+use crate::net::tls::{self, Tls};
 
 pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
     OptionSpec {

@@ -12,9 +12,9 @@ use hyper::Request;
 use serde_json::json;
 
 use super::calls::JSON;
-use crate::backends::http::{Answer, Client};
 use crate::config::wrong;
 use crate::core::{Error, ErrorCode};
+use crate::net::http::{Answer, Client};
 
 const SESSION: &str = "AuthSession";
 

@@ -4,8 +4,8 @@
 
 use std::iter::Peekable;
 
-use crate::backends::member_names::MemberNames;
 use crate::core::document::{tokens, unescape, Token, Tokens, Writer};
+use crate::records::members::MemberNames;
 
 /// How deep an attribute's lists and maps may be nested.
 pub(super) const DEEPEST: usize = 31;

@@ -15,8 +15,8 @@ use serde::Deserialize;
 use super::credentials::Provider;
 use super::moment::Moment;
 use super::sign::Signer;
-use crate::backends::http::{Answer, Client, Doubt, Pace};
 use crate::core::{Error, ErrorCode};
+use crate::net::http::{Answer, Client, Doubt, Pace};
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 

@@ -11,8 +11,8 @@ use super::calls::{read, Kind, Refusal, Service};
 use super::item::{self, Expiry, Members, KEY, VERSION};
 use super::names::{Names, Slot};
 use super::tables::{body, State, Tables};
-use crate::backends::paging::Cursor;
 use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Page, Record};
+use crate::records::paging::Cursor;
 
 /// See the module.
 pub(super) struct DynamoConnection {

@@ -33,9 +33,9 @@ use self::options::Access;
 pub(super) use self::options::OPTIONS;
 use self::sign::Signer;
 use self::tables::Tables;
-use super::http::{Client, Doubt, Origin, Pace};
 use crate::config::{wrong, Settings};
 use crate::core::{Backend, Description, Error, ErrorCode, Link};
+use crate::net::http::{Client, Doubt, Origin, Pace};
 
 /// DynamoDB counts bytes in its own way; this is far below its 16 MB.
 const MAX_BATCH_BYTES: usize = 4 << 20;

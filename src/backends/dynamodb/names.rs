@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::backends::hash::{hexadecimal, sha256};
-use crate::backends::naming::{split, Place};
 use crate::config::Settings;
+use crate::records::hash::{hexadecimal, sha256};
+use crate::records::naming::{split, Place};
 
 /// The longest hash key, in bytes.
 const LONGEST_KEY: usize = 2048;

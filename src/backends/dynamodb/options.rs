@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::credentials::{self, Credentials, Environment, Provider, Source};
 use super::item::Expiry;
-use crate::backends::http::{parse_url, Origin};
-use crate::backends::tls;
 use crate::config::{wrong, OptionKind, OptionSpec, Settings};
 use crate::core::Error;
+use crate::net::http::{parse_url, Origin};
+use crate::net::tls;
 
 const CREDENTIALS: &[OptionSpec] = &[
     OptionSpec { name: "accessKeyId", kind: OptionKind::Text, default: "–", meaning: "The key's id." },
@@ -22,7 +22,7 @@ const CREDENTIALS: &[OptionSpec] = &[
     },
 ];
 
-pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
+pub(crate) const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "region",
         kind: OptionKind::Text,

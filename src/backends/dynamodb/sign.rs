@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use ring::hmac;
 
 use super::credentials::Credentials;
-use crate::backends::hash::{hexadecimal, sha256};
+use crate::records::hash::{hexadecimal, sha256};
 
 /// What is signed besides a request's body: every header that is sent with it, in the order of
 /// their lower-case names.

@@ -8,13 +8,13 @@ use bytes::{Buf, BytesMut};
 use futures_util::future::{select_ok, BoxFuture, FutureExt};
 use tokio::time::timeout;
 
-use crate::backends::fleet::Node;
 use crate::backends::memcached::membership::Discover;
-use crate::backends::network;
-use crate::backends::pipeline::{while_alive, Decode, Pipeline};
-use crate::backends::tls::Tls;
 use crate::config::{wrong, Settings};
 use crate::core::Error;
+use crate::net::fleet::Node;
+use crate::net::pipeline::{while_alive, Decode, Pipeline};
+use crate::net::stream;
+use crate::net::tls::Tls;
 
 const QUESTION: &[u8] = b"config get cluster\r\n";
 
@@ -74,7 +74,7 @@ impl Discover for Discovery {
 async fn ask(node: &Node, tls: Option<&Tls>, patience: Duration) -> Result<Vec<Node>, Error> {
     let tls = tls.map(|tls| tls.for_host(&node.host)).transpose()?;
     let answer = async {
-        let stream = network::dial(&node.host, node.port, tls.as_ref()).await?;
+        let stream = stream::dial(&node.host, node.port, tls.as_ref()).await?;
         let (pipeline, lifeline) = Pipeline::new(stream, List);
         let mut lifeline: BoxFuture<'static, Error> = Box::pin(lifeline);
         while_alive(&mut lifeline, pipeline.ask(QUESTION.to_vec(), 1)).await

@@ -1,9 +1,10 @@
 //! The options of the ElastiCache backend, and what they are to the backend behind it.
 
-use crate::backends::fleet::Node;
-use crate::backends::{memcached, tls};
+use crate::backends::memcached;
 use crate::config::{wrong, OptionKind, OptionSpec, Settings};
 use crate::core::Error;
+use crate::net::fleet::Node;
+use crate::net::tls;
 
 pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
     OptionSpec {

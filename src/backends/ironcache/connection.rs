@@ -8,8 +8,8 @@ use futures_util::future::join_all;
 use hyper::Request;
 
 use super::requests::{self, Requests};
-use crate::backends::http::{Answer, Client, Doubt, Pace};
 use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Record, Remedy};
+use crate::net::http::{Answer, Client, Doubt, Pace};
 
 /// The service, which did answer.
 pub(super) struct IronCacheConnection {

@@ -24,9 +24,9 @@ use async_trait::async_trait;
 use self::connection::IronCacheConnection;
 pub(super) use self::options::OPTIONS;
 use self::requests::Requests;
-use super::http::{Client, Doubt, Origin};
 use crate::config::Settings;
 use crate::core::{Backend, Description, Error, Link};
+use crate::net::http::{Client, Doubt, Origin};
 
 /// Small, since a batch is done when its slowest request is.
 const MAX_BATCH_RECORDS: usize = 4;

@@ -8,7 +8,7 @@
 
 use percent_encoding::{utf8_percent_encode, AsciiSet, NON_ALPHANUMERIC};
 
-use crate::backends::hash::{hexadecimal, sha256};
+use crate::records::hash::{hexadecimal, sha256};
 
 /// The longest key, as it stands in a URL.
 const MAX_LENGTH: usize = 250;

@@ -1,9 +1,9 @@
 //! The options of the IronCache backend, with the names that the service's own clients have.
 
-use crate::backends::http::Origin;
-use crate::backends::tls::{self, Tls};
 use crate::config::{wrong, OptionKind, OptionSpec, Settings};
 use crate::core::Error;
+use crate::net::http::Origin;
+use crate::net::tls::{self, Tls};
 
 const HOST: &str = "cache-aws-us-east-1.iron.io";
 

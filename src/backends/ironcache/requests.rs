@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::names;
-use crate::backends::envelope;
-use crate::backends::http::{Answer, Pace};
 use crate::config::{wrong, Settings};
 use crate::core::{Error, ErrorCode, Record};
+use crate::net::http::{Answer, Pace};
+use crate::records::envelope;
 
 /// What an item may have at most with everything around it, by
 /// <https://dev.iron.io/cache/reference/environment/>.

@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 use super::names::{self, Names, Stored};
 use super::options;
-use crate::backends::envelope::{self, Form};
 use crate::config::Settings;
 use crate::core::{Error, ErrorCode, Record};
+use crate::records::envelope::{self, Form};
 
 /// A lifetime that is longer counts as a point in time on the server.
 const LONGEST_LIFETIME: u64 = 30 * 24 * 60 * 60;

@@ -11,8 +11,8 @@ use futures_util::future::{BoxFuture, FutureExt};
 use super::ring::{Place, Ring};
 use super::servers::CurrentRing;
 use super::session::Session;
-use crate::backends::fleet::{Fleet, Node};
 use crate::core::Error;
+use crate::net::fleet::{Fleet, Node};
 
 /// While a server is away its successor may be there already, so it is asked this often.
 const WHILE_AWAY: Duration = Duration::from_secs(5);

@@ -31,10 +31,10 @@ pub(super) use self::options::OPTIONS;
 use self::ring::Ring;
 use self::servers::{CurrentRing, Servers};
 use self::session::Login;
-use super::fleet::{Fleet, Node, Timing};
-use super::pipeline::while_alive;
 use crate::config::Settings;
 use crate::core::{Backend, Description, Error, Key, Link};
+use crate::net::fleet::{Fleet, Node, Timing};
+use crate::net::pipeline::while_alive;
 
 /// Large enough to keep a server busy, small enough not to hold up its other clients.
 const MAX_BATCH_RECORDS: usize = 512;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::names::Names;
 use super::ring::Place;
-use crate::backends::fleet::{Node, Timing};
-use crate::backends::tls;
 use crate::config::{OptionKind, OptionSpec, Settings};
 use crate::core::Error;
+use crate::net::fleet::{Node, Timing};
+use crate::net::tls;
 
 /// memcached's own.
 pub(super) const DEFAULT_PORT: u16 = 11_211;

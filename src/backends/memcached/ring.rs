@@ -4,8 +4,8 @@
 use md5::{Digest, Md5};
 
 use super::options::DEFAULT_PORT;
-use crate::backends::fleet::Node;
-use crate::backends::network;
+use crate::net::fleet::Node;
+use crate::net::stream;
 
 /// A server on the ring.
 #[derive(Clone, Debug)]
@@ -82,7 +82,7 @@ fn point(bytes: &[u8]) -> u32 {
 fn name(node: &Node) -> String {
     match node.port {
         DEFAULT_PORT => node.host.clone(),
-        port => network::in_words(&node.host, port),
+        port => stream::in_words(&node.host, port),
     }
 }
 

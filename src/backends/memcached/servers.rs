@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::ring::Ring;
 use super::session::Session;
-use crate::backends::fleet::Fleet;
+use crate::net::fleet::Fleet;
 
 /// The ring as it is now. Clones share it.
 #[derive(Clone)]

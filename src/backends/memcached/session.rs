@@ -7,12 +7,12 @@ use futures_util::future::{BoxFuture, FutureExt};
 
 use super::reply::{refused, unexpected, Refusal, Reply};
 use super::{binary, meta};
-use crate::backends::fleet::{Dial, Dialed, Node};
-use crate::backends::network;
-use crate::backends::pipeline::{while_alive, Decode, Pipeline, Replies};
-use crate::backends::tls::Tls;
 use crate::config::{wrong, Settings};
 use crate::core::Error;
+use crate::net::fleet::{Dial, Dialed, Node};
+use crate::net::pipeline::{while_alive, Decode, Pipeline, Replies};
+use crate::net::stream;
+use crate::net::tls::Tls;
 
 /// Which language a server speaks.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -132,7 +132,7 @@ impl Login {
 
     async fn connect(self, node: Node) -> Result<Dialed<Session>, Error> {
         let tls = self.tls.as_ref().map(|tls| tls.for_host(&node.host)).transpose()?;
-        let stream = network::dial(&node.host, node.port, tls.as_ref()).await?;
+        let stream = stream::dial(&node.host, node.port, tls.as_ref()).await?;
         let decoder = match self.protocol {
             Protocol::Meta => Decoder::Meta(meta::Decoder::default()),
             Protocol::Binary => Decoder::Binary(binary::Decoder::default()),

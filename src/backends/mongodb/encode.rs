@@ -11,9 +11,9 @@ use std::borrow::Cow;
 use super::bson::Writer;
 use super::layout::{Layout, ESCAPED, KEY, RESERVED, V1_ENVELOPE, V1_VERSION, VERSION};
 use super::number::Number;
-use crate::backends::member_names::MemberNames;
 use crate::core::document::{tokens, unescape, Token};
 use crate::core::{Error, ErrorCode, Record};
+use crate::records::members::MemberNames;
 
 /// MongoDB's limit for a document.
 pub(super) const MAX_DOCUMENT_BYTES: usize = 16 << 20;

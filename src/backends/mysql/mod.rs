@@ -30,9 +30,9 @@ use self::pool::Pool;
 use self::statements::Dialect;
 use self::tables::{Mysql, Tables};
 use self::wire::{Failure, Login, Parameter, Session, Statement, Value};
-use super::network;
 use crate::config::{wrong, Settings};
 use crate::core::{Backend, Description, Error, Link};
+use crate::net::stream;
 
 /// Large enough to keep the server busy, small enough not to hold up its other clients.
 const MAX_BATCH_RECORDS: usize = 1024;
@@ -119,8 +119,8 @@ impl Server {
     /// A connection that is ready for statements, and the largest packet that it may send.
     async fn session(&self, slot: usize) -> Result<(Session, usize), Failure> {
         let stream = match &self.address {
-            Address::Tcp { host, port } => network::dial(host, *port, None).await?,
-            Address::Unix { path } => network::dial_unix(path).await?,
+            Address::Tcp { host, port } => stream::dial(host, *port, None).await?,
+            Address::Unix { path } => stream::dial_unix(path).await?,
         };
         let mut session = Session::log_in(stream, &self.login).await?;
         check_version(&session)?;

@@ -5,10 +5,11 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::wire::Login;
-use crate::backends::tls::{self, Tls};
-use crate::backends::{network, tables};
 use crate::config::{wrong, OptionKind, OptionSpec, Settings};
 use crate::core::Error;
+use crate::net::stream;
+use crate::net::tls::{self, Tls};
+use crate::records::tables;
 
 const DEFAULT_PORT: u16 = 3306;
 const DEFAULT_CONNECTIONS: usize = 4;
@@ -101,7 +102,7 @@ impl Address {
     /// Host and port, or the socket's path.
     pub fn in_words(&self) -> String {
         match self {
-            Address::Tcp { host, port } => network::in_words(host, *port),
+            Address::Tcp { host, port } => stream::in_words(host, *port),
             Address::Unix { path } => path.clone(),
         }
     }

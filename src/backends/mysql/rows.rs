@@ -7,9 +7,9 @@ use bytes::Bytes;
 use super::statements::{Columns, Dialect};
 use super::tables::{self, Tables};
 use super::wire::{Parameter, Value};
-use crate::backends::naming::Place;
 use crate::core::document::{depth, tokens, unescape, Token};
 use crate::core::{check_document, Error, ErrorCode, Record};
+use crate::records::naming::Place;
 
 /// How deep documents may be nested for the servers' JSON functions.
 const DEEPEST_IN_MYSQL: usize = 100;

@@ -5,8 +5,8 @@ use super::failure::{self, code};
 use super::rows;
 use super::statements;
 use super::wire::{Failure, Parameter, Row, Session, Statement};
-use crate::backends::paging::Cursor;
 use crate::core::{Error, Page};
+use crate::records::paging::Cursor;
 
 /// The page at a cursor, or the first one.
 pub(super) async fn page(

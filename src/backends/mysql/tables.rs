@@ -24,7 +24,7 @@ use std::fmt::Write;
 
 use ring::digest::{digest, SHA256};
 
-use crate::backends::tables::{self, Spelling};
+use crate::records::tables::{self, Spelling};
 
 /// The tables of all collections.
 pub(super) type Tables = tables::Tables<Mysql>;
@@ -131,7 +131,7 @@ pub(super) fn looks_hashed(id: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backends::tables::Tables as AnyTables;
+    use crate::records::tables::Tables as AnyTables;
     use proptest::prelude::*;
 
     fn tables(default_collection: &str) -> Tables {

@@ -2,8 +2,8 @@
 //! libpq.
 
 use super::security::SSL_MODES;
-use crate::backends::tls;
 use crate::config::{OptionKind, OptionSpec};
+use crate::net::tls;
 
 const TABLE: &[OptionSpec] = &[
     OptionSpec {

@@ -11,9 +11,9 @@ use tokio_postgres::error::DbError;
 use tokio_postgres::Error as Failure;
 
 use super::options::Options;
-use crate::backends::tls;
 use crate::config::wrong;
 use crate::core::{Error, ErrorCode};
+use crate::net::tls;
 
 /// What a failed statement is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

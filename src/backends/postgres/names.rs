@@ -18,7 +18,7 @@ use std::borrow::Cow;
 
 use ring::digest::{digest, SHA256};
 
-use crate::backends::naming;
+use crate::records::naming;
 
 /// The longest name in PostgreSQL, in bytes.
 pub(super) const MAX_NAME_BYTES: usize = 63;

@@ -11,9 +11,9 @@ use super::names::{Names, MAX_NAME_BYTES};
 use super::passfile;
 use super::security::Security;
 use super::tls::Connector;
-use crate::backends::network;
 use crate::config::{wrong, Settings};
 use crate::core::Error;
+use crate::net::stream;
 
 const DEFAULT_HOST: &str = "localhost";
 const DEFAULT_PORT: u16 = 5432;
@@ -59,7 +59,7 @@ impl Server {
 
     /// Where it is, for messages.
     pub fn in_words(&self) -> String {
-        self.socket().unwrap_or_else(|| network::in_words(&self.host, self.port))
+        self.socket().unwrap_or_else(|| stream::in_words(&self.host, self.port))
     }
 }
 

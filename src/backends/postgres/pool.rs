@@ -13,8 +13,8 @@ use tokio::sync::{mpsc, MappedMutexGuard, MutexGuard, Semaphore, SemaphorePermit
 use super::options::Options;
 use super::session::{Driver, Estate, Session};
 use super::shape::Shapes;
-use crate::backends::pipeline::while_alive;
 use crate::core::Error;
+use crate::net::pipeline::while_alive;
 
 /// How long the pool stays smaller after a connection more could not be made.
 const SMALLER_FOR: Duration = Duration::from_secs(10);

@@ -1,9 +1,9 @@
 //! TLS by the modes of libpq, and by the option `ssl` of node-postgres.
 
 use super::tls::Connector;
-use crate::backends::tls::{Demands, Tls, Verify};
 use crate::config::{nearest, wrong, Settings};
 use crate::core::Error;
+use crate::net::tls::{Demands, Tls, Verify};
 
 /// The words of `sslmode`.
 pub(super) const SSL_MODES: &[&str] = &["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];

@@ -19,10 +19,10 @@ use super::options::{Options, Server};
 use super::shape::Shape;
 use super::tls::Connector;
 use super::{failure, statements};
-use crate::backends::network::{self, Stream};
-use crate::backends::pipeline::while_alive;
 use crate::config::wrong;
 use crate::core::Error;
+use crate::net::pipeline::while_alive;
+use crate::net::stream::{self, Stream};
 
 /// Prepared statements that are kept, each for one table and kind of operation.
 const KEPT_STATEMENTS: usize = 256;
@@ -115,8 +115,8 @@ impl Session {
         estate: &Arc<Estate>,
     ) -> Result<(Session, Driver), Error> {
         let stream = match server.socket() {
-            Some(path) => network::dial_unix(&path).await?,
-            None => network::dial(&server.host, server.port, None).await?,
+            Some(path) => stream::dial_unix(&path).await?,
+            None => stream::dial(&server.host, server.port, None).await?,
         };
         let (client, mut driver) = log_in(stream, way, options, &estate.news).await?;
         let identity = while_alive(&mut driver, set_up(&client, options)).await?;

@@ -10,9 +10,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use tokio_rustls::client;
 
-use crate::backends::network::Stream;
-use crate::backends::tls::Tls;
 use crate::core::Error;
+use crate::net::stream::Stream;
+use crate::net::tls::Tls;
 
 /// Makes TLS connections for the client library.
 #[derive(Clone)]

@@ -14,9 +14,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::shape::{Shape, Val, Version};
-use crate::backends::envelope::{self, Form};
 use crate::core::document::{tokens, unescape, Token, Writer};
 use crate::core::{check_document, Record};
+use crate::records::envelope::{self, Form};
 
 /// The one member of a document that `jsonb` could not hold.
 const ESCAPE: &str = "ds_json";

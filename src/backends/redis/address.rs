@@ -5,11 +5,11 @@ use url::{Host, Url};
 
 use super::replies;
 use super::wire::Wire;
-use crate::backends::network;
-use crate::backends::pipeline::while_alive;
-use crate::backends::tls::Tls;
 use crate::config::{wrong, Settings};
 use crate::core::Error;
+use crate::net::pipeline::while_alive;
+use crate::net::stream;
+use crate::net::tls::Tls;
 
 pub(super) const DEFAULT_PORT: u16 = 6379;
 
@@ -80,7 +80,7 @@ impl Address {
     /// Host and port, or the socket's path.
     pub fn in_words(&self) -> String {
         match &self.place {
-            Place::Tcp { host, port } => network::in_words(host, *port),
+            Place::Tcp { host, port } => stream::in_words(host, *port),
             Place::Unix { path } => path.clone(),
         }
     }
@@ -116,8 +116,8 @@ impl Address {
     /// Connects and logs in. The future that comes with the connection is its background work.
     pub async fn connect(&self) -> Result<(Wire, BoxFuture<'static, Error>), Error> {
         let stream = match &self.place {
-            Place::Tcp { host, port } => network::dial(host, *port, self.tls.as_ref()).await?,
-            Place::Unix { path } => network::dial_unix(path).await?,
+            Place::Tcp { host, port } => stream::dial(host, *port, self.tls.as_ref()).await?,
+            Place::Unix { path } => stream::dial_unix(path).await?,
         };
         let (wire, lifeline) = Wire::new(stream);
         let mut lifeline: BoxFuture<'static, Error> = Box::pin(lifeline);

@@ -4,9 +4,9 @@ use bytes::Bytes;
 use redis::Pipeline;
 
 use super::cluster::slots;
-use crate::backends::envelope;
 use crate::config::{wrong, Settings};
 use crate::core::{Error, ErrorCode, Key, Record};
+use crate::records::envelope;
 
 /// Makes commands from records and records from replies.
 #[derive(Clone)]

@@ -1,8 +1,8 @@
 //! The options of the Redis backend.
 
-use crate::backends::tls;
 use crate::config::{wrong, OptionKind, OptionSpec, Settings};
 use crate::core::Error;
+use crate::net::tls;
 
 pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
     OptionSpec { name: "host", kind: OptionKind::Text, default: "127.0.0.1", meaning: "Host name or address." },

@@ -20,9 +20,9 @@ use redis::Value;
 use super::address::Address;
 use super::decode::Reply;
 use super::wire::{Position, Wire};
-use crate::backends::fleet::{Dial, Dialed, Fleet, Node, Timing};
-use crate::backends::pipeline::{while_alive, Replies};
 use crate::core::Error;
+use crate::net::fleet::{Dial, Dialed, Fleet, Node, Timing};
+use crate::net::pipeline::{while_alive, Replies};
 
 /// The question how far a server is; it has one reply.
 pub(super) const ROLE: &[u8] = b"*1\r\n$4\r\nROLE\r\n";

@@ -9,8 +9,8 @@ use super::address::Address;
 use super::decode::Reply;
 use super::readers::{Answer, Marks, ReaderLogin, Readers};
 use super::wire::Wire;
-use crate::backends::fleet::{Node, Timing};
 use crate::core::Error;
+use crate::net::fleet::{Node, Timing};
 
 /// Where reads go first.
 pub(super) struct Replicas {

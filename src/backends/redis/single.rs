@@ -15,9 +15,9 @@ use super::replicas::Replicas;
 use super::sentinel::Lookout;
 use super::wire::{self, Wire};
 use super::{options, replies, Plan, BATCHES_IN_PIPELINE, MAX_BATCH_BYTES, MAX_BATCH_RECORDS};
-use crate::backends::fleet::{Node, Timing};
 use crate::config::{wrong, Server, Settings};
 use crate::core::{Backend, BatchResult, Connection, Description, Error, Key, Link, Record};
+use crate::net::fleet::{Node, Timing};
 
 /// One server.
 pub(super) struct Redis {

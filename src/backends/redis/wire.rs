@@ -9,8 +9,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::decode::{Decoder, Reply};
 use super::replies::unexpected;
-use crate::backends::pipeline::{Decode, Pipeline, Replies};
 use crate::core::Error;
+use crate::net::pipeline::{Decode, Pipeline, Replies};
 
 /// Where commands are handed in. Clones share the connection.
 #[derive(Clone)]

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::tables as shared;
 use crate::config::{wrong, OptionKind, OptionSpec, Settings};
 use crate::core::{Backend, Description, Error, Link};
+use crate::records::tables as shared;
 
 mod failure;
 mod patience;

@@ -9,8 +9,8 @@ use super::prepared::Prepared;
 use super::session::Session;
 use super::worker::{Answer, Inbox};
 use super::{failure, scan, statements};
-use crate::backends::paging::Cursor;
 use crate::core::{check_document, BatchResult, Error, ErrorCode, Key, Page, Record};
+use crate::records::paging::Cursor;
 
 /// A batch of reads.
 pub(super) enum Read {

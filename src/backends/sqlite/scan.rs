@@ -5,9 +5,9 @@ use rusqlite::OptionalExtension;
 
 use super::session::Session;
 use super::{failure, reader, statements};
-use crate::backends::naming::Place;
-use crate::backends::paging::Cursor;
 use crate::core::{Error, Page, Record};
+use crate::records::naming::Place;
+use crate::records::paging::Cursor;
 
 /// The page at a cursor, or the first one.
 pub(super) fn page(session: &Session, cursor: Option<Cursor>, limit: usize) -> Result<Page, Error> {

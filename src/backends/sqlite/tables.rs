@@ -17,7 +17,7 @@
 //! without doubt (a digit from 1 to 3 after `~` stands only at the beginning), and no name has
 //! an upper-case ASCII letter, the only kind that SQLite folds.
 
-use crate::backends::tables::{self, Spelling};
+use crate::records::tables::{self, Spelling};
 
 /// The tables of all collections.
 pub(super) type Tables = tables::Tables<Sqlite>;

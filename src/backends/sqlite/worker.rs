@@ -11,8 +11,8 @@ use super::reader::{self, Read};
 use super::session::Session;
 use super::writer::{self, Changes, Write};
 use super::Options;
-use crate::backends::paging::Cursor;
 use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Page, Record};
+use crate::records::paging::Cursor;
 
 /// Where a batch's results go.
 pub(super) type Answer<T> = oneshot::Sender<BatchResult<T>>;

@@ -13,9 +13,9 @@ use url::{Host, Url};
 
 use super::{Credentials, Environment};
 use crate::backends::dynamodb::moment::Moment;
-use crate::backends::http::{Answer, Client, Origin};
 use crate::config::{wrong, Settings};
 use crate::core::{Error, ErrorCode};
+use crate::net::http::{Answer, Client, Origin};
 
 /// Services within the machine answer within milliseconds, and where there is none nobody does.
 const PATIENCE_NEAR: Duration = Duration::from_secs(1);

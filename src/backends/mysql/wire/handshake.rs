@@ -7,10 +7,10 @@ use super::auth::{sealed, Method};
 use super::bytes::{nonsense, put_text, Reader};
 use super::packets::Packets;
 use super::session::Failure;
-use crate::backends::network::Stream;
-use crate::backends::tls::Tls;
 use crate::config::wrong;
 use crate::core::{Error, ErrorCode};
+use crate::net::stream::Stream;
+use crate::net::tls::Tls;
 
 /// Who we are at the server.
 #[derive(Clone)]

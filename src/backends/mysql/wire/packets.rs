@@ -10,9 +10,9 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 
 use super::bytes::nonsense;
-use crate::backends::network::Stream;
-use crate::backends::tls::{self, Tls};
 use crate::core::Error;
+use crate::net::stream::Stream;
+use crate::net::tls::{self, Tls};
 
 /// The most in one packet; one that is as long as this is followed by another.
 const MOST: usize = 0xff_ffff;

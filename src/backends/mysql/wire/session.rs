@@ -10,8 +10,8 @@ use super::bytes::{nonsense, put_text, Reader};
 use super::handshake::{self, Login};
 use super::packets::Packets;
 use super::rows::{self, Column, Row};
-use crate::backends::network::Stream;
 use crate::core::Error;
+use crate::net::stream::Stream;
 
 mod command {
     pub const QUIT: u8 = 1;

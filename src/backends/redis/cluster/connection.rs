@@ -13,9 +13,9 @@ use super::super::readers::{Readers, ROLE};
 use super::super::{replies, wire, Plan};
 use super::topology::{strings, Redirect};
 use super::Watch;
-use crate::backends::fleet::Node;
-use crate::backends::pipeline::Replies;
 use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Notice, Record, Remedy};
+use crate::net::fleet::Node;
+use crate::net::pipeline::Replies;
 
 /// How often one record is sent on before it rests.
 const MAX_REDIRECTS: usize = 5;

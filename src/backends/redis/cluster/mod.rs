@@ -27,10 +27,10 @@ use super::readers::{Marks, ReaderLogin, Readers};
 use super::single::description;
 use super::wire::Wire;
 use super::{options, Plan};
-use crate::backends::fleet::{Dial, Dialed, Fleet, Node, Timing};
-use crate::backends::pipeline::while_alive;
 use crate::config::{wrong, Settings};
 use crate::core::{Backend, Description, Error, ErrorCode, Key, Link};
+use crate::net::fleet::{Dial, Dialed, Fleet, Node, Timing};
+use crate::net::pipeline::while_alive;
 
 const DEFAULT_PORT: u16 = 6379;
 

@@ -6,8 +6,8 @@ use redis::Value;
 
 use super::super::decode::Reply;
 use super::slots;
-use crate::backends::fleet::Node;
 use crate::core::Error;
+use crate::net::fleet::Node;
 
 /// Who has which slots.
 pub(super) struct Topology {

@@ -14,9 +14,9 @@ use super::super::address::Address;
 use super::super::decode::Reply;
 use super::super::replies::unexpected;
 use super::super::wire::{all_well, Wire};
-use crate::backends::pipeline::while_alive;
 use crate::config::wrong;
 use crate::core::{Backoff, EngineOptions, Error, ErrorCode};
+use crate::net::pipeline::while_alive;
 
 /// How long the first sentinel that answers waits for the others, which may know more.
 const GRACE: Duration = Duration::from_millis(200);

@@ -27,11 +27,11 @@ use super::replicas::Replicas;
 use super::single::{description, Session};
 use super::wire::Wire;
 use super::{options, Plan};
-use crate::backends::fleet::Timing;
-use crate::backends::network;
-use crate::backends::pipeline::while_alive;
 use crate::config::{wrong, Settings};
 use crate::core::{Backend, Description, Error, ErrorCode, Link};
+use crate::net::fleet::Timing;
+use crate::net::pipeline::while_alive;
+use crate::net::stream;
 
 const DEFAULT_PORT: u16 = 26_379;
 
@@ -91,7 +91,7 @@ impl Backend for Sentinel {
         }
         let switch = async move {
             lookout.left(&primary).await;
-            let place = network::in_words(&primary.host, primary.port);
+            let place = stream::in_words(&primary.host, primary.port);
             Error::connection(format!("the sentinels replace the primary {place}"))
         };
         let lifeline = async move {
@@ -133,7 +133,7 @@ impl Sentinel {
         match while_alive(&mut lifeline, ask_role(&wire)).await? {
             Some(role) => Ok(Found { wire, lifeline, role }),
             None => {
-                let place = network::in_words(&primary.host, primary.port);
+                let place = stream::in_words(&primary.host, primary.port);
                 Err(Error::connection(format!("{place} is no primary yet, or no more")))
             }
         }

@@ -20,7 +20,7 @@ use crate::config::{wrong, OptionKind, OptionSpec, Settings};
 use crate::core::Error;
 
 /// The options inside a backend's option `tls`.
-pub(super) const OPTIONS: &[OptionSpec] = &[
+pub(crate) const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "ca",
         kind: OptionKind::Text,
@@ -61,7 +61,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
 
 /// What is asked of a server's certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verify {
+pub(crate) enum Verify {
     /// An authority that is trusted has signed it, and it holds the host's name.
     Full,
     /// An authority that is trusted has signed it.
@@ -72,7 +72,7 @@ pub(super) enum Verify {
 }
 
 /// The terms of TLS. Certificates and keys are PEM text, or the path of a PEM file.
-pub(super) struct Demands<'a> {
+pub(crate) struct Demands<'a> {
     /// Whom to trust; the system's authorities unless given.
     pub ca: Option<&'a str>,
     /// The client's certificate chain.
@@ -86,7 +86,7 @@ pub(super) struct Demands<'a> {
 
 /// How to make TLS connections to one host.
 #[derive(Clone)]
-pub(super) struct Tls {
+pub(crate) struct Tls {
     connector: TlsConnector,
     #[cfg(feature = "cassandra-tls")]
     verifier: Arc<dyn ServerCertVerifier>,
@@ -172,7 +172,7 @@ impl Tls {
 /// Makes ring the choice of libraries that leave it to rustls, which makes none where two are
 /// compiled in. One that this program has made already stays.
 #[cfg(feature = "cassandra-tls")]
-pub(super) fn choose_provider() {
+pub(crate) fn choose_provider() {
     let _ = ring::default_provider().install_default();
 }
 
@@ -269,7 +269,7 @@ fn pem(option: &str, value: &str) -> Result<Vec<u8>, Error> {
 
 /// Says what went wrong in TLS, where it was TLS that failed. With TLS 1.3 a server may refuse a
 /// client after the handshake, so that the first use of the connection fails.
-pub(super) fn failure(error: &io::Error) -> Option<Error> {
+pub(crate) fn failure(error: &io::Error) -> Option<Error> {
     let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())?;
     Some(match cause {
         rustls::Error::InvalidCertificate(reason) => wrong(format!(

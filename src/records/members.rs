@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// The names of all objects that are open while a document is taken apart.
 #[derive(Default)]
-pub(super) struct MemberNames<'a> {
+pub(crate) struct MemberNames<'a> {
     names: Vec<Cow<'a, str>>,
     /// Where those of each open object begin.
     begins: Vec<usize>,

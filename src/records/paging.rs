@@ -6,7 +6,7 @@ use crate::core::{Error, ErrorCode};
 
 /// Where a page begins.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
-pub(super) struct Cursor {
+pub(crate) struct Cursor {
     /// The table's name.
     pub table: String,
     /// The id after which it begins; without one at the table's beginning.

@@ -10,7 +10,7 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// How long operations rest, the longer the more often in a row the server asked for it. The
 /// engine does the resting: see [`Error::after`](crate::core::Error::after).
-pub(in crate::backends) struct Pace {
+pub(crate) struct Pace {
     backoff: Mutex<Backoff>,
 }
 

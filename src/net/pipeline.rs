@@ -23,7 +23,7 @@ use crate::core::Error;
 const READ_ROOM: usize = 16 * 1024;
 
 /// Takes replies off the front of what was received.
-pub(super) trait Decode: Send + Unpin + 'static {
+pub(crate) trait Decode: Send + Unpin + 'static {
     /// One reply.
     type Reply: Send + 'static;
 
@@ -35,10 +35,10 @@ pub(super) trait Decode: Send + Unpin + 'static {
 }
 
 /// The replies to one question; mostly there is just one.
-pub(super) type Replies<R> = SmallVec<[R; 1]>;
+pub(crate) type Replies<R> = SmallVec<[R; 1]>;
 
 /// Where commands are handed in. Clones share the connection.
-pub(super) struct Pipeline<R> {
+pub(crate) struct Pipeline<R> {
     sender: mpsc::UnboundedSender<Question<R>>,
 }
 
@@ -95,7 +95,7 @@ impl<R: Send + 'static> Pipeline<R> {
 ///
 /// # Errors
 /// The work's own, or that the connection was lost.
-pub(super) async fn while_alive<R>(
+pub(crate) async fn while_alive<R>(
     lifeline: &mut BoxFuture<'static, Error>,
     work: impl Future<Output = Result<R, Error>>,
 ) -> Result<R, Error> {

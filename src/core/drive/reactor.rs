@@ -11,9 +11,9 @@ use std::time::Duration;
 use futures_util::task::AtomicWaker;
 use tokio::time::{sleep_until, Instant, Sleep};
 
-use super::engine::Engine;
-use super::quiet_waker::QuietWaker;
-use super::request::Delivery;
+use super::waker::QuietWaker;
+use crate::core::engine::Engine;
+use crate::core::request::Delivery;
 
 /// How long requests that came quietly, from a callback that goes on and on, may wait.
 const GLANCE: Duration = Duration::from_millis(1);

@@ -18,9 +18,9 @@ use hyper_util::rt::TokioIo;
 use super::answer::Answer;
 use super::driven;
 use super::wire::Wire;
-use crate::backends::network::Stream;
-use crate::backends::tls;
 use crate::core::{Error, ErrorCode};
+use crate::net::stream::Stream;
+use crate::net::tls;
 
 /// A connection that was idle for so long may have been closed by the server on purpose; one that
 /// was just used broke for another reason.

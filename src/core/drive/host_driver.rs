@@ -23,9 +23,9 @@ use tokio::io::unix::AsyncFd;
 use tokio::io::Interest;
 use tokio::runtime::Runtime;
 
-use super::engine::Engine;
-use super::quiet_waker::QuietWaker;
-use super::request::Delivery;
+use super::waker::QuietWaker;
+use crate::core::engine::Engine;
+use crate::core::request::Delivery;
 
 /// How often a client library's own timers are looked at while the engine has work.
 const LIBRARY_TIMER_TICK: Duration = Duration::from_millis(100);

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{unbounded, Receiver};
 
-use super::engine::Engine;
 use super::reactor::Reactor;
-use super::request::Delivery;
-use super::submission::{Submitter, Wake};
+use crate::core::engine::Engine;
+use crate::core::request::Delivery;
+use crate::core::submission::{Submitter, Wake};
 
 /// What the reactor has delivered and nobody has taken yet.
 pub struct Outbox<T> {

@@ -24,12 +24,12 @@ use hyper::Request;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
-pub(super) use self::answer::Answer;
-pub(super) use self::doubt::{Doubt, Underway};
+pub(crate) use self::answer::Answer;
+pub(crate) use self::doubt::{Doubt, Underway};
 use self::kept::{Broken, Kept};
-pub(super) use self::origin::{parse_url, Origin};
-pub(super) use self::pace::Pace;
-use super::network;
+pub(crate) use self::origin::{parse_url, Origin};
+pub(crate) use self::pace::Pace;
+use super::stream;
 use crate::config::wrong;
 use crate::core::{Backoff, Error};
 
@@ -40,7 +40,7 @@ const EARLY_ENDS: usize = 6;
 
 /// One server and the connections to it. Clones share them.
 #[derive(Clone)]
-pub(super) struct Client {
+pub(crate) struct Client {
     shared: Arc<Shared>,
 }
 
@@ -146,7 +146,7 @@ impl Shared {
 
     async fn dial(&self) -> Result<Kept, Error> {
         let Origin { host, port, tls } = &self.origin;
-        let stream = network::dial(host, *port, tls.as_ref()).await?;
+        let stream = stream::dial(host, *port, tls.as_ref()).await?;
         Kept::new(stream).await.map_err(Broken::into_error)
     }
 

@@ -17,7 +17,7 @@ use std::time::Duration;
 use futures_util::future::{select, BoxFuture, FutureExt};
 use tokio::time::{sleep, timeout, Sleep};
 
-use super::network;
+use super::stream;
 use crate::core::{Backoff, EngineOptions, Error, ErrorCode, Notice, Remedy};
 
 /// How long the first nodes that stand wait for the others at the beginning.
@@ -25,7 +25,7 @@ const GRACE: Duration = Duration::from_millis(500);
 
 /// Where a node is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Node {
+pub(crate) struct Node {
     /// Host name or address.
     pub host: String,
     /// TCP port.
@@ -34,16 +34,16 @@ pub(super) struct Node {
 
 impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&network::in_words(&self.host, self.port))
+        f.write_str(&stream::in_words(&self.host, self.port))
     }
 }
 
 /// A connection to a node: where to ask, and its background work, which ends with the reason
 /// when the connection is lost.
-pub(super) type Dialed<S> = (S, BoxFuture<'static, Error>);
+pub(crate) type Dialed<S> = (S, BoxFuture<'static, Error>);
 
 /// Connects to one node, and logs in there.
-pub(super) trait Dial: Send + Sync + 'static {
+pub(crate) trait Dial: Send + Sync + 'static {
     /// Where to ask.
     type Session: Clone + Send + Sync + 'static;
 
@@ -53,7 +53,7 @@ pub(super) trait Dial: Send + Sync + 'static {
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Timing {
+pub(crate) struct Timing {
     /// One attempt to connect to a node.
     pub connect: Duration,
     /// One answer of a node, after which it counts as lost.
@@ -76,7 +76,7 @@ impl Timing {
 }
 
 /// Where questions are asked. Clones share the nodes.
-pub(super) struct Fleet<S> {
+pub(crate) struct Fleet<S> {
     shared: Arc<Mutex<Shared<S>>>,
     patience: Duration,
 }

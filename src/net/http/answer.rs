@@ -10,7 +10,7 @@ use hyper::StatusCode;
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Status, headers and the whole body.
-pub(in crate::backends) struct Answer {
+pub(crate) struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Bytes,

@@ -4,7 +4,7 @@
 /// `collection`, the separator, `id`, and the separator does not occur in `collection`; without
 /// one the key was `id`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Place<'a> {
+pub(crate) struct Place<'a> {
     /// What is before the first separator, which may be nothing; `None` without a separator.
     pub collection: Option<&'a str>,
     /// What is after it, which may be nothing; without a separator the whole key.
@@ -12,7 +12,7 @@ pub(super) struct Place<'a> {
 }
 
 /// Splits a key at the first separator, which is not empty.
-pub(super) fn split<'a>(key: &'a str, separator: &str) -> Place<'a> {
+pub(crate) fn split<'a>(key: &'a str, separator: &str) -> Place<'a> {
     // The general search is slow to begin.
     let found = match separator.as_bytes() {
         &[byte] => key.bytes().position(|other| other == byte),

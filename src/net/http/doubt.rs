@@ -13,7 +13,7 @@ const LONGEST: Duration = Duration::from_secs(2);
 
 /// Whether there are such writes. It belongs to the backend, since it outlives connections.
 #[derive(Default)]
-pub(in crate::backends) struct Doubt {
+pub(crate) struct Doubt {
     state: Mutex<State>,
 }
 
@@ -27,7 +27,7 @@ enum State {
 }
 
 /// A write under way; see [`Underway::answered`].
-pub(in crate::backends) struct Underway<'a> {
+pub(crate) struct Underway<'a> {
     doubt: &'a Doubt,
     is_answered: bool,
 }

@@ -21,7 +21,7 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_RETRIES: u32 = 3;
 
 /// A connected stream.
-pub(super) enum Stream {
+pub(crate) enum Stream {
     /// Unprotected.
     Tcp(TcpStream),
     /// Protected by TLS.
@@ -59,7 +59,7 @@ impl Stream {
 }
 
 /// Connects over TCP, and shakes hands where TLS is asked for.
-pub(super) async fn dial(host: &str, port: u16, tls: Option<&Tls>) -> Result<Stream, Error> {
+pub(crate) async fn dial(host: &str, port: u16, tls: Option<&Tls>) -> Result<Stream, Error> {
     let stream = TcpStream::connect((host, port)).await.map_err(|error| unreachable(&error))?;
     stream.set_nodelay(true).map_err(|error| unreachable(&error))?;
     let keepalive = TcpKeepalive::new()
@@ -75,18 +75,18 @@ pub(super) async fn dial(host: &str, port: u16, tls: Option<&Tls>) -> Result<Str
 
 /// Connects to a Unix socket.
 #[cfg(unix)]
-pub(super) async fn dial_unix(path: &str) -> Result<Stream, Error> {
+pub(crate) async fn dial_unix(path: &str) -> Result<Stream, Error> {
     UnixStream::connect(path).await.map(Stream::Unix).map_err(|error| unreachable(&error))
 }
 
 /// There is no such thing here.
 #[cfg(not(unix))]
-pub(super) async fn dial_unix(_: &str) -> Result<Stream, Error> {
+pub(crate) async fn dial_unix(_: &str) -> Result<Stream, Error> {
     Err(crate::config::wrong("this system has no Unix sockets; give \"host\" and \"port\""))
 }
 
 /// Host and port as a person writes them.
-pub(super) fn in_words(host: &str, port: u16) -> String {
+pub(crate) fn in_words(host: &str, port: u16) -> String {
     if host.contains(':') {
         format!("[{host}]:{port}")
     } else {

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use crossbeam_channel::{unbounded, Receiver};
 use rustix::event::{eventfd, EventfdFlags};
 
-use super::engine::Engine;
 use super::host_driver::HostDriver;
 use super::reactor::Reactor;
-use super::request::Delivery;
-use super::submission::Submitter;
+use crate::core::engine::Engine;
+use crate::core::request::Delivery;
+use crate::core::submission::Submitter;
 
 /// An engine behind a file descriptor. The engine is driven by the host's thread where the
 /// backend and the system allow it, else by a reactor thread.

@@ -9,7 +9,7 @@ use crate::core::Record;
 
 /// The names in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// `{"_v":version,"_d":data}`, of classic connectors.
     #[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
     V1,
@@ -31,7 +31,7 @@ struct Envelope<'a> {
 }
 
 /// The text of a record, and in it whose record it is where that must be told.
-pub(super) fn write(form: Form, record: &Record, key: Option<&str>) -> Vec<u8> {
+pub(crate) fn write(form: Form, record: &Record, key: Option<&str>) -> Vec<u8> {
     let mut text = Vec::with_capacity(record.data.len() + 42);
     let (before, between): (&[u8], &[u8]) = match form {
         #[cfg(any(feature = "redis", feature = "memcached", feature = "postgres"))]
@@ -53,14 +53,14 @@ pub(super) fn write(form: Form, record: &Record, key: Option<&str>) -> Vec<u8> {
 
 /// The record in a text of either form; `None` where it is neither.
 #[cfg(any(test, feature = "redis", feature = "ironcache", feature = "postgres"))]
-pub(super) fn read(text: &Bytes) -> Option<Record> {
+pub(crate) fn read(text: &Bytes) -> Option<Record> {
     let envelope: Envelope<'_> = serde_json::from_slice(text).ok()?;
     Some(Record { version: envelope.version, data: text.slice_ref(envelope.data.get().as_bytes()) })
 }
 
 /// The same, and whose it is where that was told.
 #[cfg(feature = "memcached")]
-pub(super) fn read_named(text: &Bytes) -> Option<(Record, Option<String>)> {
+pub(crate) fn read_named(text: &Bytes) -> Option<(Record, Option<String>)> {
     let envelope: Envelope<'_> = serde_json::from_slice(text).ok()?;
     let record = Record { version: envelope.version, data: text.slice_ref(envelope.data.get().as_bytes()) };
     let key = envelope.key.and_then(|key| serde_json::from_str(key.get()).ok());

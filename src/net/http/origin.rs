@@ -2,14 +2,14 @@
 
 use url::{Host, Url};
 
-use crate::backends::network;
-use crate::backends::tls::Tls;
 use crate::config::{wrong, Settings};
 use crate::core::Error;
+use crate::net::stream;
+use crate::net::tls::Tls;
 
 /// Where requests go.
 #[derive(Clone)]
-pub(in crate::backends) struct Origin {
+pub(crate) struct Origin {
     /// Host name or address, without brackets.
     pub host: String,
     /// TCP port.
@@ -48,7 +48,7 @@ impl Origin {
     pub fn authority(&self) -> String {
         let usual = if self.tls.is_some() { 443 } else { 80 };
         match (self.port == usual, self.host.contains(':')) {
-            (false, _) => network::in_words(&self.host, self.port),
+            (false, _) => stream::in_words(&self.host, self.port),
             (true, true) => format!("[{}]", self.host),
             (true, false) => self.host.clone(),
         }
@@ -59,7 +59,7 @@ impl Origin {
 ///
 /// # Errors
 /// It is none. The text is not repeated, since it may hold a password.
-pub(in crate::backends) fn parse_url(option: &str, text: &str) -> Result<Url, Error> {
+pub(crate) fn parse_url(option: &str, text: &str) -> Result<Url, Error> {
     Url::parse(text).map_err(|error| {
         wrong(format!("the option \"{option}\" is no URL ({error}); give one such as \"https://host:port\""))
     })

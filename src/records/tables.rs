@@ -17,7 +17,7 @@ const DEFAULT_SPLIT_CHAR: &str = "/";
 const DEFAULT_TABLE: &str = "default";
 
 /// What ends the collection.
-pub(super) const SPLIT_CHAR: OptionSpec = OptionSpec {
+pub(crate) const SPLIT_CHAR: OptionSpec = OptionSpec {
     name: "splitChar",
     kind: OptionKind::Text,
     default: DEFAULT_SPLIT_CHAR,
@@ -25,7 +25,7 @@ pub(super) const SPLIT_CHAR: OptionSpec = OptionSpec {
 };
 
 /// Where keys without a collection are.
-pub(super) const TABLE_OF_THE_REST: OptionSpec = OptionSpec {
+pub(crate) const TABLE_OF_THE_REST: OptionSpec = OptionSpec {
     name: "defaultTable",
     kind: OptionKind::Text,
     default: DEFAULT_TABLE,
@@ -33,7 +33,7 @@ pub(super) const TABLE_OF_THE_REST: OptionSpec = OptionSpec {
 };
 
 /// How a database wants a collection's name to be written: what is special to it alone.
-pub(super) trait Spelling {
+pub(crate) trait Spelling {
     /// The name of the table of a collection that is not empty. Different collections have
     /// different tables, in the eyes of the database, and none begins with `~2` or `~3`.
     fn spell(&self, collection: &str) -> String;
@@ -48,7 +48,7 @@ pub(super) trait Spelling {
 
 /// The options that say which table is whose.
 #[derive(Clone, Debug)]
-pub(super) struct Tables<S> {
+pub(crate) struct Tables<S> {
     /// `splitChar`, not empty.
     separator: String,
     /// `defaultTable`, not empty: the collection of keys that have none.

@@ -1,0 +1,24 @@
+//! Who turns the engine, and how what it says reaches the host.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `reactor.rs` | a thread of our own that drives an engine |
+//! | `host_driver.rs` | the host's own thread drives it |
+//! | `outbox.rs` | the way out to hosts with callbacks on a thread of ours |
+//! | `pollable.rs` | the way out to hosts that poll a file descriptor |
+//! | `waker.rs` | wake-ups that cost nothing while the engine is being polled anyway |
+
+#[cfg(target_os = "linux")]
+mod host_driver;
+mod outbox;
+#[cfg(target_os = "linux")]
+mod pollable;
+mod reactor;
+mod waker;
+
+#[cfg(target_os = "linux")]
+pub use host_driver::HostDriver;
+pub use outbox::Outbox;
+#[cfg(target_os = "linux")]
+pub use pollable::Pollable;
+pub use reactor::Reactor;

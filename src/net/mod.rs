@@ -1,0 +1,23 @@
+//! Sockets for every backend that dials its servers itself: what is true of all connections stands here once.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `stream.rs` | one connected socket, with or without TLS |
+//! | `tls.rs` | TLS by rustls with ring, and its options |
+//! | `pipeline.rs` | many batches on one connection, for protocols that we speak ourselves |
+//! | `fleet.rs` | several servers behind one connection |
+//! | `http/` | what backends with an HTTP interface share |
+
+// What backends share is not all of use where some of them are left out.
+#![cfg_attr(not(feature = "full"), allow(dead_code))]
+
+#[cfg(feature = "fleet")]
+pub(crate) mod fleet;
+#[cfg(feature = "http")]
+pub(crate) mod http;
+#[cfg(feature = "pipeline")]
+pub(crate) mod pipeline;
+#[cfg(feature = "tls")]
+pub(crate) mod stream;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;

@@ -1,0 +1,26 @@
+//! How records are laid out, where several databases share it.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `envelope.rs` | version and data in one JSON text |
+//! | `naming.rs` | a key in two parts: collection and id |
+//! | `tables.rs` | a table for each collection, in SQL |
+//! | `paging.rs` | pages of all records, table by table |
+//! | `hash.rs` | names that a database cannot take as they are |
+//! | `members.rs` | whether an object has a name twice |
+
+// What backends share is not all of use where some of them are left out.
+#![cfg_attr(not(feature = "full"), allow(dead_code))]
+
+#[cfg(feature = "envelope")]
+pub(crate) mod envelope;
+#[cfg(feature = "hash")]
+pub(crate) mod hash;
+#[cfg(feature = "documents")]
+pub(crate) mod members;
+#[cfg(feature = "naming")]
+pub(crate) mod naming;
+#[cfg(feature = "paging")]
+pub(crate) mod paging;
+#[cfg(feature = "tables")]
+pub(crate) mod tables;
