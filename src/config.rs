@@ -3,9 +3,13 @@
 //! Every option is declared once, as an [`OptionSpec`]; reading, checking, the messages and the
 //! table in the README follow from that.
 
+mod aliases;
+
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+
+pub use aliases::aliases;
 
 use crate::core::{EngineOptions, Error, ErrorCode, LogLevel};
 
@@ -185,6 +189,8 @@ pub const COMMON: &[OptionSpec] = &[
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     values: Map<String, Value>,
+    /// Options that were given under another of their names: `(name, as given)`.
+    spelled: Vec<(&'static str, String)>,
 }
 
 /// A configuration error with this message.
@@ -238,7 +244,18 @@ impl Settings {
     /// option, what was given, and what is possible.
     pub fn check(values: Map<String, Value>, backend: &str, own: &[OptionSpec]) -> Result<Settings, Error> {
         let specs: Vec<OptionSpec> = COMMON.iter().chain(own).copied().collect();
-        check_object(values, "", &format!("the {backend} backend"), &specs).map(|values| Settings { values })
+        let mut spelled = Vec::new();
+        let values = check_object(values, "", &format!("the {backend} backend"), &specs, &mut spelled)?;
+        Ok(Settings { values, spelled })
+    }
+
+    /// An error about these options, with their names as they were given.
+    pub fn as_spelled(&self, error: &Error) -> Error {
+        let mut message = error.message().to_owned();
+        for (name, given) in &self.spelled {
+            message = message.replace(&format!("\"{name}\""), &format!("\"{given}\""));
+        }
+        Error::new(error.code(), message)
     }
 
     fn get(&self, name: &str) -> Option<&Value> {
@@ -261,20 +278,20 @@ impl Settings {
                 return Err(name.clone());
             }
         }
-        Ok(Settings { values })
+        Ok(Settings { values, spelled: self.spelled.clone() })
     }
 
     /// Some of these options, each under another name.
     pub fn renamed(&self, names: &[(&str, &str)]) -> Settings {
         let value = |(from, to): &(&str, &str)| Some(((*to).to_owned(), self.get(from)?.clone()));
-        Settings { values: names.iter().filter_map(value).collect() }
+        Settings { values: names.iter().filter_map(value).collect(), spelled: Vec::new() }
     }
 
     /// These options and one more, or another value for one.
     pub fn having(&self, name: &str, value: impl Into<Value>) -> Settings {
         let mut values = self.values.clone();
         values.insert(name.to_owned(), value.into());
-        Settings { values }
+        Settings { values, spelled: self.spelled.clone() }
     }
 
     /// A text option.
@@ -304,7 +321,9 @@ impl Settings {
 
     /// The options inside an option.
     pub fn object(&self, name: &str) -> Option<Settings> {
-        self.get(name).and_then(Value::as_object).map(|values| Settings { values: values.clone() })
+        self.get(name)
+            .and_then(Value::as_object)
+            .map(|values| Settings { values: values.clone(), spelled: Vec::new() })
     }
 
     /// The servers that an option names; none where it is absent.
@@ -340,26 +359,46 @@ fn check_object(
     path: &str,
     owner: &str,
     specs: &[OptionSpec],
+    spelled: &mut Vec<(&'static str, String)>,
 ) -> Result<Map<String, Value>, Error> {
     let mut checked = Map::new();
+    let mut given: Vec<(&str, String)> = Vec::new();
     for (name, value) in values {
         if value.is_null() {
             continue;
         }
-        let Some(spec) = specs.iter().find(|spec| spec.name == name) else {
+        let Some(spec) = aliases::declared(&name, specs) else {
             let names = specs.iter().map(|spec| spec.name);
-            let hint = nearest(&name, names.clone())
+            let spellings = names.clone().chain(specs.iter().flat_map(|spec| aliases(spec.name, specs)));
+            let hint = nearest(&name, spellings)
                 .map(|word| format!("did you mean \"{path}{word}\"?"))
                 .unwrap_or_else(|| format!("it has: {}", names.collect::<Vec<_>>().join(", ")));
             return Err(wrong(format!("{owner} has no option \"{path}{name}\"; {hint}")));
         };
-        let value = check_value(value, &format!("{path}{name}"), owner, spec.kind)?;
-        checked.insert(name, value);
+        let value = check_value(value, &format!("{path}{name}"), owner, spec.kind, spelled)?;
+        if let Some((_, other)) = given.iter().find(|(known, _)| *known == spec.name) {
+            if checked.get(spec.name) != Some(&value) {
+                return Err(wrong(format!(
+                    "the options \"{path}{other}\" and \"{path}{name}\" mean the same; leave one of them out"
+                )));
+            }
+        }
+        if name != spec.name {
+            spelled.push((spec.name, name.clone()));
+        }
+        checked.insert(spec.name.to_owned(), value);
+        given.push((spec.name, name));
     }
     Ok(checked)
 }
 
-fn check_value(value: Value, name: &str, owner: &str, kind: OptionKind) -> Result<Value, Error> {
+fn check_value(
+    value: Value,
+    name: &str,
+    owner: &str,
+    kind: OptionKind,
+    spelled: &mut Vec<(&'static str, String)>,
+) -> Result<Value, Error> {
     let refuse = |value: &Value, expected: String| {
         Err(wrong(format!("the option \"{name}\" is {}; give {expected}", in_words(value))))
     };
@@ -399,7 +438,7 @@ fn check_value(value: Value, name: &str, owner: &str, kind: OptionKind) -> Resul
         (OptionKind::Choice(words), value) => refuse(&value, format!("one of {}", words.join(", "))),
         (OptionKind::FlagOrObject(_), value @ Value::Bool(_)) => Ok(value),
         (OptionKind::Object(specs) | OptionKind::FlagOrObject(specs), Value::Object(values)) => {
-            check_object(values, &format!("{name}."), owner, specs).map(Value::Object)
+            check_object(values, &format!("{name}."), owner, specs, spelled).map(Value::Object)
         }
         (OptionKind::Servers, value) if Server::list(&value).is_some() => Ok(value),
         (OptionKind::Servers, value) => refuse(
@@ -473,6 +512,27 @@ mod tests {
             "the test backend has no option \"tls.cafile\"; did you mean \"tls.caFile\"?"
         );
         assert!(message(r#"{"zzzzzzzz": 1}"#).contains("it has: type, timeout"));
+    }
+
+    #[test]
+    fn other_spellings_of_an_option_are_that_option() {
+        const SHARED: &[OptionSpec] =
+            &[OptionSpec { name: "user", kind: OptionKind::Text, default: "", meaning: "" }];
+        let check = |text: &str| Settings::check(parse(text.as_bytes())?, "test", SHARED);
+        let settings = check(r#"{"username": "ada"}"#).unwrap();
+        assert_eq!(settings.text("user"), Some("ada"));
+        // What is wrong with it is said of the option as it was given.
+        let error = settings.as_spelled(&wrong("the option \"user\" is of no use"));
+        assert_eq!(error.message(), "the option \"username\" is of no use");
+        assert_eq!(check(r#"{"user": "ada", "username": "ada"}"#).unwrap().text("user"), Some("ada"));
+        assert_eq!(
+            check(r#"{"user": "ada", "username": "bob"}"#).unwrap_err().message(),
+            "the options \"user\" and \"username\" mean the same; leave one of them out"
+        );
+        assert!(check(r#"{"usernmae": "ada"}"#)
+            .unwrap_err()
+            .message()
+            .contains("did you mean \"username\"?"));
     }
 
     #[test]

@@ -359,7 +359,7 @@ fn logins_are_refused_without_the_password_and_rights_are_named() {
     let results = reader.many(vec![set("b"), ("a".into(), Operation::Get)]);
     let error = results[0].as_ref().unwrap_err();
     assert_eq!(error.code(), ErrorCode::Backend, "{error}");
-    assert!(error.message().contains("MODIFY") && error.message().contains("\"username\""), "{error}");
+    assert!(error.message().contains("MODIFY") && error.message().contains("\"user\""), "{error}");
     assert!(results[1].is_ok(), "{results:?}");
     server.client(&["GRANT MODIFY ON KEYSPACE logins TO reader"]);
     reader.set("b", 1, "{}").unwrap();

@@ -171,7 +171,7 @@ fn a_password_is_not_told_to_a_server_that_asks_for_none() {
         let options = r#", "username": "me", "password": "hunter2", "authentication""#;
         let error = first_error(&open(&server, &format!("{options}: \"{protocol}\"")));
         assert_eq!(error.code(), ErrorCode::Configuration, "{error}");
-        assert!(error.message().contains("\"username\""), "{error}");
+        assert!(error.message().contains("\"user\""), "{error}");
     }
     assert_eq!(server.client(&["get auth"]), "END");
 }

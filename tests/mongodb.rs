@@ -567,7 +567,7 @@ fn the_connection_string_is_checked_before_there_is_a_connection() {
         assert!(!error.message().contains("ter2"), "{error}");
     }
     let missing = Client::open(r#"{"type": "mongodb"}"#).err().unwrap();
-    assert!(missing.message().contains("connectionString"), "{missing}");
+    assert!(missing.message().contains("url"), "{missing}");
     let known = "mongodb://127.0.0.1:1/";
     for options in [
         r#", "db": "a", "database": "b""#,

@@ -100,7 +100,8 @@ pub fn open(configuration: &[u8]) -> Result<(Arc<dyn Backend>, EngineOptions), E
     #[cfg(feature = "cassandra-tls")]
     crate::net::tls::choose_provider();
     let settings = Settings::check(values, entry.name, entry.options)?;
-    Ok(((entry.open)(&settings)?, settings.engine()))
+    let backend = (entry.open)(&settings).map_err(|error| settings.as_spelled(&error))?;
+    Ok((backend, settings.engine()))
 }
 
 /// The one of these entries that the option `type` names.

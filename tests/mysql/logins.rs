@@ -151,7 +151,7 @@ fn a_user_of_whom_tls_is_demanded_needs_it() {
         for (user, options) in [("secured", ""), ("certified", ""), ("certified", &plain)] {
             let error = first_error(&database.configuration_of(user, options));
             assert_eq!(error.code(), ErrorCode::Authentication, "{error}");
-            assert!(error.message().contains("turn \"ssl\" on if the server demands TLS"), "{error}");
+            assert!(error.message().contains("turn \"tls\" on if the server demands TLS"), "{error}");
         }
     }
 }

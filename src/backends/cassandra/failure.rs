@@ -117,7 +117,7 @@ fn of_database(kind: &DbError, words: &str) -> Error {
         DbError::AuthenticationError => login(),
         DbError::Unauthorized => Error::new(
             ErrorCode::Backend,
-            format!("Cassandra answered: {words}; grant the user of the option \"username\" what it needs"),
+            format!("Cassandra answered: {words}; grant the user of the option \"user\" what it needs"),
         ),
         DbError::Invalid if words.contains("too large") || words.contains("too big") => Error::new(
             ErrorCode::TooLarge,
@@ -206,7 +206,7 @@ fn of_pool(error: &ConnectionPoolError) -> String {
 fn login() -> Error {
     Error::new(
         ErrorCode::Authentication,
-        "Cassandra refused the login; see the options \"username\" and \"password\"",
+        "Cassandra refused the login; see the options \"user\" and \"password\"",
     )
 }
 

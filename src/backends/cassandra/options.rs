@@ -189,26 +189,21 @@ fn in_protocol(word: &str) -> Consistency {
 }
 
 fn login(settings: &Settings) -> Result<Option<(String, String)>, Error> {
-    one_of(settings, "username", "credentials")?;
+    one_of(settings, "user", "credentials")?;
     one_of(settings, "password", "credentials")?;
     let inner = settings.object("credentials");
     let login = inner.as_ref().unwrap_or(settings);
-    match (login.text("username"), login.text("password")) {
+    match (login.text("user"), login.text("password")) {
         (None, None) => Ok(None),
         (Some(username), Some(password)) => Ok(Some((username.to_owned(), password.to_owned()))),
-        (Some(_), None) => Err(wrong("the option \"username\" needs \"password\" beside it")),
-        (None, Some(_)) => Err(wrong("the option \"password\" needs \"username\" beside it")),
+        (Some(_), None) => Err(wrong("the option \"user\" needs \"password\" beside it")),
+        (None, Some(_)) => Err(wrong("the option \"password\" needs \"user\" beside it")),
     }
 }
 
 fn transport_security(settings: &Settings) -> Result<Option<Tls>, Error> {
-    one_of(settings, "tls", "sslOptions")?;
-    let settings = match settings.has("sslOptions") {
-        true => settings.renamed(&[("sslOptions", "tls")]),
-        false => settings.clone(),
-    };
     // Each node has an address of its own; the driver has each certificate checked for that.
-    Tls::from_settings(&settings, "127.0.0.1", false)
+    Tls::from_settings(settings, "127.0.0.1", false)
 }
 
 #[cfg(test)]
@@ -272,7 +267,7 @@ mod tests {
             (r#"{"port": 1, "protocolOptions": {"port": 2}}"#, "\"protocolOptions\""),
             (r#"{"username": "u", "credentials": {}}"#, "\"credentials\""),
             (r#"{"username": "u"}"#, "needs \"password\""),
-            (r#"{"credentials": {"password": "p"}}"#, "needs \"username\""),
+            (r#"{"credentials": {"password": "p"}}"#, "needs \"user\""),
             (r#"{"keyspace": "a-b"}"#, "\"keyspace\""),
             (r#"{"table": ""}"#, "\"table\""),
             (r#"{"splitChar": ""}"#, "\"splitChar\""),

@@ -97,7 +97,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         default: "0",
         meaning: "Seconds after its last `set` at which a record is gone, by Cassandra's own `TTL`; 0 is never.",
     },
-    OptionSpec { name: "username", kind: OptionKind::Text, default: "none", meaning: "User." },
+    OptionSpec { name: "user", kind: OptionKind::Text, default: "none", meaning: "User." },
     OptionSpec { name: "password", kind: OptionKind::Text, default: "none", meaning: "Password of the user." },
     OptionSpec {
         name: "credentials",
@@ -110,12 +110,6 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         kind: TLS,
         default: "false",
         meaning: "`true`, or an object: see the TLS options. Needs the cargo feature `cassandra-tls`.",
-    },
-    OptionSpec {
-        name: "sslOptions",
-        kind: TLS,
-        default: "false",
-        meaning: "The same, by the name that `cassandra-driver` has for it.",
     },
     OptionSpec {
         name: "heartBeatInterval",
@@ -142,7 +136,7 @@ const PROTOCOL_OPTIONS: &[OptionSpec] = &[OptionSpec {
 }];
 
 const CREDENTIALS: &[OptionSpec] = &[
-    OptionSpec { name: "username", kind: OptionKind::Text, default: "none", meaning: "User." },
+    OptionSpec { name: "user", kind: OptionKind::Text, default: "none", meaning: "User." },
     OptionSpec {
         name: "password",
         kind: OptionKind::Text,

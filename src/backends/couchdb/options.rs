@@ -33,7 +33,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         default: "deepstream",
         meaning: "The database with the records; it is made if there is none.",
     },
-    OptionSpec { name: "username", kind: OptionKind::Text, default: "none", meaning: "User name." },
+    OptionSpec { name: "user", kind: OptionKind::Text, default: "none", meaning: "User name." },
     OptionSpec { name: "password", kind: OptionKind::Text, default: "none", meaning: "Password." },
     OptionSpec {
         name: "auth",
@@ -102,17 +102,17 @@ impl Target {
             origin.port = port;
         }
         let given = |name: &str| settings.text(name).map(str::to_owned);
-        let login = match (given("username").or(parts.0), given("password").or(parts.1)) {
+        let login = match (given("user").or(parts.0), given("password").or(parts.1)) {
             (Some(name), Some(password)) => {
                 let way = if settings.text("auth") == Some("cookie") { Way::Cookie } else { Way::Basic };
                 Some(Login::new(name, password, way)?)
             }
             (None, None) => None,
             (Some(_), None) => {
-                return Err(wrong("the option \"username\" needs \"password\" beside it"));
+                return Err(wrong("the option \"user\" needs \"password\" beside it"));
             }
             (None, Some(_)) => {
-                return Err(wrong("the option \"password\" needs \"username\" beside it"));
+                return Err(wrong("the option \"password\" needs \"user\" beside it"));
             }
         };
         let database = given("database").or(parts.2).unwrap_or_else(|| DATABASE.to_owned());
@@ -171,7 +171,7 @@ mod tests {
             (r#"{"database": "Users"}"#, "\"database\""),
             (r#"{"database": "_users"}"#, "\"database\""),
             (r#"{"username": "a"}"#, "\"password\" beside it"),
-            (r#"{"password": "hunter2"}"#, "\"username\" beside it"),
+            (r#"{"password": "hunter2"}"#, "\"user\" beside it"),
             (r#"{"splitChar": ""}"#, "\"splitChar\""),
             (r#"{"url": "couch"}"#, "\"url\""),
         ] {

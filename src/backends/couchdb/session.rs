@@ -39,7 +39,7 @@ impl Login {
     /// The name has a colon, which the header cannot carry.
     pub fn new(name: String, password: String, way: Way) -> Result<Login, Error> {
         if name.contains(':') {
-            return Err(wrong("the option \"username\" has a colon, which HTTP cannot carry"));
+            return Err(wrong("the option \"user\" has a colon, which HTTP cannot carry"));
         }
         let header = match way {
             Way::Basic => {
@@ -109,7 +109,7 @@ impl Login {
 pub(super) fn refusal() -> Error {
     Error::new(
         ErrorCode::Authentication,
-        "CouchDB refused the login; see the options \"username\" and \"password\"",
+        "CouchDB refused the login; see the options \"user\" and \"password\"",
     )
 }
 

@@ -37,7 +37,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         default: "primary",
         meaning: "Redis and Valkey: `replica` reads from replicas, those of cluster mode or those behind `readerEndpoint`; see the backend `redis`.",
     },
-    OptionSpec { name: "username", kind: OptionKind::Text, default: "none", meaning: "Redis and Valkey: the user." },
+    OptionSpec { name: "user", kind: OptionKind::Text, default: "none", meaning: "Redis and Valkey: the user." },
     OptionSpec {
         name: "password",
         kind: OptionKind::Text,
@@ -103,7 +103,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
 ];
 
 const OF_REDIS: &[&str] =
-    &["primaryEndpoint", "username", "password", "db", "keyPrefix", "ttl", "waitReplicas", "waitTimeout"];
+    &["primaryEndpoint", "user", "password", "db", "keyPrefix", "ttl", "waitReplicas", "waitTimeout"];
 const OF_MEMCACHED: &[&str] = &["discoveryInterval", "lifetime", "failover", "memcachedOptions"];
 
 const REDIS_PORT: u16 = 6379;

@@ -37,13 +37,13 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         default: "false",
         meaning: "Whether the keys of a server that is away go to the next server on the ring until it is back; else their operations wait for it, up to their deadline.",
     },
-    OptionSpec { name: "username", kind: OptionKind::Text, default: "none", meaning: "User." },
+    OptionSpec { name: "user", kind: OptionKind::Text, default: "none", meaning: "User." },
     OptionSpec { name: "password", kind: OptionKind::Text, default: "none", meaning: "Password of the user." },
     OptionSpec {
         name: "authentication",
         kind: OptionKind::Choice(&["ascii", "sasl"]),
         default: "ascii",
-        meaning: "How `username` and `password` are shown: `ascii` for a server with `-Y`, `sasl` (PLAIN) for one with `-S`.",
+        meaning: "How `user` and `password` are shown: `ascii` for a server with `-Y`, `sasl` (PLAIN) for one with `-S`.",
     },
     OptionSpec {
         name: "tls",

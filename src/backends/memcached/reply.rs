@@ -39,7 +39,7 @@ pub(super) fn refused(refusal: Refusal, said: &str) -> Error {
     match refusal {
         Refusal::Login => Error::new(
             ErrorCode::Authentication,
-            "memcached refused the login; see the options \"username\", \"password\" and \"authentication\"",
+            "memcached refused the login; see the options \"user\", \"password\" and \"authentication\"",
         ),
         Refusal::Busy => Error::transient(ErrorCode::Backend, format!("memcached answered: {said}")),
         Refusal::Size | Refusal::Unknown | Refusal::Other => {

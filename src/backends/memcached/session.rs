@@ -112,19 +112,19 @@ impl Login {
             Some("sasl") => Protocol::Binary,
             _ => Protocol::Meta,
         };
-        let credentials = match (text("username"), text("password")) {
+        let credentials = match (text("user"), text("password")) {
             (Some(username), Some(password)) => Some((username, password)),
             (None, None) => None,
-            (Some(_), None) => return Err(wrong("the option \"username\" needs \"password\" beside it")),
-            (None, Some(_)) => return Err(wrong("the option \"password\" needs \"username\" beside it")),
+            (Some(_), None) => return Err(wrong("the option \"user\" needs \"password\" beside it")),
+            (None, Some(_)) => return Err(wrong("the option \"password\" needs \"user\" beside it")),
         };
         if credentials.is_none() && settings.has("authentication") {
-            return Err(wrong("the option \"authentication\" needs \"username\" and \"password\" beside it"));
+            return Err(wrong("the option \"authentication\" needs \"user\" and \"password\" beside it"));
         }
         if protocol == Protocol::Meta {
             let spaces = |text: &str| text.contains([' ', '\r', '\n']);
             if credentials.as_ref().is_some_and(|(username, password)| spaces(username) || spaces(password)) {
-                return Err(wrong("with ASCII authentication \"username\" and \"password\" have no spaces; take others, or \"authentication\": \"sasl\""));
+                return Err(wrong("with ASCII authentication \"user\" and \"password\" have no spaces; take others, or \"authentication\": \"sasl\""));
             }
         }
         Ok(Login { protocol, credentials, tls: Tls::from_settings(settings, "127.0.0.1", false)? })
@@ -179,7 +179,7 @@ impl Login {
 }
 
 fn no_login() -> Error {
-    wrong("the server asks for no such login; leave the options \"username\", \"password\" and \"authentication\" out")
+    wrong("the server asks for no such login; leave the options \"user\", \"password\" and \"authentication\" out")
 }
 
 fn done(reply: Reply) -> Result<(), Error> {

@@ -16,12 +16,12 @@ pub(super) fn of_driver(error: &DriverError) -> Error {
         ErrorKind::Command(CommandError { code, code_name, .. }) => of_code(*code, code_name),
         ErrorKind::Io(error) => of_io(error),
         ErrorKind::InvalidTlsConfig { .. } => wrong(
-            "the TLS options in \"connectionString\" are of no use; look after the files that tlsCAFile and tlsCertificateKeyFile name, in PEM form",
+            "the TLS options in \"url\" are of no use; look after the files that tlsCAFile and tlsCertificateKeyFile name, in PEM form",
         ),
         ErrorKind::ServerSelection { .. } => Error::connection("no server of MongoDB can be used at the moment"),
         ErrorKind::ConnectionPoolCleared { .. } => Error::connection("the connections to MongoDB were lost"),
         ErrorKind::DnsResolve { .. } => {
-            Error::connection("the host in \"connectionString\" is not known to the name service")
+            Error::connection("the host in \"url\" is not known to the name service")
         }
         ErrorKind::IncompatibleServer { .. } => {
             wrong("this version of MongoDB is too old for the driver; use 4.2 or later")
@@ -40,7 +40,7 @@ fn of_io(error: &std::io::Error) -> Error {
     };
     match cause {
         rustls::Error::InvalidCertificate(reason) => wrong(format!(
-            "the server's certificate is not to be trusted ({reason}); see tlsCAFile and the host in \"connectionString\""
+            "the server's certificate is not to be trusted ({reason}); see tlsCAFile and the host in \"url\""
         )),
         rustls::Error::AlertReceived(
             rustls::AlertDescription::CertificateRequired
@@ -48,11 +48,11 @@ fn of_io(error: &std::io::Error) -> Error {
             | rustls::AlertDescription::CertificateUnknown
             | rustls::AlertDescription::UnknownCA,
         ) => wrong(
-            "the server wants a client certificate that it trusts; see tlsCertificateKeyFile in \"connectionString\"",
+            "the server wants a client certificate that it trusts; see tlsCertificateKeyFile in \"url\"",
         ),
-        rustls::Error::InvalidMessage(_) => Error::connection(
-            "the server does not speak TLS on this port; see tls in \"connectionString\"",
-        ),
+        rustls::Error::InvalidMessage(_) => {
+            Error::connection("the server does not speak TLS on this port; see tls in \"url\"")
+        }
         other => Error::connection(format!("TLS failed: {other}")),
     }
 }
@@ -60,7 +60,7 @@ fn of_io(error: &std::io::Error) -> Error {
 fn login_refused() -> Error {
     Error::new(
         ErrorCode::Authentication,
-        "MongoDB refuses the login; see user, password, authSource and authMechanism in \"connectionString\"",
+        "MongoDB refuses the login; see user, password, authSource and authMechanism in \"url\"",
     )
 }
 
@@ -73,7 +73,7 @@ pub(super) fn is_unauthorized(error: &DriverError) -> bool {
 pub(super) fn may_not_read() -> Error {
     Error::new(
         ErrorCode::Authentication,
-        "MongoDB wants a login that may read and write the database; see user, password and authSource in \"connectionString\", and the roles of the user",
+        "MongoDB wants a login that may read and write the database; see user, password and authSource in \"url\", and the roles of the user",
     )
 }
 
@@ -98,12 +98,9 @@ pub(super) fn of_code(code: i32, name: &str) -> Error {
         ),
         64 => Error::transient(
             ErrorCode::Unavailable,
-            "too few members of the replica set have the write within wtimeoutMS; see w in \"connectionString\"",
+            "too few members of the replica set have the write within wtimeoutMS; see w in \"url\"",
         ),
-        100 => Error::new(
-            ErrorCode::Backend,
-            "the replica set has fewer members than w in \"connectionString\" demands",
-        ),
+        100 => Error::new(ErrorCode::Backend, "the replica set has fewer members than w in \"url\" demands"),
         // Conflicts, locks, time limits, and a service that is asked too much.
         24 | 46 | 50 | 112 | 202 | 262 | 16500 | 50915 => {
             Error::transient(ErrorCode::Unavailable, "MongoDB is busy with something that is in the way")
@@ -113,7 +110,9 @@ pub(super) fn of_code(code: i32, name: &str) -> Error {
         6 | 7 | 89 | 91 | 189 | 225 | 9001 | 10058 | 10107 | 11600 | 11602 | 13388 | 13435 | 13436 => {
             Error::connection(format!("the server does not take operations any more (code {code})"))
         }
-        _ if name.is_empty() => Error::new(ErrorCode::Backend, format!("MongoDB refuses it with code {code}")),
+        _ if name.is_empty() => {
+            Error::new(ErrorCode::Backend, format!("MongoDB refuses it with code {code}"))
+        }
         _ => Error::new(ErrorCode::Backend, format!("MongoDB refuses it with code {code} ({name})")),
     }
 }

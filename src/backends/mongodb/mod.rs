@@ -40,7 +40,7 @@ const MAX_BATCH_BYTES: usize = 8 << 20;
 
 pub(super) const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
-        name: "connectionString",
+        name: "url",
         kind: OptionKind::Text,
         default: "–",
         meaning: "`mongodb://user:password@host:27017,…/database?options` or `mongodb+srv://…`, with the options of MongoDB's drivers. `compressors`, `zlibCompressionLevel`, `socketTimeoutMS`, `waitQueueTimeoutMS`, `useNewUrlParser` and `useUnifiedTopology` are ignored: nothing is compressed, and `timeout` is the deadline.",
@@ -48,14 +48,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "database",
         kind: OptionKind::Text,
-        default: "that of `connectionString`, or test",
+        default: "that of `url`, or test",
         meaning: "The database.",
-    },
-    OptionSpec {
-        name: "db",
-        kind: OptionKind::Text,
-        default: "that of `connectionString`, or test",
-        meaning: "The same, as `@deepstream/storage-mongodb` reads it.",
     },
     OptionSpec {
         name: "defaultCollection",

@@ -67,8 +67,8 @@ impl Options {
 
 fn connection(settings: &Settings) -> Result<ConnectionString, Error> {
     let example = "give one such as \"mongodb://127.0.0.1:27017/deepstream\"";
-    let text = match settings.text("connectionString") {
-        None => return Err(wrong(format!("the option \"connectionString\" is missing; {example}"))),
+    let text = match settings.text("url") {
+        None => return Err(wrong(format!("the option \"url\" is missing; {example}"))),
         Some(text) => without_ignored(text),
     };
     let connection = ConnectionString::parse(&text).map_err(|error| {
@@ -81,12 +81,12 @@ fn connection(settings: &Settings) -> Result<ConnectionString, Error> {
             true => "it cannot be read; are user and password percent-encoded?".into(),
             false => words,
         };
-        wrong(format!("the option \"connectionString\" is of no use: {words}; {example}"))
+        wrong(format!("the option \"url\" is of no use: {words}; {example}"))
     })?;
     let concern = connection.write_concern.as_ref();
     if concern.and_then(|concern| concern.w.as_ref()) == Some(&Acknowledgment::Nodes(0)) {
         return Err(wrong(
-            "the option \"connectionString\" has w=0, and then nobody would hear whether a record was stored; give w=1 or more, or w=majority",
+            "the option \"url\" has w=0, and then nobody would hear whether a record was stored; give w=1 or more, or w=majority",
         ));
     }
     Ok(connection)
@@ -107,13 +107,8 @@ fn without_ignored(text: &str) -> String {
 }
 
 fn database(settings: &Settings, connection: &ConnectionString) -> Result<String, Error> {
-    let given = match (settings.text("database"), settings.text("db")) {
-        (Some(one), Some(other)) if one != other => {
-            return Err(wrong("the options \"database\" and \"db\" differ; give one of them"))
-        }
-        (one, other) => one.or(other),
-    };
-    let name = given.or(connection.default_database.as_deref()).unwrap_or(DEFAULT_DATABASE);
+    let name =
+        settings.text("database").or(connection.default_database.as_deref()).unwrap_or(DEFAULT_DATABASE);
     let is_name = !name.is_empty()
         && name.len() <= 63
         && !name.contains(['/', '\\', '.', ' ', '"', '$', '\0', '*', '<', '>', ':', '|', '?']);

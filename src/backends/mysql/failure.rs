@@ -106,7 +106,7 @@ pub(super) fn of_operation(failure: Failure, dialect: Dialect) -> Error {
         }
         code::UNKNOWN_STATEMENT | code::PREPARE_AGAIN => passing("the statement must be prepared again"),
         code::TOO_MANY_STATEMENTS => passing(
-            "the server takes no more prepared statements; raise its max_prepared_stmt_count, or lower connectionLimit",
+            "the server takes no more prepared statements; raise its max_prepared_stmt_count, or lower maxConnections",
         ),
         code::SHUTTING_DOWN => Error::connection("the server is shutting down"),
         code::KILLED | code::IDLE_TOO_LONG => Error::connection("the server ended the connection"),
@@ -163,7 +163,7 @@ pub(super) fn of_connect(failure: Failure, user: &str, database: &str) -> Error 
     let denied = |message: String| Error::new(ErrorCode::Authentication, message);
     match refusal.code {
         code::ACCESS_DENIED | code::NO_PASSWORD => denied(format!(
-            "the server does not let the user \"{user}\" in: give the right \"user\" and \"password\", or turn \"ssl\" on if the server demands TLS of this user"
+            "the server does not let the user \"{user}\" in: give the right \"user\" and \"password\", or turn \"tls\" on if the server demands TLS of this user"
         )),
         code::PASSWORD_EXPIRED | code::MUST_CHANGE_PASSWORD => {
             denied(format!("the \"password\" of the user \"{user}\" has expired; change it at the server"))
@@ -174,7 +174,7 @@ pub(super) fn of_connect(failure: Failure, user: &str, database: &str) -> Error 
         code::HOST_NOT_ALLOWED => denied(format!(
             "the server lets nobody in from this host; make a user \"{user}\" there that may come from here"
         )),
-        code::TLS_DEMANDED => wrong("the server demands TLS; turn the option \"ssl\" on"),
+        code::TLS_DEMANDED => wrong("the server demands TLS; turn the option \"tls\" on"),
         code::UNKNOWN_DATABASE => wrong(format!(
             "the server has no database \"{database}\"; create it, or give another one as \"database\""
         )),
@@ -182,7 +182,7 @@ pub(super) fn of_connect(failure: Failure, user: &str, database: &str) -> Error 
             "the user \"{user}\" has no right to the database \"{database}\"; grant it, or give others as \"user\" and \"database\""
         )),
         code::TOO_MANY_CONNECTIONS => {
-            Error::connection("the server has too many connections; raise its max_connections, or lower connectionLimit")
+            Error::connection("the server has too many connections; raise its max_connections, or lower maxConnections")
         }
         code::HOST_BLOCKED => {
             Error::connection("the server has blocked this host after too many errors; run FLUSH HOSTS there")

@@ -39,22 +39,14 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         meaning: "The database that has the tables; it must exist.",
     },
     OptionSpec { name: "url", kind: OptionKind::Text, default: "none", meaning: URL },
-    OptionSpec { name: "uri", kind: OptionKind::Text, default: "none", meaning: "The same." },
-    OptionSpec { name: "connectionString", kind: OptionKind::Text, default: "none", meaning: "The same." },
     OptionSpec {
-        name: "ssl",
+        name: "tls",
         kind: OptionKind::FlagOrObject(tls::OPTIONS),
         default: "false",
         meaning: "TLS: `true`, or an object, see the TLS options.",
     },
     OptionSpec {
-        name: "tls",
-        kind: OptionKind::FlagOrObject(tls::OPTIONS),
-        default: "false",
-        meaning: "The same.",
-    },
-    OptionSpec {
-        name: "connectionLimit",
+        name: "maxConnections",
         kind: OptionKind::Integer(1, 100),
         default: "4",
         meaning: "How many connections there are: half of them for reads and half for writes.",
@@ -120,22 +112,13 @@ struct Parts {
 
 /// Where the server is, and who we are there.
 pub(super) fn server(settings: &Settings) -> Result<(Address, Login), Error> {
-    let mut urls = ["url", "uri", "connectionString"].into_iter().filter(|name| settings.has(name));
-    let parts = match (urls.next(), urls.next()) {
-        (Some(one), Some(other)) => {
-            return Err(wrong(format!(
-                "the options \"{one}\" and \"{other}\" mean the same; leave one of them out"
-            )));
-        }
-        (Some(name), None) => read_url(name, settings.text(name).unwrap_or_default())?,
-        (None, _) => Parts::default(),
-    };
+    let parts = settings.text("url").map(read_url).transpose()?.unwrap_or_default();
     let own = |name: &str| settings.text(name).map(str::to_owned);
     let host = own("host").or(parts.host).unwrap_or_else(|| "127.0.0.1".into());
-    let tls = secured(settings, &host)?;
+    let tls = Tls::from_settings(settings, &host, false)?;
     let address = match own("socketPath") {
         Some(_) if tls.is_some() => {
-            return Err(wrong("a Unix socket (\"socketPath\") has no TLS; leave the option \"ssl\" out"));
+            return Err(wrong("a Unix socket (\"socketPath\") has no TLS; leave the option \"tls\" out"));
         }
         Some(path) => Address::Unix { path },
         None => {
@@ -160,25 +143,16 @@ pub(super) fn server(settings: &Settings) -> Result<(Address, Login), Error> {
     Ok((address, login))
 }
 
-/// `ssl` by the packages' name, or `tls` by ours.
-fn secured(settings: &Settings, host: &str) -> Result<Option<Tls>, Error> {
-    match (settings.has("ssl"), settings.has("tls")) {
-        (true, true) => Err(wrong("the options \"ssl\" and \"tls\" mean the same; leave one of them out")),
-        (true, false) => Tls::from_settings(&settings.renamed(&[("ssl", "tls")]), host, false),
-        (false, _) => Tls::from_settings(settings, host, false),
-    }
-}
-
 /// How many connections there are.
 pub(super) fn connections(settings: &Settings) -> usize {
-    settings.count("connectionLimit").unwrap_or(DEFAULT_CONNECTIONS)
+    settings.count("maxConnections").unwrap_or(DEFAULT_CONNECTIONS)
 }
 
-fn read_url(option: &str, text: &str) -> Result<Parts, Error> {
+fn read_url(text: &str) -> Result<Parts, Error> {
     let unusable = || {
-        wrong(format!(
-            "the option \"{option}\" is no address such as mysql://user:password@host:3306/database; characters that mean something in it are written as %40 for @"
-        ))
+        wrong(
+            "the option \"url\" is no address such as mysql://user:password@host:3306/database; characters that mean something in it are written as %40 for @",
+        )
     };
     let url = Url::parse(text).map_err(|_| unusable())?;
     if !matches!(url.scheme(), "mysql" | "mariadb") || url.query().is_some() {
@@ -227,8 +201,8 @@ mod tests {
     fn what_cannot_be_meant_is_refused() {
         assert!(refusal("{}").contains("\"database\" is missing"));
         assert!(refusal(r#"{"url": "postgres://localhost/app"}"#).contains("\"url\" is no address"));
-        assert!(refusal(r#"{"url": "mysql://a/b", "uri": "mysql://a/b"}"#).contains("mean the same"));
-        assert!(refusal(r#"{"database": "a", "ssl": true, "tls": true}"#).contains("mean the same"));
+        assert!(refusal(r#"{"url": "mysql://a/b", "uri": "mysql://a/c"}"#).contains("mean the same"));
+        assert!(refusal(r#"{"database": "a", "ssl": true, "tls": false}"#).contains("mean the same"));
         assert!(refusal(r#"{"database": "a", "ssl": true, "socketPath": "/s"}"#).contains("no TLS"));
         assert!(refusal(r#"{"database": "a", "user": "x\u0000"}"#).contains("NUL"));
         assert!(!refusal(r#"{"url": "hunter2"}"#).contains("hunter2"));

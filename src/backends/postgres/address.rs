@@ -58,7 +58,7 @@ impl Parameters {
         Parameters(given.collect())
     }
 
-    /// Reads the option `connectionString`: a URI, or words and values.
+    /// Reads the option `url`: a URI, or words and values.
     pub fn parse(text: &str) -> Result<Parameters, Error> {
         let text = text.trim();
         let mut parameters = Parameters::default();
@@ -66,7 +66,7 @@ impl Parameters {
             Some(rest) => parameters.take_uri(rest)?,
             None if text.contains("://") => {
                 return Err(wrong(
-                    "the option \"connectionString\" begins like no address of PostgreSQL; give postgresql://user:password@host:port/database",
+                    "the option \"url\" begins like no address of PostgreSQL; give postgresql://user:password@host:port/database",
                 ))
             }
             None => parameters.take_words(text)?,
@@ -114,7 +114,7 @@ impl Parameters {
     /// `host=localhost password='it\'s'`
     fn take_words(&mut self, text: &str) -> Result<(), Error> {
         let unreadable = || {
-            wrong("the option \"connectionString\" cannot be read; give postgresql://user:password@host:port/database, or words such as host=localhost dbname=test")
+            wrong("the option \"url\" cannot be read; give postgresql://user:password@host:port/database, or words such as host=localhost dbname=test")
         };
         let mut letters = text.chars().peekable();
         loop {
@@ -159,7 +159,7 @@ impl Parameters {
                 let hint = nearest(word, WORDS.iter().map(|(known, _)| *known))
                     .map(|known| format!("; did you mean \"{known}\"?"))
                     .unwrap_or_default();
-                Err(wrong(format!("the option \"connectionString\" has the unknown word \"{shown}\"{hint}")))
+                Err(wrong(format!("the option \"url\" has the unknown word \"{shown}\"{hint}")))
             }
         }
     }
@@ -167,7 +167,7 @@ impl Parameters {
 
 fn decoded(text: &str) -> Result<String, Error> {
     let decoded = percent_decode_str(text).decode_utf8();
-    decoded.map(String::from).map_err(|_| wrong("the option \"connectionString\" is not UTF-8 when decoded"))
+    decoded.map(String::from).map_err(|_| wrong("the option \"url\" is not UTF-8 when decoded"))
 }
 
 #[cfg(test)]
@@ -230,7 +230,7 @@ mod tests {
             "postgres://%ff:hunter2@h",
         ] {
             let error = Parameters::parse(text).err().unwrap_or_else(|| panic!("{text}"));
-            assert!(error.message().contains("\"connectionString\""), "{error}");
+            assert!(error.message().contains("\"url\""), "{error}");
             assert!(
                 !error.message().contains("password='") && !error.message().contains(":hunter2"),
                 "{error}"

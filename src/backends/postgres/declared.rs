@@ -67,7 +67,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         meaning: "The database; it must exist.",
     },
     OptionSpec {
-        name: "connectionString",
+        name: "url",
         kind: OptionKind::Text,
         default: "none",
         meaning: "`postgresql://user:password@host:port/database?sslmode=…`, or libpq's words and values; options beside it win over its parts, and its parts over the environment.",
@@ -79,16 +79,10 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         meaning: "Whether there is TLS and what is checked, as libpq has it: with `verify-full` authority and host name, with `verify-ca` the authority, with `require` nothing (but as `verify-ca` if an authority is given); `prefer` and `allow` may end without TLS.",
     },
     OptionSpec {
-        name: "ssl",
-        kind: OptionKind::FlagOrObject(tls::OPTIONS),
-        default: "false",
-        meaning: "`true`, or an object like `tls`, as node-postgres has it: TLS as with `verify-full`, unless `sslmode` says something else.",
-    },
-    OptionSpec {
         name: "tls",
         kind: OptionKind::FlagOrObject(tls::OPTIONS),
         default: "false",
-        meaning: "Another name of `ssl`.",
+        meaning: "`true`, or an object with the TLS options, as node-postgres has it: TLS as with `verify-full`, unless `sslmode` says something else.",
     },
     OptionSpec {
         name: "schema",
@@ -151,7 +145,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         meaning: "What is told to those who `LISTEN` to a channel of the schema's name.",
     },
     OptionSpec {
-        name: "max",
+        name: "maxConnections",
         kind: OptionKind::Integer(1, 1000),
         default: "10",
         meaning: "The most connections; they are made as they are needed. One more is made for commands and notifications.",

@@ -130,7 +130,7 @@ fn of_session(answer: &DbError, options: &Options) -> Error {
         "57P03" => Error::connection(format!("the server takes no connections yet ({})", answer.message())),
         "57P05" => Error::connection("the server ended a connection that was idle (idle_session_timeout)"),
         "53300" => Error::connection(
-            "the server has too many connections; see its max_connections and the option \"max\"",
+            "the server has too many connections; see its max_connections and the option \"maxConnections\"",
         ),
         _ => Error::connection(format!("the server ended the connection ({code}: {})", answer.message())),
     }

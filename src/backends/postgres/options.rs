@@ -95,7 +95,7 @@ impl Options {
     }
 
     fn read_in(settings: &Settings, variable: impl Fn(&str) -> Option<String>) -> Result<Options, Error> {
-        let address = match settings.text("connectionString") {
+        let address = match settings.text("url") {
             Some(text) => Parameters::parse(text)?,
             None => Parameters::default(),
         };
@@ -179,7 +179,7 @@ impl Options {
                 update: told("UPDATE"),
                 delete: told("DELETE"),
             },
-            max: settings.count("max").unwrap_or(DEFAULT_MAX),
+            max: settings.count("maxConnections").unwrap_or(DEFAULT_MAX),
             idle_timeout: match settings.milliseconds("idleTimeoutMillis") {
                 None => Some(DEFAULT_IDLE),
                 Some(Duration::ZERO) => None,
@@ -341,7 +341,7 @@ mod tests {
             (r#"{"defaultTable": ""}"#, "\"defaultTable\""),
             (r#"{"defaultTable": "a", "table": {"defaultName": "b"}}"#, "table.defaultName"),
             (r#"{"table": {"postfix": "b"}}"#, "table.prefix"),
-            (r#"{"tls": true, "ssl": true}"#, "\"ssl\""),
+            (r#"{"tls": true, "ssl": false}"#, "\"ssl\""),
             (r#"{"notifications": {"INSERTS": true}}"#, "notifications.INSERT"),
             (r#"{"password": "a\u0000b"}"#, "\"password\""),
         ] {

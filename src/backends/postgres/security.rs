@@ -1,4 +1,4 @@
-//! TLS by the modes of libpq, and by the option `ssl` of node-postgres.
+//! TLS by the modes of libpq, and by the option `tls`, which is `ssl` in node-postgres.
 
 use super::tls::Connector;
 use crate::config::{nearest, wrong, Settings};
@@ -21,12 +21,8 @@ pub(super) struct Security {
 impl Security {
     /// From the options; `said` is what an option, the connection string or the environment says.
     pub fn read(settings: &Settings, said: impl Fn(&str, &str) -> Option<String>) -> Result<Security, Error> {
-        if settings.has("ssl") && settings.has("tls") {
-            return Err(wrong("the options \"ssl\" and \"tls\" are the same; leave one of them out"));
-        }
-        let option = if settings.has("tls") { "tls" } else { "ssl" };
-        let terms = settings.object(option);
-        let is_on = terms.is_some() || settings.flag(option) == Some(true);
+        let terms = settings.object("tls");
+        let is_on = terms.is_some() || settings.flag("tls") == Some(true);
         let text = |name: &str, word: &str| -> Option<String> {
             let given = terms.as_ref().and_then(|terms| terms.text(name)).map(str::to_owned);
             given.or_else(|| said(word, word))
@@ -34,7 +30,7 @@ impl Security {
         let mode = match settings.text("sslmode") {
             Some(mode) => mode.to_owned(),
             None if is_on => "verify-full".to_owned(),
-            None if settings.has(option) => "disable".to_owned(),
+            None if settings.has("tls") => "disable".to_owned(),
             None => said("sslmode", "sslmode").unwrap_or_else(|| "disable".to_owned()),
         };
         if !SSL_MODES.contains(&mode.as_str()) {

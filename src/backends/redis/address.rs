@@ -62,10 +62,10 @@ impl Address {
                     .unwrap_or(DEFAULT_PORT),
             },
         };
-        let username = own("username").or(parts.username);
+        let username = own("user").or(parts.username);
         let password = own("password").or(parts.password);
         if username.is_some() && password.is_none() {
-            return Err(wrong("the option \"username\" needs \"password\" beside it"));
+            return Err(wrong("the option \"user\" needs \"password\" beside it"));
         }
         Ok(Address { place, tls, username, password, db: settings.integer("db").or(parts.db).unwrap_or(0) })
     }

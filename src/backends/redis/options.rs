@@ -8,7 +8,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
     OptionSpec { name: "host", kind: OptionKind::Text, default: "127.0.0.1", meaning: "Host name or address." },
     OptionSpec { name: "port", kind: OptionKind::Integer(1, 65535), default: "6379", meaning: "TCP port." },
     OptionSpec { name: "path", kind: OptionKind::Text, default: "none", meaning: "Unix socket, instead of host and port." },
-    OptionSpec { name: "username", kind: OptionKind::Text, default: "none", meaning: "ACL user." },
+    OptionSpec { name: "user", kind: OptionKind::Text, default: "none", meaning: "ACL user." },
     OptionSpec { name: "password", kind: OptionKind::Text, default: "none", meaning: "Password of the user, or of the server." },
     OptionSpec { name: "db", kind: OptionKind::Integer(0, i32::MAX as i64), default: "0", meaning: "Database number." },
     OptionSpec {
@@ -49,7 +49,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         meaning: "Redis Sentinel: the name under which the sentinels know the primary, such as `mymaster`.",
     },
     OptionSpec {
-        name: "sentinelUsername",
+        name: "sentinelUser",
         kind: OptionKind::Text,
         default: "none",
         meaning: "ACL user at the sentinels.",
@@ -106,7 +106,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
 
 /// The options inside `redisOptions`.
 const NODE_OPTIONS: &[OptionSpec] = &[
-    OptionSpec { name: "username", kind: OptionKind::Text, default: "none", meaning: "ACL user." },
+    OptionSpec { name: "user", kind: OptionKind::Text, default: "none", meaning: "ACL user." },
     OptionSpec {
         name: "password",
         kind: OptionKind::Text,
@@ -128,7 +128,7 @@ const NODE_OPTIONS: &[OptionSpec] = &[
 ];
 
 const OF_CLUSTERS: &[&str] = &["redisOptions"];
-const OF_SENTINELS: &[&str] = &["name", "sentinelUsername", "sentinelPassword", "sentinelTLS"];
+const OF_SENTINELS: &[&str] = &["name", "sentinelUser", "sentinelPassword", "sentinelTLS"];
 const OF_SINGLE_SERVERS: &[&str] = &["host", "port", "path", "url", "replicas"];
 
 /// Refuses options that contradict another one.
@@ -173,7 +173,7 @@ pub(super) fn only_sentinels(settings: &Settings) -> Result<(), Error> {
 /// The login at the sentinels, by the names that it has at a server.
 pub(super) fn of_sentinels(settings: &Settings) -> Settings {
     let tls = if settings.has("sentinelTLS") { "sentinelTLS" } else { "tls" };
-    settings.renamed(&[("sentinelUsername", "username"), ("sentinelPassword", "password"), (tls, "tls")])
+    settings.renamed(&[("sentinelUser", "user"), ("sentinelPassword", "password"), (tls, "tls")])
 }
 
 /// One set of options from `redisOptions` and what stands beside it.

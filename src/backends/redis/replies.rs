@@ -26,7 +26,7 @@ pub(super) fn server_error(error: ServerError) -> Error {
     match code {
         "NOAUTH" | "WRONGPASS" => Error::new(
             ErrorCode::Authentication,
-            "Redis refused the login; see the options \"username\" and \"password\"",
+            "Redis refused the login; see the options \"user\" and \"password\"",
         ),
         // A former primary: a new connection finds the new one behind the same name.
         "READONLY" => Error::connection("the server has become a read-only replica"),
@@ -51,7 +51,7 @@ pub(super) fn login_error(error: Error) -> Error {
         // `ERR AUTH <password> called without any password configured`, or a server without users.
         ErrorCode::Backend => Error::new(
             ErrorCode::Authentication,
-            "Redis has no such login; see the options \"username\" and \"password\"",
+            "Redis has no such login; see the options \"user\" and \"password\"",
         ),
         _ => error,
     }

@@ -102,7 +102,7 @@ pub(super) async fn log_in(stream: Stream, login: &Login) -> Result<(Packets, Gr
     if let Some(tls) = &login.tls {
         if greeting.abilities & can::TLS == 0 {
             return Err(
-                wrong("the server offers no TLS; set it up there, or leave the option \"ssl\" out").into()
+                wrong("the server offers no TLS; set it up there, or leave the option \"tls\" out").into()
             );
         }
         abilities |= can::TLS;
@@ -193,7 +193,7 @@ async fn authenticate(
                     let sealed = sealed(&login.password, &lot, key).ok_or_else(|| {
                         Error::new(
                             ErrorCode::Authentication,
-                            "the server gives no public key that the option \"password\" could be encrypted with; use TLS with the option \"ssl\"",
+                            "the server gives no public key that the option \"password\" could be encrypted with; use TLS with the option \"tls\"",
                         )
                     })?;
                     packets.send(&sealed).await?;
