@@ -4,25 +4,12 @@
 const native = require('./native.js')
 const { connectorError, rethrow } = require('./errors.js')
 
-// What a delivery is, by the number that the addon writes (see src/outlet.rs). From 0 on it is a
-// record, whose document has so many characters of the batch's common text.
-const DONE = -1
-const MISS = -2
-const RECORD = -3
-const VERSION = -4
-const VERSIONS = -5
-const FAILED = -6
-const ANSWER = -7
-// From here on, what belongs to no operation.
-const READY = -8
-const PROBLEM = -9
-const FATAL = -10
-const LOG = -11
-const CLOSED = -12
-const NOTIFICATION = -13
-
-/** Numbers for each delivery: the operation's number, what it is, and a value. */
-const CELLS = 3
+// What the cells hold, and what each delivery is (see src/cells.rs).
+const {
+  MAX, CELLS, NO_VERSION,
+  DONE, MISS, RECORD, VERSION, VERSIONS, FAILED, ANSWER,
+  READY, PROBLEM, FATAL, LOG, CLOSED, NOTIFICATION
+} = native.deliveries
 
 /** A table of callbacks that grew beyond this is let go of when it is empty. */
 const KEPT_CALLBACKS = 16384
@@ -38,7 +25,7 @@ class Deliveries {
     this.happened = happened
     this.callbacks = []
     this.free = []
-    this.cells = new Float64Array(native.maxDeliveries * CELLS)
+    this.cells = new Float64Array(MAX * CELLS)
     this.drain = this.drain.bind(this)
   }
 
@@ -119,7 +106,7 @@ class Deliveries {
   give (callback, what, value, extra) {
     switch (what) {
       case MISS:
-        return this.classic ? callback(null, null) : callback(null, -1, null)
+        return this.classic ? callback(null, null) : callback(null, NO_VERSION, null)
       case RECORD:
         return this.giveRecord(callback, value, extra)
       case VERSION:
@@ -146,7 +133,7 @@ class Deliveries {
 }
 
 function errorOf (value, message) {
-  return connectorError(native.errorCodes[(value >> 1) - 1], (value & 1) === 1, message)
+  return connectorError(native.errorCodes[value >> 1], (value & 1) === 1, message)
 }
 
 /** An error that belongs to no operation; `fatal` means that waiting will not help. */

@@ -5,26 +5,15 @@
 
 const native = require('./native.js')
 
-// The first cells (see src/intake.rs): whether the addon comes for what gathers, and how many
-// requests have gathered.
-const COMES = 0
-const COUNT = 1
-const FIRST = 2
-
-/** Numbers for each request: the operation's number, the version, and the lengths of both texts. */
-const CELLS = 4
-
-// In the place of a document's length: what is asked for of a name alone.
-const GET = -1
-const HEAD = -2
-const DELETE = -3
+// Where in the cells what is, and what is asked for of a name alone (see src/cells.rs).
+const { MAX, COMES, COUNT, FIRST, CELLS, GET, HEAD, DELETE } = native.submissions
 
 /** More characters than this cross before the turn ends. */
 const MAX_TEXT = 32 * 1024
 
 class Submissions {
   constructor () {
-    this.cells = new Float64Array(FIRST + native.maxSubmissions * CELLS)
+    this.cells = new Float64Array(FIRST + MAX * CELLS)
     /** Names and documents in the order of the requests. */
     this.pieces = []
     this.characters = 0
@@ -62,7 +51,7 @@ class Submissions {
   goesAlone (length) {
     const { cells } = this
     if (cells[COMES] === 0) return true
-    if (this.characters + length <= MAX_TEXT && cells[COUNT] < native.maxSubmissions) return false
+    if (this.characters + length <= MAX_TEXT && cells[COUNT] < MAX) return false
     this.collect()
     return length > MAX_TEXT
   }

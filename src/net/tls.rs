@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::sync::Arc;
 
+use once_cell::race::OnceBox;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -190,7 +191,7 @@ fn verifier(ca: Option<&str>, verify: Verify) -> Result<Arc<dyn ServerCertVerifi
     if verify == Verify::Nothing {
         return Ok(Arc::new(AnyCertificate { provider }));
     }
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(ca)?), provider)
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots(ca)?, provider)
         .build()
         .map_err(|error| wrong(format!("the option \"tls.ca\" holds no usable certificate: {error}")))?;
     Ok(match verify {
@@ -224,26 +225,33 @@ fn client_config(
     }
 }
 
-fn roots(ca: Option<&str>) -> Result<RootCertStore, Error> {
+fn roots(ca: Option<&str>) -> Result<Arc<RootCertStore>, Error> {
+    let Some(ca) = ca else { return roots_of_the_system() };
     let mut roots = RootCertStore::empty();
-    match ca {
-        Some(ca) => {
-            for certificate in certificates("tls.ca", ca)? {
-                roots.add(certificate).map_err(|error| {
-                    wrong(format!("the option \"tls.ca\" holds an unusable certificate: {error}"))
-                })?;
-            }
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if roots.is_empty() {
-                return Err(wrong(
-                    "this system has no certificate authorities; give some with the option \"tls.ca\"",
-                ));
-            }
-        }
+    for certificate in certificates("tls.ca", ca)? {
+        roots.add(certificate).map_err(|error| {
+            wrong(format!("the option \"tls.ca\" holds an unusable certificate: {error}"))
+        })?;
     }
-    Ok(roots)
+    Ok(Arc::new(roots))
+}
+
+/// The system's authorities, read once for all connectors: they are more than a hundred. Where there
+/// are none, the next connector looks again. No connector waits for another one's look, which in a
+/// forked process might never end.
+fn roots_of_the_system() -> Result<Arc<RootCertStore>, Error> {
+    static ROOTS: OnceBox<Arc<RootCertStore>> = OnceBox::new();
+    let roots = ROOTS.get_or_try_init(|| {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if roots.is_empty() {
+            return Err(wrong(
+                "this system has no certificate authorities; give some with the option \"tls.ca\"",
+            ));
+        }
+        Ok(Box::new(Arc::new(roots)))
+    })?;
+    Ok(Arc::clone(roots))
 }
 
 fn certificates(option: &str, value: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
@@ -392,5 +400,19 @@ impl ServerCertVerifier for AnyCertificate {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_authorities_of_the_system_are_read_once() {
+        match (roots(None), roots(None)) {
+            (Ok(first), Ok(second)) => assert!(Arc::ptr_eq(&first, &second)),
+            // A system without any: the second connector has looked again.
+            (first, second) => assert!(first.is_err() && second.is_err()),
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! JavaScript may call in at any time while a batch is handed out, so nothing that
 //! [`Host::submit`] needs is borrowed then.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,8 +15,9 @@ use deepstream_connector::core::{
     Delivery, Engine, Error, ErrorCode, Key, Operation, Outcome, Pollable, Question, Submitter,
 };
 
+use crate::cells::deliveries;
 use crate::intake::Intake;
-use crate::outlet::{Outlet, MAX_DELIVERIES};
+use crate::outlet::Outlet;
 use crate::raw::{CleanupHook, Env, EnvironmentEnd, Fault, Scope, Value};
 use crate::uv::{Handles, Watcher};
 
@@ -29,12 +30,10 @@ pub struct Host {
     description: String,
     submitter: Submitter<u32>,
     close_timeout: Duration,
-    /// These five are `None` once the connector has ended.
-    pollable: RefCell<Option<Pollable<u32>>>,
-    outlet: RefCell<Option<Outlet>>,
-    intake: RefCell<Option<Intake>>,
-    handles: RefCell<Option<Handles<Host>>>,
-    hook: RefCell<Option<CleanupHook>>,
+    /// `None` once the connector has ended.
+    parts: RefCell<Option<Parts>>,
+    /// Until the loop has let go of the handles, too.
+    hook: Cell<Option<CleanupHook>>,
     backlog: RefCell<Backlog>,
     /// The bell rings before the loop looks for events again.
     rung: Cell<bool>,
@@ -49,6 +48,15 @@ pub struct Host {
     /// What the loop was told last about whether to go on for our sake.
     held: Cell<bool>,
     scratch: RefCell<Vec<u8>>,
+}
+
+/// What ends with the connector.
+struct Parts {
+    pollable: RefCell<Pollable<u32>>,
+    outlet: RefCell<Outlet>,
+    intake: Intake,
+    /// Made last, because they hold on to the host.
+    handles: OnceCell<Handles<Host>>,
 }
 
 /// What JavaScript gives for the ways in and out: see [`Intake::new`] and [`Outlet::new`].
@@ -105,16 +113,19 @@ impl Host {
         let (engine, submitter) = Engine::new(backend, options);
         let pollable = Pollable::new(engine, submitter.clone()).map_err(no_resources)?;
         let fd = pollable.poll_fd();
+        let parts = Parts {
+            pollable: RefCell::new(pollable),
+            outlet: RefCell::new(outlet),
+            intake,
+            handles: OnceCell::new(),
+        };
         let host = Rc::new(Host {
             env,
             description,
             submitter,
             close_timeout,
-            pollable: RefCell::new(Some(pollable)),
-            outlet: RefCell::new(Some(outlet)),
-            intake: RefCell::new(Some(intake)),
-            handles: RefCell::new(None),
-            hook: RefCell::new(None),
+            parts: RefCell::new(Some(parts)),
+            hook: Cell::new(None),
             backlog: RefCell::new(Backlog { current: VecDeque::new(), next: Vec::new() }),
             rung: Cell::new(false),
             calling: Cell::new(false),
@@ -128,9 +139,9 @@ impl Host {
             host.abandon();
             no_resources(error)
         })?;
-        host.handles.replace(Some(handles));
+        host.with_parts(|parts| parts.handles.set(handles).ok());
         let hook = CleanupHook::new(env, &host).inspect_err(|_| host.abandon())?;
-        host.hook.replace(Some(hook));
+        host.hook.set(Some(hook));
         host.ring();
         Ok(host)
     }
@@ -155,6 +166,14 @@ impl Host {
         result
     }
 
+    fn with_parts<R>(&self, body: impl FnOnce(&Parts) -> R) -> Option<R> {
+        self.parts.borrow().as_ref().map(body)
+    }
+
+    fn with_handles(&self, body: impl FnOnce(&Handles<Host>)) {
+        self.with_parts(|parts| parts.handles.get().map(body));
+    }
+
     /// Submits an operation; its number comes back with the answer, also if it is refused.
     pub fn submit(&self, id: u32, key: Result<Key, Error>, operation: Operation) {
         let accepted = key.and_then(|key| self.submitter.submit_quietly(key, operation, id, None).map(drop));
@@ -176,8 +195,8 @@ impl Host {
 
     /// Submits requests that have gathered, unless their texts cannot be told apart.
     pub fn submit_gathered(&self, count: usize, text: &Bytes) -> bool {
-        let gathered = self.intake.borrow().as_ref().and_then(|intake| intake.take(count, text));
-        let Some(requests) = gathered else { return false };
+        let gathered = self.with_parts(|parts| parts.intake.take(count, text));
+        let Some(Some(requests)) = gathered else { return false };
         self.outstanding.set(self.outstanding.get() + requests.len());
         self.submitter.submit_each_quietly(requests, |id, error| self.refuse(id, error));
         self.hold();
@@ -193,9 +212,7 @@ impl Host {
         self.hold();
         self.ring();
         // The bell rings, and the loop goes on for the sake of this one: others may gather.
-        if let Some(intake) = &*self.intake.borrow() {
-            intake.open();
-        }
+        self.with_parts(|parts| parts.intake.open());
     }
 
     fn refuse(&self, id: u32, error: Error) {
@@ -217,9 +234,7 @@ impl Host {
     /// Has [`rung`](Watcher::rung) called at the end of this turn of the loop.
     fn ring(&self) {
         if !self.rung.replace(true) {
-            if let Some(handles) = &*self.handles.borrow() {
-                handles.ring();
-            }
+            self.with_handles(Handles::ring);
         }
     }
 
@@ -227,9 +242,7 @@ impl Host {
     fn hold(&self) {
         let wanted = self.outstanding.get() > 0 || self.awaited.get();
         if self.held.replace(wanted) != wanted {
-            if let Some(handles) = &*self.handles.borrow() {
-                handles.hold(wanted);
-            }
+            self.with_handles(|handles| handles.hold(wanted));
         }
     }
 
@@ -240,7 +253,7 @@ impl Host {
             // What we have called runs the event loop itself; it comes first.
             return;
         }
-        let mut room = MAX_DELIVERIES;
+        let mut room = deliveries::MAX;
         let mut look = events;
         loop {
             if !events {
@@ -263,31 +276,31 @@ impl Host {
             self.ring();
         }
         if !self.rung.get() {
-            if let Some(handles) = &*self.handles.borrow() {
-                handles.hush();
-            }
+            self.with_handles(Handles::hush);
         }
     }
 
     /// Takes in what has gathered in JavaScript.
     fn collect(&self) {
-        let intake = self.intake.borrow();
-        if let Some(intake) = intake.as_ref().filter(|intake| intake.close()) {
-            self.calling.set(true);
-            self.env.in_scope(|scope| intake.collect(scope));
-            self.calling.set(false);
-        }
+        self.with_parts(|Parts { intake, .. }| {
+            if intake.close() {
+                self.calling.set(true);
+                self.env.in_scope(|scope| intake.collect(scope));
+                self.calling.set(false);
+            }
+        });
     }
 
     fn drive(&self, events: bool) {
-        let mut backlog = self.backlog.borrow_mut();
-        if let Some(pollable) = &mut *self.pollable.borrow_mut() {
+        let out = &mut self.backlog.borrow_mut().next;
+        self.with_parts(|parts| {
+            let mut pollable = parts.pollable.borrow_mut();
             if events {
-                pollable.turn(&mut backlog.next);
+                pollable.turn(out);
             } else {
-                pollable.flush(&mut backlog.next);
+                pollable.flush(out);
             }
-        }
+        });
     }
 
     /// Hands out at most `room` deliveries; returns how many.
@@ -300,17 +313,16 @@ impl Host {
     }
 
     fn deliver_batch(&self, scope: &Scope, room: usize) -> usize {
-        let batch = match &mut *self.outlet.borrow_mut() {
-            Some(outlet) => outlet.write(&mut *self.backlog.borrow_mut(), room),
-            // Nobody is left to hear it.
-            None => return self.backlog.borrow_mut().by_ref().count(),
-        };
-        self.calling.set(true);
-        if let Some(outlet) = &*self.outlet.borrow() {
+        let batch = self.with_parts(|Parts { outlet, .. }| {
+            let batch = outlet.borrow_mut().write(&mut *self.backlog.borrow_mut(), room);
+            self.calling.set(true);
             // It fails only while the environment is being stopped; nobody misses the batch.
-            let _ = outlet.hand_over(scope, &batch);
-        }
-        self.calling.set(false);
+            let _ = outlet.borrow().hand_over(scope, &batch);
+            self.calling.set(false);
+            batch
+        });
+        // Nobody is left to hear it.
+        let Some(batch) = batch else { return self.backlog.borrow_mut().by_ref().count() };
         self.outstanding.set(self.outstanding.get() - batch.completions);
         if batch.closed {
             self.ended.set(true);
@@ -322,23 +334,18 @@ impl Host {
 
     /// Lets go of the loop, then of the engine, then of JavaScript.
     fn shut(&self) {
-        if let Some(handles) = self.handles.take() {
+        let Some(parts) = self.parts.take() else { return };
+        if let Some(handles) = parts.handles.into_inner() {
             handles.close();
         }
-        drop(self.pollable.take());
-        if let Some(outlet) = self.outlet.take() {
-            outlet.delete(self.env);
-        }
-        if let Some(intake) = self.intake.take() {
-            intake.delete(self.env);
-        }
+        drop(parts.pollable);
+        parts.outlet.into_inner().delete(self.env);
+        parts.intake.delete(self.env);
     }
 
     /// Ends the engine at once and tells nobody.
     fn abandon(&self) {
-        if let Some(pollable) = &mut *self.pollable.borrow_mut() {
-            pollable.finish(&self.submitter, &mut Vec::new());
-        }
+        self.with_parts(|parts| parts.pollable.borrow_mut().finish(&self.submitter, &mut Vec::new()));
         self.shut();
     }
 }

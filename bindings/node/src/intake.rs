@@ -9,26 +9,8 @@ use std::str;
 use bytes::Bytes;
 use deepstream_connector::core::{Key, Operation, Record};
 
+use crate::cells::submissions::{self as what, CELLS, COMES, COUNT, FIRST, MAX};
 use crate::raw::{Callback, Cells, Env, Failure, Scope, Value};
-
-/// The most requests that gather; `submissions.js` makes the cells for as many.
-pub const MAX_SUBMISSIONS: usize = 256;
-
-/// The first cells: whether somebody comes for what gathers, and how many requests have.
-const COMES: usize = 0;
-const COUNT: usize = 1;
-const FIRST: usize = 2;
-
-/// Numbers for each request: its number, the version, and the lengths of both texts in UTF-16.
-const CELLS: usize = 4;
-
-/// In the place of a document's length: what is asked for of a name alone. The same numbers are
-/// in `submissions.js`.
-mod what {
-    pub const GET: f64 = -1.0;
-    pub const HEAD: f64 = -2.0;
-    pub const DELETE: f64 = -3.0;
-}
 
 /// The way in of one connector.
 pub struct Intake {
@@ -43,7 +25,7 @@ impl Intake {
     /// `collect()` has JavaScript submit what has gathered in `cells`.
     pub fn new(scope: &Scope, collect: Value<'_>, cells: Value<'_>) -> Result<Intake, Failure> {
         let mut cells = Cells::new(scope, cells)?;
-        if cells.numbers().len() < FIRST + MAX_SUBMISSIONS * CELLS {
+        if cells.numbers().len() < FIRST + MAX * CELLS {
             return Err(Failure);
         }
         let collect = Callback::new(scope, collect, "deepstream-connector")?;

@@ -4,9 +4,10 @@
 //! function of `functions.rs` with its number, for the first of a turn at once, for all others
 //! together at the turn's end (`intake.rs`) → `host.rs` hands them to the engine → `outlet.rs`
 //! writes what came back into one flat batch → one call of `drain` in `deliveries.js` runs all
-//! callbacks of the batch. `raw.rs` is Node-API and `uv.rs` is libuv, made safe; nothing else is
-//! `unsafe`.
+//! callbacks of the batch. What the numbers of both ways mean is in `cells.rs`. `raw.rs` is
+//! Node-API and `uv.rs` is libuv, made safe; nothing else is `unsafe`.
 
+mod cells;
 mod functions;
 mod host;
 mod intake;
@@ -14,12 +15,9 @@ mod outlet;
 mod raw;
 mod uv;
 
-use napi::bindgen_prelude::Object;
-use napi_derive::napi;
-
-/// Called by Node once for each environment that loads the addon.
-#[napi(module_exports)]
-pub fn register(exports: Object<'_>, env: napi::Env) -> napi::Result<()> {
-    functions::export(raw::Env::of(&env), raw::Value::of(&exports))
-        .map_err(|_| napi::Error::from_reason("the addon's functions cannot be made"))
+/// Called by Node, and by nobody else, once for each environment that loads the addon.
+#[no_mangle]
+pub extern "C" fn napi_register_module_v1<'s>(env: raw::Env, exports: raw::Value<'s>) -> raw::Value<'s> {
+    env.load(|scope| functions::export(scope, exports));
+    exports
 }

@@ -8,13 +8,8 @@ use bytes::Bytes;
 use deepstream_connector::core::document::Writer;
 use deepstream_connector::core::{Delivery, Error, ErrorCode, Outcome, Page, Reply};
 
+use crate::cells::deliveries::{self as what, CELLS, MAX, NO_VERSION};
 use crate::raw::{Callback, Cells, Env, Failure, Scope, Value};
-
-/// The most deliveries in a batch; `index.js` makes the cells for as many.
-pub const MAX_DELIVERIES: usize = 1000;
-
-/// Numbers for each delivery: the operation's number, what it is, and a value.
-const CELLS: usize = 3;
 
 /// A string beyond this size is slower to make than two.
 const MAX_TEXT: usize = 64 * 1024;
@@ -24,41 +19,6 @@ const MAX_SHARED_DOCUMENT: usize = 16 * 1024;
 
 /// The greatest whole number up to which JavaScript's numbers have no gaps.
 const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
-
-/// The version of a record that does not exist, as deepstream has it.
-const NO_VERSION: f64 = -1.0;
-
-/// What a delivery is; the same numbers are in `index.js`. From 0 on it is a record, whose
-/// document has so many characters of the common string.
-mod what {
-    /// The operation is done. Value: none.
-    pub const DONE: f64 = -1.0;
-    /// A `get` found no record. Value: none.
-    pub const MISS: f64 = -2.0;
-    /// A record. Value: its version. Extra: its document.
-    pub const RECORD: f64 = -3.0;
-    /// Value: a version, or `NO_VERSION`.
-    pub const VERSION: f64 = -4.0;
-    /// Extra: a buffer of versions, NaN where there is no record.
-    pub const VERSIONS: f64 = -5.0;
-    /// The operation failed. Value: the code, doubled, plus 1 if a later try may succeed. Extra:
-    /// the message.
-    pub const FAILED: f64 = -6.0;
-    /// Extra: the answer to a question, as JSON.
-    pub const ANSWER: f64 = -7.0;
-    /// The connection stands.
-    pub const READY: f64 = -8.0;
-    /// The connector has a problem; value and extra as for `FAILED`. Waiting may help.
-    pub const PROBLEM: f64 = -9.0;
-    /// The same; waiting will not help.
-    pub const FATAL: f64 = -10.0;
-    /// Value: the level. Extra: the line.
-    pub const LOG: f64 = -11.0;
-    /// The connector has ended.
-    pub const CLOSED: f64 = -12.0;
-    /// A message of the database. Extra: a list of its channel and what it says, as JSON.
-    pub const NOTIFICATION: f64 = -13.0;
-}
 
 /// What fits neither into a number nor into the common string.
 enum Extra {
@@ -89,7 +49,7 @@ impl Outlet {
     /// `drain(count, text, extras)` runs the callbacks of a batch that is in `cells`.
     pub fn new(scope: &Scope, drain: Value<'_>, cells: Value<'_>) -> Result<Outlet, Failure> {
         let mut cells = Cells::new(scope, cells)?;
-        if cells.numbers().len() < MAX_DELIVERIES * CELLS {
+        if cells.numbers().len() < MAX * CELLS {
             return Err(Failure);
         }
         let drain = Callback::new(scope, drain, "deepstream-connector")?;
@@ -102,7 +62,7 @@ impl Outlet {
         let Outlet { cells, text, extras, .. } = self;
         text.clear();
         extras.clear();
-        for cell in cells.numbers().chunks_exact_mut(CELLS).take(limit.min(MAX_DELIVERIES)) {
+        for cell in cells.numbers().chunks_exact_mut(CELLS).take(limit.min(MAX)) {
             if text.len() > MAX_TEXT {
                 break;
             }
@@ -150,7 +110,7 @@ impl Outlet {
 
     /// Calls JavaScript with the batch that was written.
     pub fn hand_over(&self, scope: &Scope, batch: &Batch) -> Result<(), Failure> {
-        let count = scope.number(batch.deliveries as u32)?;
+        let count = scope.number(batch.deliveries as f64)?;
         let text = scope.ascii(&self.text)?;
         if self.extras.is_empty() {
             return self.drain.call(scope, &[count, text]);

@@ -7,21 +7,20 @@
 // `clippy.toml` forbids these everywhere else.
 #![allow(clippy::disallowed_methods)]
 
-use std::ffi::{c_void, CStr};
+use std::ffi::c_void;
 use std::marker::PhantomData;
-use std::mem::ManuallyDrop;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr;
 use std::rc::Rc;
 
 use deepstream_connector::core::{Error, ErrorCode};
-use napi::JsValue;
 use napi_sys as sys;
 
 use crate::uv;
 
 /// A JavaScript environment: the main thread's or a worker's.
 #[derive(Clone, Copy)]
+#[repr(transparent)]
 pub struct Env(sys::napi_env);
 
 /// A call of Node-API failed: an exception is pending, or the environment is ending.
@@ -61,17 +60,21 @@ fn check(status: sys::napi_status) -> Result<(), Failure> {
 #[repr(transparent)]
 pub struct Value<'s>(sys::napi_value, PhantomData<&'s ()>);
 
-impl<'s> Value<'s> {
-    /// The same value, as napi-rs has it.
-    pub fn of(object: &'s napi::bindgen_prelude::Object<'_>) -> Value<'s> {
-        Value(object.raw(), PhantomData)
-    }
-}
-
 impl Env {
-    /// The same environment, as napi-rs has it.
-    pub fn of(env: &napi::Env) -> Env {
-        Env(env.raw())
+    /// Runs code that makes what the addon exports, when Node asks for it; if it fails, that is thrown.
+    pub fn load(self, body: impl FnOnce(&Scope) -> Result<(), Failure>) {
+        // Node keeps a scope open meanwhile.
+        let scope = Scope(self.0);
+        let loaded = caught(|| {
+            #[cfg(target_env = "msvc")]
+            find_node();
+            body(&scope).map_err(|_| {
+                Fault::Ours(Error::new(ErrorCode::Unavailable, "the addon's functions cannot be made"))
+            })
+        });
+        if let Err(fault) = loaded {
+            throw(&scope, fault);
+        }
     }
 
     /// Runs code that makes values, outside of a call from JavaScript.
@@ -108,6 +111,20 @@ impl Env {
     }
 }
 
+/// Finds Node's functions by their names, where no linker does it.
+#[cfg(target_env = "msvc")]
+fn find_node() {
+    static FOUND: std::sync::Once = std::sync::Once::new();
+    // SAFETY: it happens once, before any of the functions is called; what it found them in is
+    // never let go of.
+    FOUND.call_once(|| std::mem::forget(unsafe { sys::setup() }));
+}
+
+/// Runs code of ours; a panic becomes an error.
+fn caught<R>(body: impl FnOnce() -> Result<R, Fault>) -> Result<R, Fault> {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| Err(Fault::Ours(panicked())))
+}
+
 fn panicked() -> Error {
     Error::new(ErrorCode::Panic, "a panic was caught in the Node.js addon; this is a bug, please report it")
 }
@@ -138,9 +155,9 @@ impl Scope {
     }
 
     /// A number.
-    pub fn number(&self, number: u32) -> Result<Value<'_>, Failure> {
+    pub fn number(&self, number: f64) -> Result<Value<'_>, Failure> {
         // SAFETY: as in `undefined`.
-        self.make(|env, value| unsafe { sys::napi_create_uint32(env, number, value) })
+        self.make(|env, value| unsafe { sys::napi_create_double(env, number, value) })
     }
 
     /// `true` or `false`.
@@ -203,26 +220,32 @@ impl Scope {
         let made =
             // SAFETY: as in `undefined`; both strings are of this scope.
             self.make(|env, value| unsafe { sys::napi_create_error(env, code.0, message.0, value) })?;
-        self.set(made, c"retryable", retryable)?;
+        self.set(made, "retryable", retryable)?;
         Ok(made)
     }
 
     /// Sets a property of an object of ours.
-    pub fn set(&self, object: Value<'_>, name: &CStr, value: Value<'_>) -> Result<(), Failure> {
-        // SAFETY: both values are of an open scope; the name ends with NUL.
-        check(unsafe { sys::napi_set_named_property(self.0, object.0, name.as_ptr(), value.0) })
+    pub fn set(&self, object: Value<'_>, name: &str, value: Value<'_>) -> Result<(), Failure> {
+        let name = self.text(name.as_bytes())?;
+        // SAFETY: all values are of an open scope.
+        check(unsafe { sys::napi_set_property(self.0, object.0, name.0, value.0) })
     }
 
-    /// Makes a JavaScript function of a function of ours, which holds on to its host.
-    pub fn function<F: Function>(&self, host: &Rc<F::Host>) -> Result<Value<'_>, Failure> {
-        let data = Rc::into_raw(Rc::clone(host)).cast_mut().cast::<c_void>();
-        let name = F::NAME;
+    /// Makes a JavaScript function of a function of ours, which holds on to its host. `name` is
+    /// what it is called in stack traces.
+    pub fn function<H: 'static>(
+        &self,
+        name: &str,
+        function: Function<H>,
+        host: &Rc<H>,
+    ) -> Result<Value<'_>, Failure> {
+        let data = Box::into_raw(Box::new(Bound { function, host: Rc::clone(host) })).cast::<c_void>();
         let (start, length) = (name.as_ptr().cast(), name.len() as isize);
         let made = self
-            // SAFETY: as in `undefined`; `data` is what `enter::<F>` expects, and stays alive until
+            // SAFETY: as in `undefined`; `data` is what `enter::<H>` expects, and stays alive until
             // the function is collected.
             .make(|env, value| unsafe {
-                sys::napi_create_function(env, start, length, Some(enter::<F>), data, value)
+                sys::napi_create_function(env, start, length, Some(enter::<H>), data, value)
             })
             .and_then(|function| {
                 // SAFETY: the function is of this scope; `data` is what `release` expects.
@@ -231,7 +254,7 @@ impl Scope {
                         self.0,
                         function.0,
                         data,
-                        Some(release::<F::Host>),
+                        Some(release::<H>),
                         ptr::null_mut(),
                         ptr::null_mut(),
                     )
@@ -240,7 +263,7 @@ impl Scope {
             });
         if made.is_err() {
             // SAFETY: from `into_raw` above. A function without finalizer is not handed out.
-            drop(unsafe { Rc::from_raw(data.cast_const().cast::<F::Host>()) });
+            drop(unsafe { Box::from_raw(data.cast::<Bound<H>>()) });
         }
         made
     }
@@ -358,15 +381,13 @@ impl Scope {
 /// Most names and records fit, so that one call reads them.
 const MIN_TEXT_BUFFER: usize = 16 * 1024;
 
-/// A function of ours that JavaScript can call.
-pub trait Function {
-    /// What the function belongs to.
-    type Host: 'static;
-    /// What it is called in stack traces.
-    const NAME: &'static str;
+/// A function of ours that JavaScript can call, with what it belongs to.
+pub type Function<H> = for<'s> fn(&'s Call, &H) -> Result<Value<'s>, Fault>;
 
-    /// Does its work.
-    fn call<'s>(call: &'s Call, host: &Rc<Self::Host>) -> Result<Value<'s>, Fault>;
+/// A function of ours, as one of JavaScript holds on to it.
+struct Bound<H> {
+    function: Function<H>,
+    host: Rc<H>,
 }
 
 /// The most arguments that a function of ours has.
@@ -394,10 +415,7 @@ impl Call {
 ///
 /// # Safety
 /// Only Node calls it, for a function made by [`Scope::function`].
-unsafe extern "C" fn enter<F: Function>(
-    env: sys::napi_env,
-    info: sys::napi_callback_info,
-) -> sys::napi_value {
+unsafe extern "C" fn enter<H>(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     let mut call = Call { scope: Scope(env), arguments: [ptr::null_mut(); MAX_ARGUMENTS] };
     let mut count = MAX_ARGUMENTS;
     let mut data = ptr::null_mut();
@@ -409,17 +427,16 @@ unsafe extern "C" fn enter<F: Function>(
     if got.is_err() {
         return ptr::null_mut();
     }
-    // SAFETY: `data` is from `Rc::into_raw` in `Scope::function`, and its reference lives at
-    // least as long as the function that is being called; it is not given back here.
-    let host = ManuallyDrop::new(unsafe { Rc::from_raw(data.cast_const().cast::<F::Host>()) });
-    let result = catch_unwind(AssertUnwindSafe(|| F::call(&call, &host).map(|value| value.0)));
-    let fault = match result {
-        Ok(Ok(value)) => return value,
-        Ok(Err(fault)) => fault,
-        Err(_) => Fault::Ours(panicked()),
-    };
-    throw(&call.scope, fault);
-    ptr::null_mut()
+    // SAFETY: `data` is from `Scope::function`, and lives at least as long as the function that is
+    // being called.
+    let Bound { function, host } = unsafe { &*data.cast_const().cast::<Bound<H>>() };
+    match caught(|| function(&call, host)) {
+        Ok(value) => value.0,
+        Err(fault) => {
+            throw(&call.scope, fault);
+            ptr::null_mut()
+        }
+    }
 }
 
 fn throw(scope: &Scope, fault: Fault) {
@@ -434,15 +451,15 @@ fn throw(scope: &Scope, fault: Fault) {
     }
 }
 
-/// Gives a function's reference to its host back when the function is collected.
+/// Gives what a function holds on to back when the function is collected.
 ///
 /// # Safety
-/// Only Node calls it, with data from `Rc::into_raw` of an `Rc<H>`.
+/// Only Node calls it, once, with data from `Box::into_raw` of a `Box<Bound<H>>`.
 unsafe extern "C" fn release<H>(_: sys::napi_env, data: *mut c_void, _: *mut c_void) {
-    // SAFETY: see above; it is called once.
-    let host = unsafe { Rc::from_raw(data.cast_const().cast::<H>()) };
+    // SAFETY: see above.
+    let bound = unsafe { Box::from_raw(data.cast::<Bound<H>>()) };
     // A panic while dropping ends here; its message was printed by the panic hook.
-    drop(catch_unwind(AssertUnwindSafe(|| drop(host))));
+    drop(catch_unwind(AssertUnwindSafe(|| drop(bound))));
 }
 
 /// A value that is kept from collection until [`delete`](Self::delete).

@@ -123,8 +123,8 @@ test('a_version_beyond_the_exact_numbers_is_an_error_not_a_wrong_number', () => 
   const native = require('../native.js')
   const seen = []
   const deliveries = new Deliveries(false, () => {})
-  const code = native.errorCodes.indexOf('UNSUPPORTED') + 1
-  deliveries.cells.set([deliveries.expect((...args) => seen.push(args)), -6, code * 2])
+  const code = native.errorCodes.indexOf('UNSUPPORTED')
+  deliveries.cells.set([deliveries.expect((...args) => seen.push(args)), native.deliveries.FAILED, code * 2])
   deliveries.drain(1, '', ['the version is too large'])
   assert.strictEqual(seen.length, 1)
   const [[error]] = seen
@@ -155,11 +155,11 @@ test('a_fatal_problem_reaches_whoever_waits', async () => {
       return open(text, ...rest)
     }
     const tell = (what) => {
-      const code = native.errorCodes.indexOf('AUTHENTICATION') + 1
+      const code = native.errorCodes.indexOf('AUTHENTICATION')
       cells.set([0, what, code * 2])
       drain(1, '', ['the server refused the password'])
     }
-    const [PROBLEM, FATAL] = [-9, -10]
+    const { PROBLEM, FATAL } = native.deliveries
     const modern = memory()
     const waiting = modern.whenReady()
     tell(FATAL)

@@ -7,7 +7,7 @@ const native = require('../native.js')
 const { modern, call, failure, run } = require('./helper.js')
 
 /** More requests than gather at once, so that some cross before the turn ends. */
-const MANY = native.maxSubmissions * 3 + 7
+const MANY = native.submissions.MAX * 3 + 7
 
 /** The engine on the event loop, and on a thread of its own. */
 const PLACES = [{ reactorThread: false }, { reactorThread: true }]

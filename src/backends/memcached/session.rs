@@ -1,9 +1,10 @@
 //! The login at one server, and questions to it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use futures_util::future::{BoxFuture, FutureExt};
+use tokio::sync::OnceCell;
 
 use super::reply::{refused, unexpected, Refusal, Reply};
 use super::{binary, meta};
@@ -67,7 +68,7 @@ pub(super) struct Session {
     pipeline: Pipeline<Reply>,
     pub protocol: Protocol,
     /// See [`Session::item_limit`].
-    item_limit: Arc<OnceLock<Option<usize>>>,
+    item_limit: Arc<OnceCell<Option<usize>>>,
 }
 
 impl Session {
@@ -79,17 +80,16 @@ impl Session {
     /// The largest item that the server takes, in bytes, if it says. It is asked when an item was
     /// too large, since all settings are the answer.
     pub async fn item_limit(&self) -> Result<Option<usize>, Error> {
-        if let Some(limit) = self.item_limit.get() {
-            return Ok(*limit);
-        }
-        let mut command = Vec::new();
-        codec!(self.protocol, settings(&mut command));
-        let limit = match self.ask_one(command).await? {
-            Reply::ItemLimit(limit) => limit,
-            // A server, or what stands before it, that does not say.
-            _ => None,
-        };
-        Ok(*self.item_limit.get_or_init(|| limit))
+        let limit = self.item_limit.get_or_try_init(|| async {
+            let mut command = Vec::new();
+            codec!(self.protocol, settings(&mut command));
+            Ok(match self.ask_one(command).await? {
+                Reply::ItemLimit(limit) => limit,
+                // A server, or what stands before it, that does not say.
+                _ => None,
+            })
+        });
+        limit.await.copied()
     }
 
     async fn ask_one(&self, commands: Vec<u8>) -> Result<Reply, Error> {

@@ -1,0 +1,84 @@
+//! The numbers in the cells that both sides see, for both ways. They stand here alone: JavaScript
+//! gets them when it loads the addon, each table as an object (`native.deliveries`,
+//! `native.submissions`).
+
+/// Makes constants, and `ALL` with the name and the number of each.
+macro_rules! table {
+    ($(#[$about:meta])* $table:ident { $($(#[$meaning:meta])* $name:ident: $type:ty = $number:expr;)+ }) => {
+        $(#[$about])*
+        pub mod $table {
+            $($(#[$meaning])* pub const $name: $type = $number;)+
+
+            /// All of them, for JavaScript.
+            pub const ALL: &[(&str, f64)] = &[$((stringify!($name), $name as f64)),+];
+        }
+    };
+}
+
+table! {
+    /// The way out, of `outlet.rs` and `deliveries.js`: for each delivery the operation's number,
+    /// what the delivery is, and a value; some have an extra beside the cells. What it is, from 0
+    /// on: a record, whose document has so many characters of the batch's common string, with its
+    /// version as value.
+    deliveries {
+        /// The most deliveries in a batch.
+        MAX: usize = 1000;
+        /// Numbers for each delivery.
+        CELLS: usize = 3;
+        /// The version of a record that does not exist, as deepstream has it.
+        NO_VERSION: f64 = -1.0;
+
+        /// The operation is done. Value: none.
+        DONE: f64 = -1.0;
+        /// A `get` found no record. Value: none.
+        MISS: f64 = -2.0;
+        /// A record. Value: its version. Extra: its document.
+        RECORD: f64 = -3.0;
+        /// Value: a version, or `NO_VERSION`.
+        VERSION: f64 = -4.0;
+        /// Extra: a buffer of versions, NaN where there is no record.
+        VERSIONS: f64 = -5.0;
+        /// The operation failed. Value: the code, doubled, plus 1 if a later try may succeed.
+        /// Extra: the message.
+        FAILED: f64 = -6.0;
+        /// Extra: the answer to a question, as JSON.
+        ANSWER: f64 = -7.0;
+
+        /// The connection stands. From here on: what belongs to no operation.
+        READY: f64 = -8.0;
+        /// The connector has a problem; value and extra as for `FAILED`. Waiting may help.
+        PROBLEM: f64 = -9.0;
+        /// The same; waiting will not help.
+        FATAL: f64 = -10.0;
+        /// Value: the level. Extra: the line.
+        LOG: f64 = -11.0;
+        /// The connector has ended.
+        CLOSED: f64 = -12.0;
+        /// A message of the database. Extra: a list of its channel and what it says, as JSON.
+        NOTIFICATION: f64 = -13.0;
+    }
+}
+
+table! {
+    /// The way in, of `intake.rs` and `submissions.js`: for each request its number, the version,
+    /// and the lengths of its name and its document in UTF-16.
+    submissions {
+        /// The most requests that gather.
+        MAX: usize = 256;
+        /// The cell that says whether somebody comes for what gathers.
+        COMES: usize = 0;
+        /// The cell that says how many requests have gathered.
+        COUNT: usize = 1;
+        /// The first cell of the first request.
+        FIRST: usize = 2;
+        /// Numbers for each request.
+        CELLS: usize = 4;
+
+        /// In the place of a document's length: what is asked for of a name alone.
+        GET: f64 = -1.0;
+        /// As above.
+        HEAD: f64 = -2.0;
+        /// As above.
+        DELETE: f64 = -3.0;
+    }
+}
