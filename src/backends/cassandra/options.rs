@@ -275,7 +275,7 @@ mod tests {
             (r#"{"columns": "a,,b"}"#, "\"columns\""),
             (r#"{"columns": "a, data"}"#, "\"columns\""),
             (r#"{"columns": "a, a"}"#, "\"columns\""),
-            (r#"{"tls": true, "sslOptions": true}"#, "\"sslOptions\""),
+            (r#"{"tls": true, "sslOptions": false}"#, "\"sslOptions\""),
         ] {
             let message = message(text);
             assert!(message.contains(word), "{text}: {message}");
