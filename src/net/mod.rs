@@ -2,7 +2,9 @@
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | `stream.rs` | one connected socket, with or without TLS |
+//! | `stream.rs` | one connection, with or without TLS |
+//! | `socket.rs` | the TCP socket below it, which forgets what was given up |
+//! | `dial.rs` | connecting to a name with all its addresses |
 //! | `tls.rs` | TLS by rustls with ring, and its options |
 //! | `pipeline.rs` | many batches on one connection, for protocols that we speak ourselves |
 //! | `fleet.rs` | several servers behind one connection |
@@ -11,12 +13,16 @@
 // What backends share is not all of use where some of them are left out.
 #![cfg_attr(not(feature = "full"), allow(dead_code))]
 
+#[cfg(feature = "tls")]
+mod dial;
 #[cfg(feature = "fleet")]
 pub(crate) mod fleet;
 #[cfg(feature = "http")]
 pub(crate) mod http;
 #[cfg(feature = "pipeline")]
 pub(crate) mod pipeline;
+#[cfg(feature = "tls")]
+mod socket;
 #[cfg(feature = "tls")]
 pub(crate) mod stream;
 #[cfg(feature = "tls")]

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::future::{poll_fn, Future};
 use std::io;
 use std::pin::{pin, Pin};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, BytesMut};
 use futures_util::future::{select, BoxFuture, Either};
@@ -106,7 +106,7 @@ pub(crate) async fn while_alive<R>(
 }
 
 /// The connection's own side.
-struct Line<S, D: Decode> {
+struct Line<S: AsyncWrite + Unpin, D: Decode> {
     stream: S,
     receiver: mpsc::UnboundedReceiver<Question<D::Reply>>,
     output: BytesMut,
@@ -114,6 +114,15 @@ struct Line<S, D: Decode> {
     input: BytesMut,
     decoder: D,
     waiting: VecDeque<Expected<D::Reply>>,
+}
+
+impl<S: AsyncWrite + Unpin, D: Decode> Drop for Line<S, D> {
+    /// Where nothing is unanswered the server is told that this is an end, not a break.
+    fn drop(&mut self) {
+        if self.waiting.is_empty() {
+            let _ = Pin::new(&mut self.stream).poll_shutdown(&mut Context::from_waker(Waker::noop()));
+        }
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, D: Decode> Line<S, D> {

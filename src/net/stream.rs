@@ -3,50 +3,29 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 use tokio_rustls::client::TlsStream;
 
+use super::dial;
+use super::socket::Socket;
 use super::tls::Tls;
 use crate::core::Error;
-
-/// Half-open connections are noticed after about half a minute of silence.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
-const KEEPALIVE_RETRIES: u32 = 3;
 
 /// A connected stream.
 pub(crate) enum Stream {
     /// Unprotected.
-    Tcp(TcpStream),
+    Tcp(Socket),
     /// Protected by TLS.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Socket>>),
     /// Within this machine.
     #[cfg(unix)]
     Unix(UnixStream),
 }
 
 impl Stream {
-    /// Has the system forget what it has not sent yet when this is dropped. It would send it later
-    /// otherwise, even minutes later when the network is back, and the server would do what nobody
-    /// wants any more.
-    #[cfg(feature = "http")]
-    pub fn forget_unsent(&self) {
-        let socket = match self {
-            Stream::Tcp(stream) => SockRef::from(stream),
-            Stream::Tls(stream) => SockRef::from(stream.get_ref().0),
-            #[cfg(unix)]
-            Stream::Unix(_) => return,
-        };
-        // It fails only where the connection is gone already.
-        let _ = socket.set_linger(Some(Duration::ZERO));
-    }
-
     /// Shakes hands for TLS in the middle of a conversation, as some protocols have it. What
     /// does not leave this machine stays as it is.
     #[cfg(feature = "mysql")]
@@ -60,16 +39,11 @@ impl Stream {
 
 /// Connects over TCP, and shakes hands where TLS is asked for.
 pub(crate) async fn dial(host: &str, port: u16, tls: Option<&Tls>) -> Result<Stream, Error> {
-    let stream = TcpStream::connect((host, port)).await.map_err(|error| unreachable(&error))?;
-    stream.set_nodelay(true).map_err(|error| unreachable(&error))?;
-    let keepalive = TcpKeepalive::new()
-        .with_time(KEEPALIVE_IDLE)
-        .with_interval(KEEPALIVE_INTERVAL)
-        .with_retries(KEEPALIVE_RETRIES);
-    SockRef::from(&stream).set_tcp_keepalive(&keepalive).map_err(|error| unreachable(&error))?;
+    let socket =
+        dial::connect(host, port).await.and_then(Socket::new).map_err(|error| unreachable(&error))?;
     match tls {
-        Some(tls) => Ok(Stream::Tls(Box::new(tls.connect(stream).await?))),
-        None => Ok(Stream::Tcp(stream)),
+        Some(tls) => Ok(Stream::Tls(Box::new(tls.connect(socket).await?))),
+        None => Ok(Stream::Tcp(socket)),
     }
 }
 

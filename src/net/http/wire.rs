@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -25,8 +25,9 @@ impl Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        if self.is_asked.load(Ordering::Relaxed) {
-            self.stream.forget_unsent();
+        // Where nothing is unanswered the server is told that this is an end, not a break.
+        if !self.is_asked.load(Ordering::Relaxed) {
+            let _ = Pin::new(&mut self.stream).poll_shutdown(&mut Context::from_waker(Waker::noop()));
         }
     }
 }
