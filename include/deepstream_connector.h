@@ -454,7 +454,7 @@ extern "C" {
  *
  * It returns at once; the connection is made in the background, and requests are accepted
  * already. `config` is one JSON object in UTF-8 of `config_length` bytes, with the option
- * `type` and those of that type; see the README. `events` may be NULL. `*out` is set before the
+ * `type` and those of that type; see docs/options.md. `events` may be NULL. `*out` is set before the
  * first callback starts, and to NULL on failure.
  *
  * Errors: `CONNECTOR_ERR_CONFIGURATION` for everything that can be known to be wrong without a
@@ -616,10 +616,11 @@ int32_t connector_scan(struct connector_t *connector,
                        void *userdata);
 
 /**
- * Carries out a command that only this type of database has; the README lists them. `arguments`
- * is JSON in UTF-8, and may be empty; it and the name are copied. A command whose answer is lost
- * with the connection is not sent again: its callback gets `CONNECTOR_ERR_UNAVAILABLE` and a
- * message that says so. `timeout_ms` is as for `connector_get`.
+ * Carries out a command that only this type of database has; see docs/listing-and-commands.md.
+ * `arguments` is JSON in UTF-8, and may be empty; it and the name are copied. A command whose
+ * answer is lost with the connection is not sent again: its callback gets
+ * `CONNECTOR_ERR_UNAVAILABLE` and a message that says so. `timeout_ms` is as for
+ * `connector_get`.
  *
  * Any thread may call it. Errors: as for `connector_get`; `CONNECTOR_ERR_INVALID_ARGUMENT` also
  * for arguments that are not JSON. The callback gets `CONNECTOR_ERR_UNSUPPORTED` where there is no

@@ -1,7 +1,7 @@
 //! The configuration: one JSON object, the same in every language.
 //!
 //! Every option is declared once, as an [`OptionSpec`]; reading, checking, the messages and the
-//! table in the README follow from that.
+//! tables in `docs/` follow from that.
 
 mod aliases;
 

@@ -167,8 +167,9 @@ impl Connector {
         })
     }
 
-    /// Carries out a command that only this type of database has; the README lists them. One
-    /// whose answer is lost with the connection is not sent again: its error says so.
+    /// Carries out a command that only this type of database has; see
+    /// `docs/listing-and-commands.md`. One whose answer is lost with the connection is not sent
+    /// again: its error says so.
     ///
     /// # Errors
     /// As for [`get`](Self::get). The callback gets `Unsupported` where there is no such command.

@@ -2,7 +2,7 @@
 //!
 //! Rust hosts use [`Connector`]; C, C++ and Python hosts the functions of
 //! `include/deepstream_connector.h`; Node.js hosts the addon in `bindings/node`. A connector is
-//! made from one JSON object, which is the same for all of them; see the README for its options.
+//! made from one JSON object, which is the same for all of them; see `docs/options.md` for its options.
 
 #![deny(unsafe_code)]
 
@@ -17,3 +17,13 @@ mod net;
 mod records;
 
 pub use connector::{Connector, Events};
+
+/// The programs in Rust on these pages are tests.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../docs/languages.md")]
+    struct Languages;
+}

@@ -167,7 +167,7 @@ fn a_document_is_replaced_and_not_merged() {
     assert_eq!(client.get("a/1").unwrap(), Some((4, r#"{"object":true}"#.into())));
 }
 
-/// What README.md says about queries.
+/// What docs/backends/mongodb.md says about queries.
 #[test]
 fn a_person_can_query_records_by_their_data() {
     let Some(server) = Server::start("mongodb", &[]) else { return };

@@ -499,7 +499,7 @@ fn a_database_of_another_encoding_says_what_it_cannot_hold() {
     assert_eq!(client.get("a/é").unwrap(), Some((1, "\"é\"".into())));
 }
 
-/// As README.md has it.
+/// As docs/backends/postgres.md has it.
 #[test]
 fn records_can_be_queried_with_an_index() {
     let Some(place) = place() else { return };

@@ -64,7 +64,7 @@ fn records_are_there_after_reopening() {
 }
 
 #[test]
-fn the_readmes_query_and_index_work() {
+fn the_documented_query_and_index_work() {
     let (_folder, path) = place();
     let client = open(&path, "");
     client.set("users/1", 1, r#"{"name":"Ada","age":36}"#).unwrap();

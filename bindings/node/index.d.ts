@@ -1,7 +1,7 @@
 import { EventEmitter } from 'events'
 
 declare namespace Connector {
-  /** Options of the connector; those of each backend are in the README. */
+  /** Options of the connector; those of each backend are on its page in `docs/backends`. */
   interface Options {
     /** Which cache or database. */
     type: string
@@ -84,7 +84,7 @@ declare namespace Connector {
     /** The number of rows of each table. */
     getSchemaOverview (schema?: string): Promise<Record<string, number>>
     getSchemaOverview (callback: (error: ConnectorError | null, tables?: Record<string, number>) => void, schema?: string): void
-    /** Has a listener called for what the option `notifications` says; see the README. */
+    /** Has a listener called for what the option `notifications` says; see `docs/backends/postgres.md`. */
     subscribe (listener: (notification: SchemaNotification) => void): Promise<void>
     subscribe (listener: (notification: SchemaNotification) => void, done?: Done, schema?: string): void
     /** Without a listener, all of them. */
@@ -167,7 +167,7 @@ declare class Connector extends EventEmitter {
   /** All records, page by page. */
   records (pageSize?: number): AsyncGenerator<Connector.NamedRecord, void, undefined>
 
-  /** Carries out a command that only this type of database has; the README lists them. */
+  /** Carries out a command that only this type of database has; see `docs/listing-and-commands.md`. */
   command (name: string, parameters: any, callback: (error: Connector.ConnectorError | null, answer?: any) => void): void
 
   /** Counters and latencies since the connector was made. */

@@ -11,7 +11,7 @@ it. Futures are resolved, and listeners called, on the connector's own thread: w
 delays other answers, never the database. Any thread may use a connector.
 
 The library is found by the environment variable CONNECTOR_LIBRARY, else by the system under the
-name libdeepstream_connector.so.0. Options and guarantees are in the project's README, the contract
+name libdeepstream_connector.so.0. Options and promises are in the project's docs/, the contract
 of the functions below in include/deepstream_connector.h.
 """
 
@@ -338,7 +338,7 @@ class Connector:
         return self._ask("delete_many", (*_keys(keys), _milliseconds(timeout)), _on_many)
 
     def scan(self, cursor=None, limit=1000, timeout=None):
-        """A Page of all records; see the README."""
+        """A Page of all records; see docs/listing-and-commands.md."""
         cursor = None if cursor is None else _bytes(cursor)
         arguments = (cursor, 0 if cursor is None else len(cursor), limit, _milliseconds(timeout))
         return self._ask("scan", arguments, _on_page)

@@ -1,0 +1,379 @@
+//! README.md and docs/ say what is so: programs in them run and print what stands beside them,
+//! configurations are accepted, queries are asked of real servers, tables follow from the code,
+//! and whatever is named exists.
+//!
+//! A fenced block is checked by its language and the words behind it, see [`check_of`]; a block
+//! `text` right behind a program is what that prints. `UPDATE_DOCS=1` writes the tables.
+
+#![cfg(feature = "full")]
+
+#[path = "docs/pages.rs"]
+mod pages;
+#[path = "docs/places.rs"]
+mod places;
+#[path = "docs/programs.rs"]
+mod programs;
+mod support;
+#[path = "docs/tables.rs"]
+mod tables;
+#[path = "c/support.rs"]
+mod workshop;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use deepstream_connector::{backends, Connector};
+use serde_json::{Deserializer, Map, Value};
+
+use pages::{file_named, spans, Block, ROOT};
+use workshop::Workshop;
+
+/// How a block is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Check {
+    /// One configuration or several.
+    Configurations,
+    /// A part of a deepstream server's configuration.
+    ServerConfiguration,
+    JavaScript,
+    Python,
+    Compiled,
+    Commands,
+    /// By the doc-tests of the crate.
+    DocTest,
+    /// At the server that its first word names.
+    Place,
+}
+
+fn check_of(block: &Block) -> Option<Check> {
+    match (block.language.as_str(), block.words().as_slice()) {
+        ("json", []) => Some(Check::Configurations),
+        ("yaml", []) => Some(Check::ServerConfiguration),
+        ("js", []) => Some(Check::JavaScript),
+        ("python", []) => Some(Check::Python),
+        ("c" | "cpp", []) => Some(Check::Compiled),
+        ("sh", []) => Some(Check::Commands),
+        ("rust", []) => Some(Check::DocTest),
+        ("js" | "sh" | "sql", [place, ..]) if places::PLACES.contains(place) => Some(Check::Place),
+        _ => None,
+    }
+}
+
+/// All blocks with this check; there are some.
+fn blocks_with(check: Check) -> Vec<Block> {
+    let blocks: Vec<Block> =
+        pages::blocks().into_iter().filter(|block| check_of(block) == Some(check)).collect();
+    assert!(!blocks.is_empty(), "no block is for {check:?}");
+    blocks
+}
+
+#[test]
+fn every_block_has_a_check() {
+    for block in pages::blocks() {
+        let (place, language) = (block.place(), &block.language);
+        assert!(check_of(&block).is_some(), "{place}: no check for \"{language} {}\"", block.words.join(" "));
+    }
+}
+
+#[test]
+fn the_readme_has_at_most_200_lines() {
+    let lines = pages::read("README.md").text.lines().count();
+    assert!(lines <= 200, "README.md has {lines} lines");
+}
+
+#[test]
+fn the_tables_are_those_of_the_code() {
+    tables::compare();
+}
+
+#[test]
+fn configurations_are_accepted() {
+    for block in blocks_with(Check::Configurations) {
+        for configuration in Deserializer::from_str(&block.text).into_iter::<Value>() {
+            let configuration =
+                configuration.unwrap_or_else(|error| panic!("{} is not JSON: {error}", block.place()));
+            accept(&block, &configuration);
+        }
+    }
+    for block in blocks_with(Check::ServerConfiguration) {
+        let lines = block.text.lines().filter_map(|line| line.trim().strip_prefix("options:"));
+        let options: Vec<Value> = lines.map(flow_mapping).collect();
+        assert!(!options.is_empty(), "{} has no options", block.place());
+        options.iter().for_each(|options| accept(&block, options));
+    }
+}
+
+fn accept(block: &Block, configuration: &Value) {
+    if let Err(error) = backends::open(configuration.to_string().as_bytes()) {
+        panic!("{}: {error}: {configuration}", block.place());
+    }
+}
+
+/// YAML's `{ type: redis, port: 6379 }`, of words and numbers.
+fn flow_mapping(text: &str) -> Value {
+    let inner = text.trim().strip_prefix('{').and_then(|text| text.strip_suffix('}'));
+    let inner = inner.unwrap_or_else(|| panic!("this is no mapping in one line: {text}"));
+    let entries = inner.split(',').map(|entry| {
+        let (name, value) = entry.split_once(':').unwrap_or_else(|| panic!("this is no entry: {entry}"));
+        let value = value.trim();
+        let value = value.parse::<i64>().map_or_else(|_| Value::from(value), Value::from);
+        (name.trim().to_owned(), value)
+    });
+    Value::Object(entries.collect::<Map<_, _>>())
+}
+
+#[test]
+fn programs_in_javascript_run() {
+    blocks_with(Check::JavaScript).iter().for_each(programs::javascript);
+}
+
+#[test]
+fn programs_in_python_run() {
+    let workshop = Workshop::open("docs_python");
+    blocks_with(Check::Python).iter().for_each(|block| programs::python(block, &workshop));
+}
+
+#[test]
+fn programs_in_c_run() {
+    let workshop = Workshop::open("docs_c");
+    blocks_with(Check::Compiled).iter().for_each(|block| programs::compiled(block, &workshop));
+}
+
+#[test]
+fn commands_work() {
+    let workshop = Workshop::open("docs_commands");
+    blocks_with(Check::Commands).iter().for_each(|block| programs::commands(block, &workshop));
+}
+
+#[test]
+fn programs_in_rust_are_doc_tests() {
+    let library = fs::read_to_string(Path::new(ROOT).join("src/lib.rs")).expect("it is readable");
+    for block in blocks_with(Check::DocTest) {
+        let included = format!("include_str!(\"../{}\")", block.page);
+        assert!(library.contains(&included), "{}: src/lib.rs lacks {included}", block.place());
+    }
+}
+
+#[test]
+fn sqlite_can_be_asked() {
+    places::sqlite();
+}
+
+#[test]
+fn mysql_can_be_asked() {
+    places::mysql();
+}
+
+#[test]
+fn mariadb_can_be_asked() {
+    places::mariadb();
+}
+
+#[test]
+fn postgres_can_be_asked() {
+    places::postgres();
+}
+
+#[test]
+fn redis_can_be_asked() {
+    places::redis();
+}
+
+#[test]
+fn memcached_can_be_asked() {
+    places::memcached();
+}
+
+#[test]
+fn ironcache_can_be_asked() {
+    places::ironcache();
+}
+
+#[test]
+fn cassandra_can_be_asked() {
+    places::cassandra();
+}
+
+#[test]
+fn mongodb_can_be_asked() {
+    places::mongodb();
+}
+
+#[test]
+fn couchdb_can_be_asked() {
+    places::couchdb();
+}
+
+#[test]
+fn dynamodb_can_be_asked() {
+    places::dynamodb();
+}
+
+/// The pages, and others that name files and tests.
+fn pages_and_others() -> Vec<pages::Page> {
+    let mut pages = pages::pages();
+    pages.push(pages::read("CONTRIBUTING.md"));
+    pages
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut links = 0;
+    for page in pages_and_others() {
+        for (line, link) in page.links() {
+            if link.starts_with("https://") {
+                continue;
+            }
+            links += 1;
+            let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
+            let folder = Path::new(&page.path).parent().expect("a page is in a folder");
+            let target = match file {
+                "" => PathBuf::from(&page.path),
+                file => folder.join(file),
+            };
+            assert!(Path::new(ROOT).join(&target).exists(), "{}: no file {file}", page.at(line));
+            if !anchor.is_empty() {
+                let anchors = pages::read(&target).anchors();
+                assert!(anchors.iter().any(|other| other == anchor), "{}: no heading {link}", page.at(line));
+            }
+        }
+    }
+    assert!(links > 50, "only {links} links were found");
+}
+
+#[test]
+fn every_page_is_in_the_index() {
+    let index = pages::read("docs/README.md");
+    let named: BTreeSet<PathBuf> =
+        index.links().iter().map(|(_, link)| Path::new("docs").join(link)).collect();
+    for page in pages::pages() {
+        let is_index = page.path == index.path || page.path == "README.md";
+        assert!(is_index || named.contains(Path::new(&page.path)), "docs/README.md lacks {}", page.path);
+    }
+}
+
+#[test]
+fn files_that_are_named_exist() {
+    let mut files = 0;
+    for page in pages_and_others() {
+        for (line, span) in page.spans() {
+            if let Some(file) = file_named(&span) {
+                files += 1;
+                assert!(Path::new(ROOT).join(file).exists(), "{}: no file {file}", page.at(line));
+            }
+        }
+    }
+    assert!(files > 50, "only {files} files were found");
+}
+
+#[test]
+fn commands_that_are_named_exist() {
+    for page in pages_and_others() {
+        for (line, span) in page.spans() {
+            let place = page.at(line);
+            if let Some((_, targets)) = format!(" {span}").split_once(" make ") {
+                targets.split_whitespace().for_each(|target| programs::is_made(&place, target));
+            }
+            programs::is_cargo_test(&place, &span);
+        }
+    }
+}
+
+/// What the tables of docs/architecture.md say that is in a file.
+#[test]
+fn files_hold_what_the_architecture_says() {
+    let page = pages::read("docs/architecture.md");
+    let mut found = 0;
+    for row in page.rows() {
+        let files: Vec<String> = row.cells.iter().flat_map(|cell| spans(cell)).collect();
+        let Some(file) = files.iter().find_map(|span| file_named(span)) else { continue };
+        for column in ["look for", "in the code", "states", "in"] {
+            let Some(cell) = row.cell(column) else { continue };
+            for wanted in spans(cell).iter().filter(|span| file_named(span).is_none()) {
+                found += 1;
+                let text = fs::read_to_string(Path::new(ROOT).join(file))
+                    .unwrap_or_else(|error| panic!("{}: {file}: {error}", page.at(row.line)));
+                assert!(text.contains(wanted.as_str()), "{}: no {wanted} in {file}", page.at(row.line));
+            }
+        }
+    }
+    assert!(found > 40, "only {found} names were found");
+}
+
+/// The tests that hold the promises.
+#[test]
+fn tests_that_are_named_exist() {
+    let mut sources = String::new();
+    for folder in ["tests", "src"] {
+        read_all(&Path::new(ROOT).join(folder), &mut sources);
+    }
+    let page = pages::read("docs/promises.md");
+    let mut tests = 0;
+    for row in page.rows() {
+        let Some(cell) = row.cell("held by") else { continue };
+        for name in spans(cell) {
+            tests += 1;
+            let there =
+                sources.contains(&format!("fn {name}(")) || sources.contains(&format!("(\"{name}\","));
+            assert!(there, "{}: no test {name}", page.at(row.line));
+        }
+    }
+    assert!(tests > 60, "only {tests} tests were found");
+}
+
+fn read_all(folder: &Path, into: &mut String) {
+    for entry in fs::read_dir(folder).expect("it is readable") {
+        let path = entry.expect("it is readable").path();
+        if path.is_dir() {
+            read_all(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            into.push_str(&fs::read_to_string(&path).expect("source is UTF-8"));
+        }
+    }
+}
+
+/// docs/statistics.md names every member and no other.
+#[test]
+fn every_statistic_is_told() {
+    let connector = Connector::open(r#"{"type": "memory"}"#, ()).expect("it opens");
+    let statistics: Value = serde_json::from_str(&connector.statistics_json()).expect("it is JSON");
+    let mut members = BTreeSet::new();
+    flatten("", &statistics, &mut members);
+    let mut told = BTreeSet::new();
+    for row in pages::read("docs/statistics.md").rows() {
+        let mut last = String::new();
+        for span in spans(row.cell("member").expect("each row is of a member")) {
+            // `.p90` is a neighbour of the one before it.
+            if let (Some(_), Some((parent, _))) = (span.strip_prefix('.'), last.rsplit_once('.')) {
+                last = format!("{parent}{span}");
+            } else {
+                last = span;
+            }
+            told.insert(last.clone());
+        }
+    }
+    assert_eq!(told, members);
+}
+
+/// The paths of all values; the kinds of operations have the same members.
+fn flatten(path: &str, value: &Value, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                let name = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                let parts: Vec<&str> = name.split('.').collect();
+                match parts.as_slice() {
+                    ["operations", _] => {
+                        into.insert(name.clone());
+                        flatten("operations.*", value, into);
+                    }
+                    _ => flatten(&name, value, into),
+                }
+            }
+        }
+        _ => {
+            into.insert(path.to_owned());
+        }
+    }
+}

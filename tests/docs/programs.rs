@@ -1,0 +1,180 @@
+//! Runs the programs of the pages and holds what they print against what stands beside them.
+
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use super::pages::{Block, ROOT};
+use super::workshop::{has, succeed, Workshop};
+
+/// Runs a command that must succeed, and returns what it printed.
+pub fn output(command: &mut Command) -> String {
+    let output = succeed(command.stdin(Stdio::null())).unwrap_or_else(|failure| panic!("{failure}"));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// What a program is to print: the block behind it, else the comments behind its printing lines.
+fn expected(block: &Block) -> String {
+    if let Some(output) = &block.output {
+        return output.clone();
+    }
+    let printing = block.text.lines().filter(|line| line.contains("console.log(") || line.contains("print("));
+    let comments = printing.map(|line| {
+        let comment = line.rsplit_once(" // ").or_else(|| line.rsplit_once("  # "));
+        let Some((_, comment)) = comment else { panic!("{}: what does it print? {line}", block.place()) };
+        comment.trim()
+    });
+    let comments: Vec<&str> = comments.collect();
+    assert!(!comments.is_empty(), "{}: it prints nothing", block.place());
+    comments.join("\n")
+}
+
+/// Compares line by line; `…` in a line stands for anything.
+pub fn assert_printed(block: &Block, printed: &str) {
+    let expected = expected(block);
+    let (printed, expected) = (printed.trim(), expected.trim());
+    let same = printed.lines().count() == expected.lines().count()
+        && printed.lines().zip(expected.lines()).all(|(line, pattern)| matches(line.trim_end(), pattern));
+    assert!(same, "{} printed:\n{printed}\nand not:\n{expected}", block.place());
+}
+
+fn matches(line: &str, pattern: &str) -> bool {
+    let mut pieces = pattern.split('…');
+    let first = pieces.next().unwrap_or_default();
+    let Some(mut rest) = line.strip_prefix(first) else { return false };
+    let Some(last) = pattern.rsplit_once('…').map(|(_, last)| last) else { return rest.is_empty() };
+    for piece in pieces {
+        match rest.find(piece) {
+            Some(at) => rest = &rest[at + piece.len()..],
+            None => return false,
+        }
+    }
+    line.len() >= first.len() + last.len() && line.ends_with(last)
+}
+
+/// Whether something is there that tests need; where it is not, that is said, and is a failure in CI.
+fn is_there(what: &str, there: bool) -> bool {
+    if !there {
+        assert!(env::var_os("CI").is_none(), "{what} is missing in CI");
+        eprintln!("SKIPPED: {what} is missing");
+    }
+    there
+}
+
+pub fn javascript(block: &Block) {
+    let addon = Path::new(ROOT).join("bindings/node/deepstream-connector.node");
+    if !is_there("node", has("node")) || !is_there("the addon (make node)", addon.exists()) {
+        return;
+    }
+    let folder = folder();
+    let modules = folder.path().join("node_modules");
+    fs::create_dir(&modules).expect("folders can be made");
+    std::os::unix::fs::symlink(Path::new(ROOT).join("bindings/node"), modules.join("deepstream-connector"))
+        .expect("links can be made");
+    fs::write(folder.path().join("program.js"), &block.text).expect("files can be written");
+    assert_printed(block, &output(Command::new("node").arg("program.js").current_dir(folder.path())));
+}
+
+pub fn python(block: &Block, workshop: &Workshop) {
+    if !is_there("python3", has("python3")) {
+        return;
+    }
+    let folder = folder();
+    fs::write(folder.path().join("program.py"), &block.text).expect("files can be written");
+    let mut python = Command::new("python3");
+    python
+        .arg("program.py")
+        .env("CONNECTOR_LIBRARY", workshop.library())
+        .env("PYTHONPATH", Path::new(ROOT).join("bindings/python"))
+        .current_dir(folder.path());
+    assert_printed(block, &output(&mut python));
+}
+
+/// Programs in C and C++.
+pub fn compiled(block: &Block, workshop: &Workshop) {
+    let (compiler, standard) = match block.language.as_str() {
+        "c" => ("cc", "-std=c11"),
+        _ => ("c++", "-std=c++11"),
+    };
+    if !is_there(compiler, has(compiler)) {
+        return;
+    }
+    let folder = folder();
+    let source = folder.path().join(format!("program.{}", block.language));
+    fs::write(&source, &block.text).expect("files can be written");
+    let source = source.to_str().expect("the folder's name is UTF-8");
+    let program = workshop.compile(compiler, source, &[standard, "-D_POSIX_C_SOURCE=200809L"]);
+    assert_printed(block, &output(&mut Command::new(program.unwrap_or_else(|failure| panic!("{failure}")))));
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("the system has room for a folder")
+}
+
+/// Commands for a shell at the root of the repository. Those of `make`, `cargo` and `npm` are
+/// held against what there is, the others are run against the library of this very build.
+pub fn commands(block: &Block, workshop: &Workshop) {
+    let library = workshop.library();
+    let folder = library.parent().and_then(Path::to_str).expect("the folder's name is UTF-8");
+    let mut script = String::from("set -e\n");
+    let mut runs = false;
+    for line in block.text.replace("\\\n", " ").lines() {
+        let line = line.split("  #").next().unwrap_or_default().trim();
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            [] => {}
+            ["make", targets @ ..] => targets.iter().for_each(|target| is_made(&block.place(), target)),
+            ["npm", "install", packages @ ..] => {
+                for package in packages {
+                    let path = package.trim_start_matches("/path/to/deepstream-connector/");
+                    let manifest = Path::new(ROOT).join(path).join("package.json");
+                    assert!(manifest.exists(), "{}: no package in {path}", block.place());
+                }
+            }
+            [_, "cargo", "test", ..] => is_cargo_test(&block.place(), line),
+            [first, ..] if matches!(*first, "cc" | "c++") => {
+                if !is_there(first, has(first)) {
+                    return;
+                }
+                runs = true;
+                script += &format!("{}\n", here(line, folder));
+            }
+            [first, second, ..] if first.starts_with("LD_LIBRARY_PATH=") && *second == "python3" => {
+                if !is_there("python3", has("python3")) {
+                    return;
+                }
+                runs = true;
+                script += &format!("{}\n", here(line, folder));
+            }
+            ["target/first"] => script += &format!("{}\n", here(line, folder)),
+            _ => panic!("{}: there is no check for {line}", block.place()),
+        }
+    }
+    if runs {
+        assert_printed(block, &output(Command::new("sh").args(["-c", &script]).current_dir(ROOT)));
+    }
+}
+
+/// What is built for a release lies elsewhere in a test.
+fn here(line: &str, folder: &str) -> String {
+    line.replace("target/release", folder).replace("target/first", &format!("{folder}/first"))
+}
+
+/// Whether the Makefile has a target.
+pub fn is_made(place: &str, target: &str) {
+    let makefile = fs::read_to_string(Path::new(ROOT).join("Makefile")).expect("it is readable");
+    let rule = format!("{target}:");
+    assert!(makefile.lines().any(|line| line.starts_with(&rule)), "{place}: no target {target}");
+}
+
+/// Whether the test that a command of Cargo's names is there.
+pub fn is_cargo_test(place: &str, command: &str) {
+    let mut words = command.split_whitespace().skip_while(|word| *word != "--test");
+    let Some(name) = words.nth(1) else { return };
+    let tests = Path::new(ROOT).join("tests");
+    let there = tests.join(format!("{name}.rs")).exists() || tests.join(name).join("main.rs").exists();
+    assert!(there, "{place}: no test program {name}");
+}
