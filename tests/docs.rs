@@ -23,6 +23,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use deepstream_connector::core::ErrorCode;
 use deepstream_connector::{backends, Connector};
 use serde_json::{Deserializer, Map, Value};
 
@@ -85,6 +86,39 @@ fn the_readme_has_at_most_200_lines() {
 #[test]
 fn the_tables_are_those_of_the_code() {
     tables::compare();
+}
+
+/// A page with its options and a program or configuration; a row in the README and among the
+/// promises.
+#[test]
+fn every_backend_is_told() {
+    let named = |page: &str, column: &str, beside: &str| -> BTreeSet<String> {
+        let rows = pages::read(page).rows();
+        let rows = rows.iter().filter(|row| row.cell(beside).is_some());
+        rows.flat_map(|row| spans(row.cell(column).expect("each row is of a backend"))).collect()
+    };
+    let backends: BTreeSet<String> = backends::ENTRIES.iter().map(|entry| entry.name.to_owned()).collect();
+    assert_eq!(named("README.md", "`type`", "acknowledged means"), backends);
+    assert_eq!(named("docs/promises.md", "backend", "acknowledged means"), backends);
+    for name in backends {
+        // One backend for both products.
+        let name = if name == "mariadb" { "mysql".to_owned() } else { name };
+        let page = pages::read(format!("docs/backends/{name}.md"));
+        assert!(page.anchors().iter().any(|anchor| anchor == "options"), "{}: no options", page.path);
+        let is_complete = |block: &Block| block.language == "json" && block.text.contains(&name);
+        assert!(page.blocks().iter().any(is_complete), "{}: no configuration", page.path);
+    }
+}
+
+#[test]
+fn every_error_code_says_what_to_do() {
+    let rows = pages::read("docs/errors.md").rows();
+    let told: Vec<String> = rows
+        .iter()
+        .filter(|row| row.cell("what to do").is_some())
+        .flat_map(|row| spans(&row.cells[0]))
+        .collect();
+    assert_eq!(told, ErrorCode::ALL.map(ErrorCode::name));
 }
 
 #[test]
