@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use deepstream_connector::backends::ENTRIES;
-use deepstream_connector::config::{OptionKind, OptionSpec, COMMON};
+use deepstream_connector::config::{aliases, OptionKind, OptionSpec, COMMON};
 use deepstream_connector::core::{Error, ErrorCode};
 
 use super::pages::{self, Page, ROOT};
@@ -82,7 +82,8 @@ fn options(page: String, name: &str, specs: &[OptionSpec]) -> Table {
             OptionKind::Choice(words) => format!(" One of `{}`.", words.join("`, `")),
             _ => String::new(),
         };
-        writeln!(text, "| `{}` | {default} | {}{choices} |", spec.name, spec.meaning)
+        let others: String = aliases(spec.name, specs).map(|other| format!(", `{other}`")).collect();
+        writeln!(text, "| `{}`{others} | {default} | {}{choices} |", spec.name, spec.meaning)
             .expect("text can be written");
     }
     Table {
