@@ -14,8 +14,8 @@ const ALIASES: &[(&str, &[&str])] = &[
     ("url", &["connectionString", "uri"]),
     // `db`: `@deepstream/storage-mongodb`.
     ("database", &["db"]),
-    // `max`: node-postgres; `connectionLimit`: npm's mysql clients.
-    ("maxConnections", &["max", "connectionLimit"]),
+    // `max`: node-postgres; `connectionLimit`: npm's mysql clients; `connections`: the `ironcache` of before.
+    ("maxConnections", &["max", "connectionLimit", "connections"]),
     // `ssl`: node-postgres and npm's mysql clients; `sslOptions`: cassandra-driver.
     ("tls", &["ssl", "sslOptions"]),
 ];

@@ -36,7 +36,7 @@ const LONGEST_ANSWER: usize = 64 << 20;
 
 pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
     let origin = options::origin(settings)?;
-    let connections = settings.count("connections").unwrap_or(options::CONNECTIONS);
+    let connections = settings.count("maxConnections").unwrap_or(options::CONNECTIONS);
     // What it may refuse is refused before there is a connection.
     Client::new(origin.clone(), connections, LONGEST_ANSWER)?;
     let requests = Arc::new(Requests::from_settings(settings)?);

@@ -50,7 +50,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         meaning: "Version of the REST interface.",
     },
     OptionSpec {
-        name: "connections",
+        name: "maxConnections",
         kind: OptionKind::Integer(1, 256),
         default: "32",
         meaning: "How many requests may be under way at once, each on a connection of its own that is kept.",
