@@ -15,11 +15,13 @@ name libdeepstream_connector.so.0. Options and guarantees are in the project's R
 of the functions below in include/deepstream_connector.h.
 """
 
+import atexit
 import ctypes
 import itertools
 import json
 import os
 import threading
+import time
 import weakref
 from collections import namedtuple
 from concurrent.futures import Future
@@ -250,9 +252,127 @@ def _bytes(text):
     return text if isinstance(text, bytes) else text.encode()
 
 
-def _free(functions, handle, _events):
-    """The events hold the callbacks, which must live as long as the connector does."""
-    functions.connector_free(handle)
+# ---- Handles: who is inside of the library, and who frees. ----
+
+#: The handles that are not freed yet.
+_handles = set()
+#: Whether the interpreter is ending: nothing would free a connector that is made now.
+_ending = False
+
+
+def _closed(message="the connector was freed; make a new one"):
+    return ConnectorError(4, False, message)
+
+
+class _Handle:
+    """The library's connector. It is freed once, by whoever asks first, and when nobody is inside of a call.
+
+    There is no lock, since a signal handler or the collector may come in at any instruction and ask for the same
+    again: each step that has to be whole is one operation on a list.
+    """
+
+    def __init__(self, functions, config, events):
+        self.functions = functions
+        # The callbacks, which must live as long as the connector does.
+        self._events = events
+        self._pointer = c_void_p()
+        # The threads that are inside; so is who makes it.
+        self._inside = [threading.get_ident()]
+        self._ended = _ending
+        self._left_to_last = False
+        # Whoever takes it off frees.
+        self._owner = [self]
+        _handles.add(self)
+        try:
+            if self._ended:
+                raise _closed("the interpreter is ending; a connector cannot be made any more")
+            self._checked(functions.connector_create(config, len(config), byref(events), byref(self._pointer)))
+        except BaseException:
+            self._owner.clear()
+            _handles.discard(self)
+            raise
+        finally:
+            self._leave(threading.get_ident())
+
+    def call(self, function, *arguments):
+        """Calls a function of the library, unless the connector is freed or about to be."""
+        thread = threading.get_ident()
+        try:
+            self._inside.append(thread)
+            # In this order: who frees looks for us only after it has set this.
+            if self._ended:
+                raise _closed()
+            self._checked(function(self._pointer, *arguments))
+        finally:
+            self._leave(thread)
+
+    def free(self):
+        if self._ended:
+            return
+        self._ended = True
+        # A signal handler amid a call of its own thread cannot wait for that.
+        if threading.get_ident() in self._inside:
+            self._left_to_last = True
+            return
+        try:
+            # No call waits for anything, so this is short.
+            while self._inside:
+                time.sleep(0.0001)
+        except BaseException:
+            self._left_to_last = True
+            raise
+        finally:
+            self._free_unless_used()
+
+    def forget_other_threads(self):
+        """In a forked child: the threads that were inside are not there."""
+        thread = threading.get_ident()
+        self._inside[:] = [inside for inside in self._inside if inside == thread]
+
+    def _leave(self, thread):
+        self._inside.remove(thread)
+        if self._left_to_last:
+            self._free_unless_used()
+
+    def _free_unless_used(self):
+        if self._inside:
+            return
+        try:
+            self._owner.pop()
+        except IndexError:
+            return
+        self.functions.connector_free(self._pointer)
+        _handles.discard(self)
+
+    def _checked(self, code):
+        if code != 0:
+            length = c_size_t()
+            message = self.functions.connector_last_error_message(byref(length))
+            raise ConnectorError(code, code in (3, 5, 6), _text(message, length.value))
+
+
+@atexit.register
+def _end():
+    """Frees what is left before the interpreter takes the callbacks away. Exit handlers that are older than this module
+    run after it, and get CLOSED; those that are younger find everything in place."""
+    global _ending
+    _ending = True
+    while _handles:
+        for handle in list(_handles):
+            handle.free()
+        # Those that other threads are making or freeing.
+        time.sleep(0.001 if _handles else 0)
+
+
+def _after_fork():
+    for handle in _handles:
+        handle.forget_other_threads()
+    # They are the parent's, and are ended by it.
+    _handles.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Connector:
@@ -273,7 +393,6 @@ class Connector:
 
     def __init__(self, options, *, on_ready=None, on_error=None, on_log=None, on_notification=None,
                  loads=json.loads, dumps=None):
-        self._functions = _functions()
         self._loads = loads
         self._dumps = dumps or (lambda data: json.dumps(data, allow_nan=False))
         config = _bytes(options if isinstance(options, (str, bytes)) else json.dumps(options))
@@ -287,14 +406,9 @@ class Connector:
                 _text(channel, channel_length), _text(payload, length))) if on_notification
             else _OnNotification(),
         )
-        handle = c_void_p()
-        self._check(self._functions.connector_create(config, len(config), byref(events), byref(handle)))
-        self._handle = handle
-        # `free` may be called by one of them.
-        self._events = events
-        # Called once: by `free`, when nobody has the connector any more, or before the interpreter ends and takes the
-        # callbacks with it.
-        self._end = weakref.finalize(self, _free, self._functions, handle, events)
+        self._handle = _Handle(_functions(), config, events)
+        # When nobody has the connector any more.
+        weakref.finalize(self, self._handle.free).atexit = False
 
     def get(self, key, timeout=None):
         """The record, or None. It sees every earlier `set` and `delete` of this connector. `timeout`
@@ -362,17 +476,19 @@ class Connector:
     def is_ready(self):
         """Whether the connection stands at this moment."""
         ready = c_bool()
-        self._check(self._functions.connector_is_ready(self._living(), byref(ready)))
+        handle = self._handle
+        handle.call(handle.functions.connector_is_ready, byref(ready))
         return ready.value
 
     def stats(self):
         """Counters and latencies since the connector was made, as a dict."""
+        handle = self._handle
         text, length = c_void_p(), c_size_t()
-        self._check(self._functions.connector_stats(self._living(), byref(text), byref(length)))
+        handle.call(handle.functions.connector_stats, byref(text), byref(length))
         try:
             return json.loads(string_at(text, length.value))
         finally:
-            self._functions.connector_string_free(text)
+            handle.functions.connector_string_free(text)
 
     def close(self):
         """Accepts nothing more and lets accepted operations finish, up to the option
@@ -381,9 +497,10 @@ class Connector:
 
     def free(self):
         """Ends the connector at once: whatever is unanswered fails with CLOSED before this
-        returns. A second call does nothing."""
-        self._handle = None
-        self._end()
+        returns. Any thread may call it at any time; from then on every call gets CLOSED. A second
+        call does nothing. In a signal handler that interrupts a call of this connector it is done
+        when that call has ended."""
+        self._handle.free()
 
     def __enter__(self):
         return self
@@ -394,12 +511,6 @@ class Connector:
         finally:
             self.free()
 
-    def _living(self):
-        handle = self._handle
-        if handle is None:
-            raise ConnectorError(4, False, "the connector was freed; make a new one")
-        return handle
-
     def _ask(self, name, arguments, callback):
         future = Future()
         # It is under way from now on and cannot be cancelled.
@@ -407,18 +518,12 @@ class Connector:
         number = next(_numbers)
         _waiting[number] = (future, self)
         try:
-            function = getattr(self._functions, "connector_" + name)
-            self._check(function(self._living(), *arguments, callback, number))
+            handle = self._handle
+            handle.call(getattr(handle.functions, "connector_" + name), *arguments, callback, number)
         except BaseException:
             del _waiting[number]
             raise
         return future
-
-    def _check(self, code):
-        if code != 0:
-            length = c_size_t()
-            message = self._functions.connector_last_error_message(byref(length))
-            raise ConnectorError(code, code in (3, 5, 6), _text(message, length.value))
 
 
 def _milliseconds(timeout):
