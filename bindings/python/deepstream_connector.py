@@ -19,6 +19,8 @@ import atexit
 import ctypes
 import itertools
 import json
+import numbers
+import operator
 import os
 import threading
 import time
@@ -248,8 +250,46 @@ def _on_answer(number, error, text, length):
     _settle(number, error, lambda _: json.loads(string_at(text, length)))
 
 
-def _bytes(text):
-    return text if isinstance(text, bytes) else text.encode()
+# ---- Arguments. What cannot be sent as it was given is refused by name: ctypes cuts numbers to size without a word. ----
+
+def _bytes(name, text):
+    if isinstance(text, bytes):
+        return text
+    if isinstance(text, str):
+        return text.encode()
+    raise TypeError("%s must be str or bytes, not %s" % (name, type(text).__name__))
+
+
+def _keys(keys):
+    # A text is a sequence of texts too.
+    if isinstance(keys, (str, bytes)):
+        raise TypeError("keys must be many keys, not %s" % type(keys).__name__)
+    keys = [_bytes("key", key) for key in keys]
+    return (_Key * len(keys))(*[_Key(sizeof(_Key), key, len(key)) for key in keys]), len(keys)
+
+
+def _integer(name, value, least, greatest):
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError("%s must be an integer, not %s" % (name, type(value).__name__))
+    value = operator.index(value)
+    if not least <= value <= greatest:
+        raise ValueError("%s must be from %d to %d" % (name, least, greatest))
+    return value
+
+
+def _version(version):
+    return _integer("version", version, -2**63, 2**63 - 1)
+
+
+def _milliseconds(timeout):
+    """A deadline as the library has it: 0 is the connector's own."""
+    if timeout is None:
+        return 0
+    if isinstance(timeout, bool) or not isinstance(timeout, numbers.Real):
+        raise TypeError("timeout must be a number of seconds or None, not %s" % type(timeout).__name__)
+    if not timeout >= 0:
+        raise ValueError("timeout must not be negative")
+    return max(1, round(min(0xFFFFFFFF, timeout * 1000)))
 
 
 # ---- Handles: who is inside of the library, and who frees. ----
@@ -388,14 +428,16 @@ class Connector:
     `loads` and `dumps` turn documents into Python values and back; `bytes` and `lambda text: text`
     leave them as they are.
 
-    Raises a ConnectorError with the code CONFIGURATION that names the option and the remedy.
+    Raises a ConnectorError with the code CONFIGURATION that names the option and the remedy. The methods
+    raise TypeError or ValueError for an argument that cannot be sent as it is: a version is an integer of
+    signed 64 bits, a timeout is not negative.
     """
 
     def __init__(self, options, *, on_ready=None, on_error=None, on_log=None, on_notification=None,
                  loads=json.loads, dumps=None):
         self._loads = loads
         self._dumps = dumps or (lambda data: json.dumps(data, allow_nan=False))
-        config = _bytes(options if isinstance(options, (str, bytes)) else json.dumps(options))
+        config = _bytes("options", options if isinstance(options, (str, bytes)) else json.dumps(options))
         events = _Events(
             sizeof(_Events), None,
             _OnReady(lambda _: on_ready()) if on_ready else _OnReady(),
@@ -413,22 +455,22 @@ class Connector:
     def get(self, key, timeout=None):
         """The record, or None. It sees every earlier `set` and `delete` of this connector. `timeout`
         is the operation's deadline in seconds; so for all methods."""
-        key = _bytes(key)
+        key = _bytes("key", key)
         return self._ask("get", (key, len(key), _milliseconds(timeout)), _on_record)
 
     def head(self, key, timeout=None):
         """The version, or None."""
-        key = _bytes(key)
+        key = _bytes("key", key)
         return self._ask("head", (key, len(key), _milliseconds(timeout)), _on_head)
 
     def set(self, key, version, data, timeout=None):
         """Stores a record, replacing what was there, whatever its version."""
-        key, data = _bytes(key), _bytes(self._dumps(data))
-        return self._ask("set", (key, len(key), version, data, len(data), _milliseconds(timeout)), _on_done)
+        key, data = _bytes("key", key), self._document(data)
+        return self._ask("set", (key, len(key), _version(version), data, len(data), _milliseconds(timeout)), _on_done)
 
     def delete(self, key, timeout=None):
         """Removes a record; one that is not there is no error."""
-        key = _bytes(key)
+        key = _bytes("key", key)
         return self._ask("delete", (key, len(key), _milliseconds(timeout)), _on_done)
 
     def get_many(self, keys, timeout=None):
@@ -441,7 +483,9 @@ class Connector:
 
     def set_many(self, records, timeout=None):
         """Stores (key, version, data) one by one; for each None or a ConnectorError."""
-        entries = [(_bytes(key), version, _bytes(self._dumps(data))) for key, version, data in records]
+        entries = [
+            (_bytes("key", key), _version(version), self._document(data)) for key, version, data in records
+        ]
         array = (_Entry * len(entries))(*[
             _Entry(sizeof(_Entry), key, len(key), version, data, len(data)) for key, version, data in entries
         ])
@@ -453,7 +497,8 @@ class Connector:
 
     def scan(self, cursor=None, limit=1000, timeout=None):
         """A Page of all records; see the README."""
-        cursor = None if cursor is None else _bytes(cursor)
+        cursor = None if cursor is None else _bytes("cursor", cursor)
+        limit = _integer("limit", limit, 0, 2**(8 * sizeof(c_size_t)) - 1)
         arguments = (cursor, 0 if cursor is None else len(cursor), limit, _milliseconds(timeout))
         return self._ask("scan", arguments, _on_page)
 
@@ -469,7 +514,7 @@ class Connector:
 
     def command(self, name, parameters=None, timeout=None):
         """Carries out a command that only this type of database has."""
-        name, text = _bytes(name), json.dumps(parameters).encode()
+        name, text = _bytes("name", name), json.dumps(parameters).encode()
         return self._ask("command", (name, len(name), text, len(text), _milliseconds(timeout)), _on_answer)
 
     @property
@@ -511,6 +556,9 @@ class Connector:
         finally:
             self.free()
 
+    def _document(self, data):
+        return _bytes("what dumps gives", self._dumps(data))
+
     def _ask(self, name, arguments, callback):
         future = Future()
         # It is under way from now on and cannot be cancelled.
@@ -524,13 +572,3 @@ class Connector:
             del _waiting[number]
             raise
         return future
-
-
-def _milliseconds(timeout):
-    """A deadline as the library has it: 0 is the connector's own."""
-    return 0 if timeout is None else max(1, min(0xFFFFFFFF, round(timeout * 1000)))
-
-
-def _keys(keys):
-    keys = [_bytes(key) for key in keys]
-    return (_Key * len(keys))(*[_Key(sizeof(_Key), key, len(key)) for key in keys]), len(keys)

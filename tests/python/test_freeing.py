@@ -53,7 +53,7 @@ class Freeing(unittest.TestCase):
                 free = threading.Thread(target=connector.free)
                 free.start()
                 # It may have to wait for the other.
-                free.join(0.01)
+                free.join(0.002)
                 go.set()
                 user.join()
                 free.join()
