@@ -22,6 +22,7 @@ import json
 import numbers
 import operator
 import os
+import re
 import threading
 import time
 import weakref
@@ -167,6 +168,122 @@ def _functions():
         return _library
 
 
+# ---- Documents. Python's json recurses, and gives up at about a thousand levels; then these go on without. ----
+
+_encode = json.JSONEncoder(allow_nan=False).encode
+_decoder = json.JSONDecoder()
+_skip_space = re.compile("[ \\t\\n\\r]*").match
+
+
+def _loads(text):
+    try:
+        text = text.decode()
+        try:
+            return _decoder.decode(text)
+        except RecursionError:
+            return _loads_deep(text)
+    except Exception as wrong:
+        # Of what json says only the place may be shown, not the data.
+        place = " at character %d" % wrong.pos if isinstance(wrong, json.JSONDecodeError) else ""
+        raise ConnectorError(
+            10, False, "the record's document cannot be read as JSON%s (%s)" % (place, type(wrong).__name__)) from None
+
+
+def _loads_deep(text):
+    """Reads a document with a stack of its own: the containers that are open, and the keys of the next members."""
+    containers, keys = [], []
+
+    def member(at):
+        """Where the next member's value begins; in an object its key comes before."""
+        at = _skip_space(text, at).end()
+        if isinstance(containers[-1], dict):
+            key, at = _decoder.raw_decode(text, at)
+            at = _skip_space(text, at).end()
+            if not isinstance(key, str) or not text.startswith(":", at):
+                raise json.JSONDecodeError("expected a key", text, at)
+            keys.append(key)
+            at = _skip_space(text, at + 1).end()
+        return at
+
+    at = _skip_space(text, 0).end()
+    while True:
+        # A value begins.
+        if text.startswith(("[", "{"), at):
+            value, closing = ([], "]") if text[at] == "[" else ({}, "}")
+            at = _skip_space(text, at + 1).end()
+            if not text.startswith(closing, at):
+                containers.append(value)
+                at = member(at)
+                continue
+            at += 1
+        else:
+            value, at = _decoder.raw_decode(text, at)
+        # It has ended, and perhaps what it is in as well.
+        while True:
+            at = _skip_space(text, at).end()
+            if not containers:
+                if at != len(text):
+                    raise json.JSONDecodeError("expected the end", text, at)
+                return value
+            container = containers[-1]
+            if isinstance(container, list):
+                container.append(value)
+            else:
+                container[keys.pop()] = value
+            if text.startswith(",", at):
+                at = member(at + 1)
+                break
+            if not text.startswith("]" if isinstance(container, list) else "}", at):
+                raise json.JSONDecodeError("expected a comma or the end", text, at)
+            at += 1
+            value = containers.pop()
+
+
+def _dumps(data):
+    try:
+        return _encode(data)
+    except RecursionError:
+        return _dumps_deep(data)
+
+
+def _dumps_deep(data):
+    """Writes a document with a stack of its own: the containers that are open, and what is left of each."""
+    texts, stack, inside = [], [], set()
+    members, closing = iter([("", data)]), ""
+    while True:
+        for before, value in members:
+            texts.append(before)
+            if isinstance(value, (dict, list, tuple)):
+                if id(value) in inside:
+                    raise ValueError("Circular reference detected")
+                inside.add(id(value))
+                stack.append((members, closing, value))
+                texts.append("{" if isinstance(value, dict) else "[")
+                members, closing = _members(value), "}" if isinstance(value, dict) else "]"
+                break
+            texts.append(_encode(value))
+        else:
+            texts.append(closing)
+            if not stack:
+                return "".join(texts)
+            members, closing, value = stack.pop()
+            inside.remove(id(value))
+
+
+def _members(container):
+    """What is written before each member, and its value."""
+    separator = ""
+    if isinstance(container, dict):
+        for key, value in container.items():
+            # `{"key": 0}` without braces and 0: json knows best which keys there are, and how they are written.
+            yield separator + _encode({key: 0})[1:-2], value
+            separator = ", "
+    else:
+        for value in container:
+            yield separator, value
+            separator = ", "
+
+
 # ---- Answers. Numbers instead of pointers go through the library and find their future here. ----
 
 #: The future, and its connector, which lives until it is resolved.
@@ -184,17 +301,19 @@ def _failure(error):
 
 
 def _settle(number, error, value):
-    """Resolves a future; `value` makes its result while what was borrowed is there."""
+    """Resolves a future, whatever happens; `value` makes its result while what was borrowed is there."""
     future, connector = _waiting.pop(number)
-    if error:
-        future.set_exception(_failure(error))
-        return
     try:
+        if error:
+            raise _failure(error)
         result = value(connector._loads)
-    except ValueError as wrong:
-        future.set_exception(ConnectorError(10, False, "the record's document cannot be read: %s" % wrong))
+    except BaseException as wrong:
+        future.set_exception(wrong)
     else:
         future.set_result(result)
+    finally:
+        # The exception has this frame: whoever keeps it shall not keep them.
+        del future, connector
 
 
 def _record(record, loads):
@@ -221,7 +340,12 @@ def _on_done(number, error):
 
 def _one_of_many(result, loads):
     result = result.contents
-    return _failure(result.error) if result.error else _record(result.record, loads)
+    if result.error:
+        return _failure(result.error)
+    try:
+        return _record(result.record, loads)
+    except BaseException as wrong:
+        return wrong
 
 
 @_OnMany
@@ -247,7 +371,7 @@ def _on_page(number, error, page):
 
 @_OnAnswer
 def _on_answer(number, error, text, length):
-    _settle(number, error, lambda _: json.loads(string_at(text, length)))
+    _settle(number, error, lambda _: _loads(string_at(text, length)))
 
 
 # ---- Arguments. What cannot be sent as it was given is refused by name: ctypes cuts numbers to size without a word. ----
@@ -425,8 +549,9 @@ class Connector:
     A connector is freed by `free`, at the end of its `with` block, when nobody has it any more and
     nothing is under way, or when the interpreter ends.
 
-    `loads` and `dumps` turn documents into Python values and back; `bytes` and `lambda text: text`
-    leave them as they are.
+    `loads` and `dumps` turn documents (in bytes) into Python values and back; `bytes` and
+    `lambda text: text` leave them as they are. A document that cannot be read is its operation's error:
+    CORRUPT, or what your own `loads` raised.
 
     Raises a ConnectorError with the code CONFIGURATION that names the option and the remedy. The methods
     raise TypeError or ValueError for an argument that cannot be sent as it is: a version is an integer of
@@ -434,9 +559,9 @@ class Connector:
     """
 
     def __init__(self, options, *, on_ready=None, on_error=None, on_log=None, on_notification=None,
-                 loads=json.loads, dumps=None):
-        self._loads = loads
-        self._dumps = dumps or (lambda data: json.dumps(data, allow_nan=False))
+                 loads=None, dumps=None):
+        self._loads = loads or _loads
+        self._dumps = dumps or _dumps
         config = _bytes("options", options if isinstance(options, (str, bytes)) else json.dumps(options))
         events = _Events(
             sizeof(_Events), None,
@@ -474,7 +599,7 @@ class Connector:
         return self._ask("delete", (key, len(key), _milliseconds(timeout)), _on_done)
 
     def get_many(self, keys, timeout=None):
-        """For each key its record, None, or a ConnectorError."""
+        """For each key its record, None, or the error."""
         return self._ask("get_many", (*_keys(keys), _milliseconds(timeout)), _on_many)
 
     def head_many(self, keys, timeout=None):
@@ -514,7 +639,7 @@ class Connector:
 
     def command(self, name, parameters=None, timeout=None):
         """Carries out a command that only this type of database has."""
-        name, text = _bytes("name", name), json.dumps(parameters).encode()
+        name, text = _bytes("name", name), _dumps(parameters).encode()
         return self._ask("command", (name, len(name), text, len(text), _milliseconds(timeout)), _on_answer)
 
     @property

@@ -17,7 +17,7 @@ def run(program, *arguments, seconds=60):
     # What was freed is overwritten, so that nobody who uses it still gets away with it.
     environment = {**os.environ, "PYTHONPATH": MODULE, "MALLOC_PERTURB_": "165"}
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program), *arguments], env=environment,
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program), *arguments], env=environment,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds, check=False,
     )
     if done.returncode != 0:
