@@ -8,13 +8,15 @@
 
 Every operation returns a `concurrent.futures.Future`; in a coroutine, `await asyncio.wrap_future(...)`
 it. Futures are resolved, and listeners called, on the connector's own thread: what they do there
-delays other answers, never the database. Any thread may use a connector.
+delays other answers, never the database. To wait there for an answer of the same connector is
+refused with a RuntimeError, since it could never come. Any thread may use a connector.
 
 The library is found by the environment variable CONNECTOR_LIBRARY, else by the system under the
 name libdeepstream_connector.so.0. Options and guarantees are in the project's README, the contract
 of the functions below in include/deepstream_connector.h.
 """
 
+import _thread
 import atexit
 import ctypes
 import itertools
@@ -23,6 +25,7 @@ import numbers
 import operator
 import os
 import re
+import sys
 import threading
 import time
 import weakref
@@ -124,8 +127,29 @@ class _Events(Structure):
     ]
 
 
+#: The version of the binary interface that this file is written for.
+_ABI_VERSION = 0
+
+
 def _load():
-    library = ctypes.CDLL(os.environ.get("CONNECTOR_LIBRARY", "libdeepstream_connector.so.0"))
+    path = os.environ.get("CONNECTOR_LIBRARY", "libdeepstream_connector.so.0")
+    library = ctypes.CDLL(path)
+    try:
+        library.connector_abi_version.argtypes = []
+        library.connector_abi_version.restype = c_uint32
+        version = library.connector_abi_version()
+        if version != _ABI_VERSION:
+            raise ImportError(
+                "%s has version %d of the binary interface, this module is for version %d; take the module that came "
+                "with the library" % (path, version, _ABI_VERSION))
+        _declare(library)
+    except AttributeError as missing:
+        raise ImportError(
+            "%s is not the connector's library, or older than this module: %s" % (path, missing)) from None
+    return library
+
+
+def _declare(library):
     handle, text, size, timeout, extra = c_void_p, c_char_p, c_size_t, c_uint32, c_void_p
     signatures = {
         "create": [text, size, POINTER(_Events), POINTER(c_void_p)],
@@ -153,7 +177,6 @@ def _load():
     library.connector_string_free.restype = None
     library.connector_last_error_message.argtypes = [POINTER(c_size_t)]
     library.connector_last_error_message.restype = c_void_p
-    return library
 
 
 _library = None
@@ -286,6 +309,30 @@ def _members(container):
 
 # ---- Answers. Numbers instead of pointers go through the library and find their future here. ----
 
+class _Future(Future):
+    """Says so where it would be waited for without an end."""
+
+    def __init__(self, handle):
+        super().__init__()
+        self.handle = handle
+        # It is under way from now on and cannot be cancelled.
+        self.set_running_or_notify_cancel()
+
+    def result(self, timeout=None):
+        self._refuse_to_wait(timeout)
+        return super().result(timeout)
+
+    def exception(self, timeout=None):
+        self._refuse_to_wait(timeout)
+        return super().exception(timeout)
+
+    def _refuse_to_wait(self, timeout):
+        if self.handle.runs_here() and not self.done() and (timeout is None or timeout > 0):
+            raise RuntimeError(
+                "the answer would come on this thread, which runs the connector's callbacks, and cannot while it waits; "
+                "use add_done_callback, or wait on another thread")
+
+
 #: The future, and its connector, which lives until it is resolved.
 _waiting = {}
 _numbers = itertools.count(1)
@@ -303,6 +350,7 @@ def _failure(error):
 def _settle(number, error, value):
     """Resolves a future, whatever happens; `value` makes its result while what was borrowed is there."""
     future, connector = _waiting.pop(number)
+    future.handle.dispatcher = threading.get_ident()
     try:
         if error:
             raise _failure(error)
@@ -418,8 +466,8 @@ def _milliseconds(timeout):
 
 # ---- Handles: who is inside of the library, and who frees. ----
 
-#: The handles that are not freed yet.
-_handles = set()
+#: The handles that are not freed yet, by their numbers, which the library hands to listeners.
+_handles = {}
 #: Whether the interpreter is ending: nothing would free a connector that is made now.
 _ending = False
 
@@ -435,10 +483,14 @@ class _Handle:
     again: each step that has to be whole is one operation on a list.
     """
 
-    def __init__(self, functions, config, events):
+    def __init__(self, functions, connector, config, events):
         self.functions = functions
-        # The callbacks, which must live as long as the connector does.
-        self._events = events
+        self.connector = weakref.ref(connector)
+        # The thread that runs callbacks, once it did.
+        self.dispatcher = None
+        # Set where somebody asked for an end without waiting for it.
+        self.closing = None
+        self._number = events.userdata = next(_numbers)
         self._pointer = c_void_p()
         # The threads that are inside; so is who makes it.
         self._inside = [threading.get_ident()]
@@ -446,14 +498,14 @@ class _Handle:
         self._left_to_last = False
         # Whoever takes it off frees.
         self._owner = [self]
-        _handles.add(self)
+        _handles[self._number] = self
         try:
             if self._ended:
                 raise _closed("the interpreter is ending; a connector cannot be made any more")
             self._checked(functions.connector_create(config, len(config), byref(events), byref(self._pointer)))
         except BaseException:
             self._owner.clear()
-            _handles.discard(self)
+            del _handles[self._number]
             raise
         finally:
             self._leave(threading.get_ident())
@@ -488,6 +540,25 @@ class _Handle:
         finally:
             self._free_unless_used()
 
+    def free_unwanted(self):
+        """Nobody has the connector any more. Whoever let go of it, the collector amid anything perhaps, must not wait
+        for the listener that is running, which may want a lock of theirs: so it is freed on a thread of its own."""
+        if not self._ended:
+            try:
+                _thread.start_new_thread(self.free, ())
+            except RuntimeError:
+                # There is no thread to be had; it is freed before the interpreter ends.
+                pass
+
+    def free_when_closed(self, closing):
+        self.closing = closing
+        # That is on the connector's own thread, where `free` waits for nobody.
+        closing.add_done_callback(lambda _: self.free())
+
+    def runs_here(self):
+        """Whether this is the thread that runs the callbacks."""
+        return self.dispatcher == threading.get_ident()
+
     def forget_other_threads(self):
         """In a forked child: the threads that were inside are not there."""
         thread = threading.get_ident()
@@ -506,7 +577,7 @@ class _Handle:
         except IndexError:
             return
         self.functions.connector_free(self._pointer)
-        _handles.discard(self)
+        _handles.pop(self._number, None)
 
     def _checked(self, code):
         if code != 0:
@@ -515,21 +586,60 @@ class _Handle:
             raise ConnectorError(code, code in (3, 5, 6), _text(message, length.value))
 
 
+# ---- Listeners. The connector has them and the library has a number, so that a listener that has the connector does not
+# keep it alive. Who is not there any more is told nothing. ----
+
+def _listener(number, name):
+    handle = _handles.get(number)
+    if handle is None:
+        return _nobody
+    handle.dispatcher = threading.get_ident()
+    connector = handle.connector()
+    return _nobody if connector is None else connector._listeners[name]
+
+
+def _nobody(*_):
+    pass
+
+
+@_OnReady
+def _on_ready(number):
+    _listener(number, "ready")()
+
+
+@_OnError
+def _on_error(number, error, fatal):
+    _listener(number, "error")(_failure(error), fatal)
+
+
+@_OnLog
+def _on_log(number, level, line, length):
+    _listener(number, "log")(LEVELS[level], _text(line, length))
+
+
+@_OnNotification
+def _on_notification(number, channel, channel_length, payload, length):
+    _listener(number, "notification")(_text(channel, channel_length), _text(payload, length))
+
+
 @atexit.register
 def _end():
     """Frees what is left before the interpreter takes the callbacks away. Exit handlers that are older than this module
     run after it, and get CLOSED; those that are younger find everything in place."""
     global _ending
     _ending = True
+    for handle in list(_handles.values()):
+        if handle.closing is not None:
+            handle.closing.exception()
     while _handles:
-        for handle in list(_handles):
+        for handle in list(_handles.values()):
             handle.free()
         # Those that other threads are making or freeing.
         time.sleep(0.001 if _handles else 0)
 
 
 def _after_fork():
-    for handle in _handles:
+    for handle in _handles.values():
         handle.forget_other_threads()
     # They are the parent's, and are ended by it.
     _handles.clear()
@@ -546,8 +656,11 @@ class Connector:
     connection and after each outage, `on_error(error, fatal)` once for each outage,
     `on_log(level, line)`, `on_notification(channel, payload)`.
 
-    A connector is freed by `free`, at the end of its `with` block, when nobody has it any more and
-    nothing is under way, or when the interpreter ends.
+    A connector is closed and freed at the end of its `with` or `async with` block. In a coroutine take
+    `async with`: at the end of a plain `with` block the loop cannot wait, so there the end comes in the
+    background, at the latest before the interpreter's. Otherwise a connector is freed by `free`, when
+    nobody has it any more and nothing is under way (its listeners hear nothing from then on), or when the
+    interpreter ends.
 
     `loads` and `dumps` turn documents (in bytes) into Python values and back; `bytes` and
     `lambda text: text` leave them as they are. A document that cannot be read is its operation's error:
@@ -563,19 +676,19 @@ class Connector:
         self._loads = loads or _loads
         self._dumps = dumps or _dumps
         config = _bytes("options", options if isinstance(options, (str, bytes)) else json.dumps(options))
+        self._listeners = {"ready": on_ready, "error": on_error, "log": on_log, "notification": on_notification}
         events = _Events(
             sizeof(_Events), None,
-            _OnReady(lambda _: on_ready()) if on_ready else _OnReady(),
-            _OnError(lambda _, error, fatal: on_error(_failure(error), fatal)) if on_error else _OnError(),
-            _OnLog(lambda _, level, line, length: on_log(LEVELS[level], _text(line, length)))
-            if on_log else _OnLog(),
-            _OnNotification(lambda _, channel, channel_length, payload, length: on_notification(
-                _text(channel, channel_length), _text(payload, length))) if on_notification
-            else _OnNotification(),
+            _on_ready if on_ready else _OnReady(),
+            _on_error if on_error else _OnError(),
+            _on_log if on_log else _OnLog(),
+            _on_notification if on_notification else _OnNotification(),
         )
-        self._handle = _Handle(_functions(), config, events)
-        # When nobody has the connector any more.
-        weakref.finalize(self, self._handle.free).atexit = False
+        # The future of `close`, which is asked for once.
+        self._closing = None
+        self._close_lock = threading.RLock()
+        self._handle = _Handle(_functions(), self, config, events)
+        weakref.finalize(self, self._handle.free_unwanted).atexit = False
 
     def get(self, key, timeout=None):
         """The record, or None. It sees every earlier `set` and `delete` of this connector. `timeout`
@@ -663,7 +776,9 @@ class Connector:
     def close(self):
         """Accepts nothing more and lets accepted operations finish, up to the option
         `closeTimeout`; the future is resolved when that is done. `free` is still needed."""
-        return self._ask("close", (), _on_done)
+        with self._close_lock:
+            self._closing = self._ask("close", (), _on_done)
+            return self._closing
 
     def free(self):
         """Ends the connector at once: whatever is unanswered fails with CLOSED before this
@@ -677,23 +792,62 @@ class Connector:
 
     def __exit__(self, *_):
         try:
-            self.close().result()
-        finally:
+            closing = self._closed_once()
+            if closing is not None:
+                if _in_event_loop() or self._handle.runs_here():
+                    self._handle.free_when_closed(closing)
+                    return
+                closing.exception()
+        except BaseException:
             self.free()
+            raise
+        self.free()
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        import asyncio
+        closing = self._closed_once()
+        if closing is not None:
+            self._handle.free_when_closed(closing)
+            try:
+                await asyncio.wrap_future(closing)
+            except ConnectorError:
+                # Somebody freed it meanwhile.
+                pass
+
+    def _closed_once(self):
+        """The future of `close`, whoever called it; None if the connector is freed."""
+        with self._close_lock:
+            if self._closing is None:
+                try:
+                    self.close()
+                except ConnectorError as error:
+                    if error.code != "CLOSED":
+                        raise
+            return self._closing
 
     def _document(self, data):
         return _bytes("what dumps gives", self._dumps(data))
 
     def _ask(self, name, arguments, callback):
-        future = Future()
-        # It is under way from now on and cannot be cancelled.
-        future.set_running_or_notify_cancel()
+        handle = self._handle
+        future = _Future(handle)
         number = next(_numbers)
         _waiting[number] = (future, self)
         try:
-            handle = self._handle
             handle.call(getattr(handle.functions, "connector_" + name), *arguments, callback, number)
         except BaseException:
             del _waiting[number]
             raise
         return future
+
+
+def _in_event_loop():
+    """Whether a loop of asyncio is running on this thread; where nobody imported it, there is none."""
+    asyncio = sys.modules.get("asyncio")
+    try:
+        return asyncio is not None and asyncio.get_running_loop() is not None
+    except RuntimeError:
+        return False
