@@ -8,18 +8,26 @@
 
 Every operation returns a `concurrent.futures.Future`; in a coroutine, `await asyncio.wrap_future(...)`
 it. Futures are resolved, and listeners called, on the connector's own thread: what they do there
-delays other answers, never the database. Any thread may use a connector.
+delays other answers, never the database. To wait there for an answer of the same connector is
+refused with a RuntimeError, since it could never come. Any thread may use a connector.
 
 The library is found by the environment variable CONNECTOR_LIBRARY, else by the system under the
 name libdeepstream_connector.so.0. Options and promises are in the project's docs/, the contract
 of the functions below in include/deepstream_connector.h.
 """
 
+import _thread
+import atexit
 import ctypes
 import itertools
 import json
+import numbers
+import operator
 import os
+import re
+import sys
 import threading
+import time
 import weakref
 from collections import namedtuple
 from concurrent.futures import Future
@@ -119,8 +127,29 @@ class _Events(Structure):
     ]
 
 
+#: The version of the binary interface that this file is written for.
+_ABI_VERSION = 0
+
+
 def _load():
-    library = ctypes.CDLL(os.environ.get("CONNECTOR_LIBRARY", "libdeepstream_connector.so.0"))
+    path = os.environ.get("CONNECTOR_LIBRARY", "libdeepstream_connector.so.0")
+    library = ctypes.CDLL(path)
+    try:
+        library.connector_abi_version.argtypes = []
+        library.connector_abi_version.restype = c_uint32
+        version = library.connector_abi_version()
+        if version != _ABI_VERSION:
+            raise ImportError(
+                "%s has version %d of the binary interface, this module is for version %d; take the module that came "
+                "with the library" % (path, version, _ABI_VERSION))
+        _declare(library)
+    except AttributeError as missing:
+        raise ImportError(
+            "%s is not the connector's library, or older than this module: %s" % (path, missing)) from None
+    return library
+
+
+def _declare(library):
     handle, text, size, timeout, extra = c_void_p, c_char_p, c_size_t, c_uint32, c_void_p
     signatures = {
         "create": [text, size, POINTER(_Events), POINTER(c_void_p)],
@@ -148,7 +177,6 @@ def _load():
     library.connector_string_free.restype = None
     library.connector_last_error_message.argtypes = [POINTER(c_size_t)]
     library.connector_last_error_message.restype = c_void_p
-    return library
 
 
 _library = None
@@ -163,7 +191,147 @@ def _functions():
         return _library
 
 
+# ---- Documents. Python's json recurses, and gives up at about a thousand levels; then these go on without. ----
+
+_encode = json.JSONEncoder(allow_nan=False).encode
+_decoder = json.JSONDecoder()
+_skip_space = re.compile("[ \\t\\n\\r]*").match
+
+
+def _loads(text):
+    try:
+        text = text.decode()
+        try:
+            return _decoder.decode(text)
+        except RecursionError:
+            return _loads_deep(text)
+    except Exception as wrong:
+        # Of what json says only the place may be shown, not the data.
+        place = " at character %d" % wrong.pos if isinstance(wrong, json.JSONDecodeError) else ""
+        raise ConnectorError(
+            10, False, "the record's document cannot be read as JSON%s (%s)" % (place, type(wrong).__name__)) from None
+
+
+def _loads_deep(text):
+    """Reads a document with a stack of its own: the containers that are open, and the keys of the next members."""
+    containers, keys = [], []
+
+    def member(at):
+        """Where the next member's value begins; in an object its key comes before."""
+        at = _skip_space(text, at).end()
+        if isinstance(containers[-1], dict):
+            key, at = _decoder.raw_decode(text, at)
+            at = _skip_space(text, at).end()
+            if not isinstance(key, str) or not text.startswith(":", at):
+                raise json.JSONDecodeError("expected a key", text, at)
+            keys.append(key)
+            at = _skip_space(text, at + 1).end()
+        return at
+
+    at = _skip_space(text, 0).end()
+    while True:
+        # A value begins.
+        if text.startswith(("[", "{"), at):
+            value, closing = ([], "]") if text[at] == "[" else ({}, "}")
+            at = _skip_space(text, at + 1).end()
+            if not text.startswith(closing, at):
+                containers.append(value)
+                at = member(at)
+                continue
+            at += 1
+        else:
+            value, at = _decoder.raw_decode(text, at)
+        # It has ended, and perhaps what it is in as well.
+        while True:
+            at = _skip_space(text, at).end()
+            if not containers:
+                if at != len(text):
+                    raise json.JSONDecodeError("expected the end", text, at)
+                return value
+            container = containers[-1]
+            if isinstance(container, list):
+                container.append(value)
+            else:
+                container[keys.pop()] = value
+            if text.startswith(",", at):
+                at = member(at + 1)
+                break
+            if not text.startswith("]" if isinstance(container, list) else "}", at):
+                raise json.JSONDecodeError("expected a comma or the end", text, at)
+            at += 1
+            value = containers.pop()
+
+
+def _dumps(data):
+    try:
+        return _encode(data)
+    except RecursionError:
+        return _dumps_deep(data)
+
+
+def _dumps_deep(data):
+    """Writes a document with a stack of its own: the containers that are open, and what is left of each."""
+    texts, stack, inside = [], [], set()
+    members, closing = iter([("", data)]), ""
+    while True:
+        for before, value in members:
+            texts.append(before)
+            if isinstance(value, (dict, list, tuple)):
+                if id(value) in inside:
+                    raise ValueError("Circular reference detected")
+                inside.add(id(value))
+                stack.append((members, closing, value))
+                texts.append("{" if isinstance(value, dict) else "[")
+                members, closing = _members(value), "}" if isinstance(value, dict) else "]"
+                break
+            texts.append(_encode(value))
+        else:
+            texts.append(closing)
+            if not stack:
+                return "".join(texts)
+            members, closing, value = stack.pop()
+            inside.remove(id(value))
+
+
+def _members(container):
+    """What is written before each member, and its value."""
+    separator = ""
+    if isinstance(container, dict):
+        for key, value in container.items():
+            # `{"key": 0}` without braces and 0: json knows best which keys there are, and how they are written.
+            yield separator + _encode({key: 0})[1:-2], value
+            separator = ", "
+    else:
+        for value in container:
+            yield separator, value
+            separator = ", "
+
+
 # ---- Answers. Numbers instead of pointers go through the library and find their future here. ----
+
+class _Future(Future):
+    """Says so where it would be waited for without an end."""
+
+    def __init__(self, handle):
+        super().__init__()
+        self.handle = handle
+        # It is under way from now on and cannot be cancelled.
+        self.set_running_or_notify_cancel()
+
+    def result(self, timeout=None):
+        self._refuse_to_wait(timeout)
+        return super().result(timeout)
+
+    def exception(self, timeout=None):
+        self._refuse_to_wait(timeout)
+        return super().exception(timeout)
+
+    def _refuse_to_wait(self, timeout):
+        if self.handle.runs_here() and not self.done() and (timeout is None or timeout > 0):
+            raise RuntimeError(
+                "the answer would come on this thread, which runs the connector's callbacks, and cannot while it waits; "
+                "use add_done_callback, or wait on another thread")
+
 
 #: The future, and its connector, which lives until it is resolved.
 _waiting = {}
@@ -180,17 +348,20 @@ def _failure(error):
 
 
 def _settle(number, error, value):
-    """Resolves a future; `value` makes its result while what was borrowed is there."""
+    """Resolves a future, whatever happens; `value` makes its result while what was borrowed is there."""
     future, connector = _waiting.pop(number)
-    if error:
-        future.set_exception(_failure(error))
-        return
+    future.handle.dispatcher = threading.get_ident()
     try:
+        if error:
+            raise _failure(error)
         result = value(connector._loads)
-    except ValueError as wrong:
-        future.set_exception(ConnectorError(10, False, "the record's document cannot be read: %s" % wrong))
+    except BaseException as wrong:
+        future.set_exception(wrong)
     else:
         future.set_result(result)
+    finally:
+        # The exception has this frame: whoever keeps it shall not keep them.
+        del future, connector
 
 
 def _record(record, loads):
@@ -217,7 +388,12 @@ def _on_done(number, error):
 
 def _one_of_many(result, loads):
     result = result.contents
-    return _failure(result.error) if result.error else _record(result.record, loads)
+    if result.error:
+        return _failure(result.error)
+    try:
+        return _record(result.record, loads)
+    except BaseException as wrong:
+        return wrong
 
 
 @_OnMany
@@ -243,16 +419,234 @@ def _on_page(number, error, page):
 
 @_OnAnswer
 def _on_answer(number, error, text, length):
-    _settle(number, error, lambda _: json.loads(string_at(text, length)))
+    _settle(number, error, lambda _: _loads(string_at(text, length)))
 
 
-def _bytes(text):
-    return text if isinstance(text, bytes) else text.encode()
+# ---- Arguments. What cannot be sent as it was given is refused by name: ctypes cuts numbers to size without a word. ----
+
+def _bytes(name, text):
+    if isinstance(text, bytes):
+        return text
+    if isinstance(text, str):
+        return text.encode()
+    raise TypeError("%s must be str or bytes, not %s" % (name, type(text).__name__))
 
 
-def _free(functions, handle, _events):
-    """The events hold the callbacks, which must live as long as the connector does."""
-    functions.connector_free(handle)
+def _keys(keys):
+    # A text is a sequence of texts too.
+    if isinstance(keys, (str, bytes)):
+        raise TypeError("keys must be many keys, not %s" % type(keys).__name__)
+    keys = [_bytes("key", key) for key in keys]
+    return (_Key * len(keys))(*[_Key(sizeof(_Key), key, len(key)) for key in keys]), len(keys)
+
+
+def _integer(name, value, least, greatest):
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError("%s must be an integer, not %s" % (name, type(value).__name__))
+    value = operator.index(value)
+    if not least <= value <= greatest:
+        raise ValueError("%s must be from %d to %d" % (name, least, greatest))
+    return value
+
+
+def _version(version):
+    return _integer("version", version, -2**63, 2**63 - 1)
+
+
+def _milliseconds(timeout):
+    """A deadline as the library has it: 0 is the connector's own."""
+    if timeout is None:
+        return 0
+    if isinstance(timeout, bool) or not isinstance(timeout, numbers.Real):
+        raise TypeError("timeout must be a number of seconds or None, not %s" % type(timeout).__name__)
+    if not timeout >= 0:
+        raise ValueError("timeout must not be negative")
+    return max(1, round(min(0xFFFFFFFF, timeout * 1000)))
+
+
+# ---- Handles: who is inside of the library, and who frees. ----
+
+#: The handles that are not freed yet, by their numbers, which the library hands to listeners.
+_handles = {}
+#: Whether the interpreter is ending: nothing would free a connector that is made now.
+_ending = False
+
+
+def _closed(message="the connector was freed; make a new one"):
+    return ConnectorError(4, False, message)
+
+
+class _Handle:
+    """The library's connector. It is freed once, by whoever asks first, and when nobody is inside of a call.
+
+    There is no lock, since a signal handler or the collector may come in at any instruction and ask for the same
+    again: each step that has to be whole is one operation on a list.
+    """
+
+    def __init__(self, functions, connector, config, events):
+        self.functions = functions
+        self.connector = weakref.ref(connector)
+        # The thread that runs callbacks, once it did.
+        self.dispatcher = None
+        # Set where somebody asked for an end without waiting for it.
+        self.closing = None
+        self._number = events.userdata = next(_numbers)
+        self._pointer = c_void_p()
+        # The threads that are inside; so is who makes it.
+        self._inside = [threading.get_ident()]
+        self._ended = _ending
+        self._left_to_last = False
+        # Whoever takes it off frees.
+        self._owner = [self]
+        _handles[self._number] = self
+        try:
+            if self._ended:
+                raise _closed("the interpreter is ending; a connector cannot be made any more")
+            self._checked(functions.connector_create(config, len(config), byref(events), byref(self._pointer)))
+        except BaseException:
+            self._owner.clear()
+            del _handles[self._number]
+            raise
+        finally:
+            self._leave(threading.get_ident())
+
+    def call(self, function, *arguments):
+        """Calls a function of the library, unless the connector is freed or about to be."""
+        thread = threading.get_ident()
+        try:
+            self._inside.append(thread)
+            # In this order: who frees looks for us only after it has set this.
+            if self._ended:
+                raise _closed()
+            self._checked(function(self._pointer, *arguments))
+        finally:
+            self._leave(thread)
+
+    def free(self):
+        if self._ended:
+            return
+        self._ended = True
+        # A signal handler amid a call of its own thread cannot wait for that.
+        if threading.get_ident() in self._inside:
+            self._left_to_last = True
+            return
+        try:
+            # No call waits for anything, so this is short.
+            while self._inside:
+                time.sleep(0.0001)
+        except BaseException:
+            self._left_to_last = True
+            raise
+        finally:
+            self._free_unless_used()
+
+    def free_unwanted(self):
+        """Nobody has the connector any more. Whoever let go of it, the collector amid anything perhaps, must not wait
+        for the listener that is running, which may want a lock of theirs: so it is freed on a thread of its own."""
+        if not self._ended:
+            try:
+                _thread.start_new_thread(self.free, ())
+            except RuntimeError:
+                # There is no thread to be had; it is freed before the interpreter ends.
+                pass
+
+    def free_when_closed(self, closing):
+        self.closing = closing
+        # That is on the connector's own thread, where `free` waits for nobody.
+        closing.add_done_callback(lambda _: self.free())
+
+    def runs_here(self):
+        """Whether this is the thread that runs the callbacks."""
+        return self.dispatcher == threading.get_ident()
+
+    def forget_other_threads(self):
+        """In a forked child: the threads that were inside are not there."""
+        thread = threading.get_ident()
+        self._inside[:] = [inside for inside in self._inside if inside == thread]
+
+    def _leave(self, thread):
+        self._inside.remove(thread)
+        if self._left_to_last:
+            self._free_unless_used()
+
+    def _free_unless_used(self):
+        if self._inside:
+            return
+        try:
+            self._owner.pop()
+        except IndexError:
+            return
+        self.functions.connector_free(self._pointer)
+        _handles.pop(self._number, None)
+
+    def _checked(self, code):
+        if code != 0:
+            length = c_size_t()
+            message = self.functions.connector_last_error_message(byref(length))
+            raise ConnectorError(code, code in (3, 5, 6), _text(message, length.value))
+
+
+# ---- Listeners. The connector has them and the library has a number, so that a listener that has the connector does not
+# keep it alive. Who is not there any more is told nothing. ----
+
+def _listener(number, name):
+    handle = _handles.get(number)
+    if handle is None:
+        return _nobody
+    handle.dispatcher = threading.get_ident()
+    connector = handle.connector()
+    return _nobody if connector is None else connector._listeners[name]
+
+
+def _nobody(*_):
+    pass
+
+
+@_OnReady
+def _on_ready(number):
+    _listener(number, "ready")()
+
+
+@_OnError
+def _on_error(number, error, fatal):
+    _listener(number, "error")(_failure(error), fatal)
+
+
+@_OnLog
+def _on_log(number, level, line, length):
+    _listener(number, "log")(LEVELS[level], _text(line, length))
+
+
+@_OnNotification
+def _on_notification(number, channel, channel_length, payload, length):
+    _listener(number, "notification")(_text(channel, channel_length), _text(payload, length))
+
+
+@atexit.register
+def _end():
+    """Frees what is left before the interpreter takes the callbacks away. Exit handlers that are older than this module
+    run after it, and get CLOSED; those that are younger find everything in place."""
+    global _ending
+    _ending = True
+    for handle in list(_handles.values()):
+        if handle.closing is not None:
+            handle.closing.exception()
+    while _handles:
+        for handle in list(_handles.values()):
+            handle.free()
+        # Those that other threads are making or freeing.
+        time.sleep(0.001 if _handles else 0)
+
+
+def _after_fork():
+    for handle in _handles.values():
+        handle.forget_other_threads()
+    # They are the parent's, and are ended by it.
+    _handles.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Connector:
@@ -262,63 +656,63 @@ class Connector:
     connection and after each outage, `on_error(error, fatal)` once for each outage,
     `on_log(level, line)`, `on_notification(channel, payload)`.
 
-    A connector is freed by `free`, at the end of its `with` block, when nobody has it any more and
-    nothing is under way, or when the interpreter ends.
+    A connector is closed and freed at the end of its `with` or `async with` block. In a coroutine take
+    `async with`: at the end of a plain `with` block the loop cannot wait, so there the end comes in the
+    background, at the latest before the interpreter's. Otherwise a connector is freed by `free`, when
+    nobody has it any more and nothing is under way (its listeners hear nothing from then on), or when the
+    interpreter ends.
 
-    `loads` and `dumps` turn documents into Python values and back; `bytes` and `lambda text: text`
-    leave them as they are.
+    `loads` and `dumps` turn documents (in bytes) into Python values and back; `bytes` and
+    `lambda text: text` leave them as they are. A document that cannot be read is its operation's error:
+    CORRUPT, or what your own `loads` raised.
 
-    Raises a ConnectorError with the code CONFIGURATION that names the option and the remedy.
+    Raises a ConnectorError with the code CONFIGURATION that names the option and the remedy. The methods
+    raise TypeError or ValueError for an argument that cannot be sent as it is: a version is an integer of
+    signed 64 bits, a timeout is not negative.
     """
 
     def __init__(self, options, *, on_ready=None, on_error=None, on_log=None, on_notification=None,
-                 loads=json.loads, dumps=None):
-        self._functions = _functions()
-        self._loads = loads
-        self._dumps = dumps or (lambda data: json.dumps(data, allow_nan=False))
-        config = _bytes(options if isinstance(options, (str, bytes)) else json.dumps(options))
+                 loads=None, dumps=None):
+        self._loads = loads or _loads
+        self._dumps = dumps or _dumps
+        config = _bytes("options", options if isinstance(options, (str, bytes)) else json.dumps(options))
+        self._listeners = {"ready": on_ready, "error": on_error, "log": on_log, "notification": on_notification}
         events = _Events(
             sizeof(_Events), None,
-            _OnReady(lambda _: on_ready()) if on_ready else _OnReady(),
-            _OnError(lambda _, error, fatal: on_error(_failure(error), fatal)) if on_error else _OnError(),
-            _OnLog(lambda _, level, line, length: on_log(LEVELS[level], _text(line, length)))
-            if on_log else _OnLog(),
-            _OnNotification(lambda _, channel, channel_length, payload, length: on_notification(
-                _text(channel, channel_length), _text(payload, length))) if on_notification
-            else _OnNotification(),
+            _on_ready if on_ready else _OnReady(),
+            _on_error if on_error else _OnError(),
+            _on_log if on_log else _OnLog(),
+            _on_notification if on_notification else _OnNotification(),
         )
-        handle = c_void_p()
-        self._check(self._functions.connector_create(config, len(config), byref(events), byref(handle)))
-        self._handle = handle
-        # `free` may be called by one of them.
-        self._events = events
-        # Called once: by `free`, when nobody has the connector any more, or before the interpreter ends and takes the
-        # callbacks with it.
-        self._end = weakref.finalize(self, _free, self._functions, handle, events)
+        # The future of `close`, which is asked for once.
+        self._closing = None
+        self._close_lock = threading.RLock()
+        self._handle = _Handle(_functions(), self, config, events)
+        weakref.finalize(self, self._handle.free_unwanted).atexit = False
 
     def get(self, key, timeout=None):
         """The record, or None. It sees every earlier `set` and `delete` of this connector. `timeout`
         is the operation's deadline in seconds; so for all methods."""
-        key = _bytes(key)
+        key = _bytes("key", key)
         return self._ask("get", (key, len(key), _milliseconds(timeout)), _on_record)
 
     def head(self, key, timeout=None):
         """The version, or None."""
-        key = _bytes(key)
+        key = _bytes("key", key)
         return self._ask("head", (key, len(key), _milliseconds(timeout)), _on_head)
 
     def set(self, key, version, data, timeout=None):
         """Stores a record, replacing what was there, whatever its version."""
-        key, data = _bytes(key), _bytes(self._dumps(data))
-        return self._ask("set", (key, len(key), version, data, len(data), _milliseconds(timeout)), _on_done)
+        key, data = _bytes("key", key), self._document(data)
+        return self._ask("set", (key, len(key), _version(version), data, len(data), _milliseconds(timeout)), _on_done)
 
     def delete(self, key, timeout=None):
         """Removes a record; one that is not there is no error."""
-        key = _bytes(key)
+        key = _bytes("key", key)
         return self._ask("delete", (key, len(key), _milliseconds(timeout)), _on_done)
 
     def get_many(self, keys, timeout=None):
-        """For each key its record, None, or a ConnectorError."""
+        """For each key its record, None, or the error."""
         return self._ask("get_many", (*_keys(keys), _milliseconds(timeout)), _on_many)
 
     def head_many(self, keys, timeout=None):
@@ -327,7 +721,9 @@ class Connector:
 
     def set_many(self, records, timeout=None):
         """Stores (key, version, data) one by one; for each None or a ConnectorError."""
-        entries = [(_bytes(key), version, _bytes(self._dumps(data))) for key, version, data in records]
+        entries = [
+            (_bytes("key", key), _version(version), self._document(data)) for key, version, data in records
+        ]
         array = (_Entry * len(entries))(*[
             _Entry(sizeof(_Entry), key, len(key), version, data, len(data)) for key, version, data in entries
         ])
@@ -339,7 +735,8 @@ class Connector:
 
     def scan(self, cursor=None, limit=1000, timeout=None):
         """A Page of all records; see docs/listing-and-commands.md."""
-        cursor = None if cursor is None else _bytes(cursor)
+        cursor = None if cursor is None else _bytes("cursor", cursor)
+        limit = _integer("limit", limit, 0, 2**(8 * sizeof(c_size_t)) - 1)
         arguments = (cursor, 0 if cursor is None else len(cursor), limit, _milliseconds(timeout))
         return self._ask("scan", arguments, _on_page)
 
@@ -355,77 +752,102 @@ class Connector:
 
     def command(self, name, parameters=None, timeout=None):
         """Carries out a command that only this type of database has."""
-        name, text = _bytes(name), json.dumps(parameters).encode()
+        name, text = _bytes("name", name), _dumps(parameters).encode()
         return self._ask("command", (name, len(name), text, len(text), _milliseconds(timeout)), _on_answer)
 
     @property
     def is_ready(self):
         """Whether the connection stands at this moment."""
         ready = c_bool()
-        self._check(self._functions.connector_is_ready(self._living(), byref(ready)))
+        handle = self._handle
+        handle.call(handle.functions.connector_is_ready, byref(ready))
         return ready.value
 
     def stats(self):
         """Counters and latencies since the connector was made, as a dict."""
+        handle = self._handle
         text, length = c_void_p(), c_size_t()
-        self._check(self._functions.connector_stats(self._living(), byref(text), byref(length)))
+        handle.call(handle.functions.connector_stats, byref(text), byref(length))
         try:
             return json.loads(string_at(text, length.value))
         finally:
-            self._functions.connector_string_free(text)
+            handle.functions.connector_string_free(text)
 
     def close(self):
         """Accepts nothing more and lets accepted operations finish, up to the option
         `closeTimeout`; the future is resolved when that is done. `free` is still needed."""
-        return self._ask("close", (), _on_done)
+        with self._close_lock:
+            self._closing = self._ask("close", (), _on_done)
+            return self._closing
 
     def free(self):
         """Ends the connector at once: whatever is unanswered fails with CLOSED before this
-        returns. A second call does nothing."""
-        self._handle = None
-        self._end()
+        returns. Any thread may call it at any time; from then on every call gets CLOSED. A second
+        call does nothing. In a signal handler that interrupts a call of this connector it is done
+        when that call has ended."""
+        self._handle.free()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         try:
-            self.close().result()
-        finally:
+            closing = self._closed_once()
+            if closing is not None:
+                if _in_event_loop() or self._handle.runs_here():
+                    self._handle.free_when_closed(closing)
+                    return
+                closing.exception()
+        except BaseException:
             self.free()
+            raise
+        self.free()
 
-    def _living(self):
-        handle = self._handle
-        if handle is None:
-            raise ConnectorError(4, False, "the connector was freed; make a new one")
-        return handle
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        import asyncio
+        closing = self._closed_once()
+        if closing is not None:
+            self._handle.free_when_closed(closing)
+            try:
+                await asyncio.wrap_future(closing)
+            except ConnectorError:
+                # Somebody freed it meanwhile.
+                pass
+
+    def _closed_once(self):
+        """The future of `close`, whoever called it; None if the connector is freed."""
+        with self._close_lock:
+            if self._closing is None:
+                try:
+                    self.close()
+                except ConnectorError as error:
+                    if error.code != "CLOSED":
+                        raise
+            return self._closing
+
+    def _document(self, data):
+        return _bytes("what dumps gives", self._dumps(data))
 
     def _ask(self, name, arguments, callback):
-        future = Future()
-        # It is under way from now on and cannot be cancelled.
-        future.set_running_or_notify_cancel()
+        handle = self._handle
+        future = _Future(handle)
         number = next(_numbers)
         _waiting[number] = (future, self)
         try:
-            function = getattr(self._functions, "connector_" + name)
-            self._check(function(self._living(), *arguments, callback, number))
+            handle.call(getattr(handle.functions, "connector_" + name), *arguments, callback, number)
         except BaseException:
             del _waiting[number]
             raise
         return future
 
-    def _check(self, code):
-        if code != 0:
-            length = c_size_t()
-            message = self._functions.connector_last_error_message(byref(length))
-            raise ConnectorError(code, code in (3, 5, 6), _text(message, length.value))
 
-
-def _milliseconds(timeout):
-    """A deadline as the library has it: 0 is the connector's own."""
-    return 0 if timeout is None else max(1, min(0xFFFFFFFF, round(timeout * 1000)))
-
-
-def _keys(keys):
-    keys = [_bytes(key) for key in keys]
-    return (_Key * len(keys))(*[_Key(sizeof(_Key), key, len(key)) for key in keys]), len(keys)
+def _in_event_loop():
+    """Whether a loop of asyncio is running on this thread; where nobody imported it, there is none."""
+    asyncio = sys.modules.get("asyncio")
+    try:
+        return asyncio is not None and asyncio.get_running_loop() is not None
+    except RuntimeError:
+        return False
