@@ -1,10 +1,10 @@
-//! Several servers behind one connection, as the nodes of a Redis Cluster or memcached servers
-//! are: each is dialed, watched and dialed again by itself.
+//! Several nodes behind one connection, those of a Redis Cluster or memcached servers for
+//! instance. Each node is dialed by itself, and dialed again when its connection fails or a reply
+//! times out.
 //!
-//! While a node is away, what is asked of it fails with an error that passes by itself: the
-//! engine tries the operation again in its place until its deadline, and the other nodes go
-//! on. Only when no node is left does the connection as a whole end. A fleet of spares never
-//! ends: it is what a connection can do without.
+//! While a node is disconnected, requests to it fail with a transient error: the engine retries
+//! the operation in its place until its deadline, and the other nodes go on. Only when no node is
+//! connected does the connection as a whole end. A fleet of optional nodes never ends.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -20,10 +20,10 @@ use tokio::time::{sleep, timeout, Sleep};
 use super::stream;
 use crate::core::{Backoff, EngineOptions, Error, ErrorCode, Notice, Remedy};
 
-/// How long the first nodes that stand wait for the others at the beginning.
-const GRACE: Duration = Duration::from_millis(500);
+/// How long the start waits for the other nodes once the first ones are connected.
+const START_GRACE: Duration = Duration::from_millis(500);
 
-/// Where a node is.
+/// The address of a node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Node {
     /// Host name or address.
@@ -38,211 +38,208 @@ impl fmt::Display for Node {
     }
 }
 
-/// A connection to a node: where to ask, and its background work, which ends with the reason
-/// when the connection is lost.
-pub(crate) type Dialed<S> = (S, BoxFuture<'static, Error>);
+/// A new connection to a node and its background work, which ends with the reason when the
+/// connection is lost.
+pub(crate) type Dialed<C> = (C, BoxFuture<'static, Error>);
 
-/// Connects to one node, and logs in there.
+/// Connects to one node, and authenticates there.
 pub(crate) trait Dial: Send + Sync + 'static {
-    /// Where to ask.
-    type Session: Clone + Send + Sync + 'static;
+    /// What requests are sent on.
+    type Connection: Clone + Send + Sync + 'static;
 
-    /// Returns when the node does answer. The fleet sets the deadline.
-    fn dial(&self, node: &Node) -> BoxFuture<'static, Result<Dialed<Self::Session>, Error>>;
+    /// Returns when the node does reply. The fleet sets the timeout.
+    fn dial(&self, node: &Node) -> BoxFuture<'static, Result<Dialed<Self::Connection>, Error>>;
 }
 
-/// How long things may take.
+/// Timeouts of one node, and the delays between attempts to reconnect to it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Timing {
-    /// One attempt to connect to a node.
+pub(crate) struct Timeouts {
+    /// One attempt to connect.
     pub connect: Duration,
-    /// One answer of a node, after which it counts as lost.
-    pub patience: Duration,
-    /// The first pause between attempts, and the longest.
-    pub pauses: (Duration, Duration),
+    /// One reply. A node that takes longer is disconnected.
+    pub reply: Duration,
+    /// The first and the longest delay before the next attempt to connect.
+    pub reconnect_delays: (Duration, Duration),
 }
 
-impl Timing {
-    /// What follows from the options of every connector: the fleet must notice a node that
-    /// hangs well before the operations' deadline, and before the attempt to connect as a whole
-    /// is given up.
-    pub fn from_options(options: &EngineOptions) -> Timing {
-        Timing {
+impl Timeouts {
+    /// Derived from the options of every connector: a node that hangs must be detected well
+    /// before the operations' deadline, and before the engine gives up the attempt to connect.
+    pub fn from_options(options: &EngineOptions) -> Timeouts {
+        Timeouts {
             connect: options.connect_timeout.mul_f64(0.6),
-            patience: options.timeout.mul_f64(0.25).min(Duration::from_secs(2)),
-            pauses: (options.reconnect_delay, options.reconnect_max_delay),
+            reply: options.timeout.mul_f64(0.25).min(Duration::from_secs(2)),
+            reconnect_delays: (options.reconnect_delay, options.reconnect_max_delay),
         }
     }
 }
 
-/// Where questions are asked. Clones share the nodes.
-pub(crate) struct Fleet<S> {
-    shared: Arc<Mutex<Shared<S>>>,
-    patience: Duration,
+/// The nodes and the connections to them. Clones share both.
+pub(crate) struct Fleet<C> {
+    shared: Arc<Mutex<Shared<C>>>,
+    reply_timeout: Duration,
 }
 
-impl<S> Clone for Fleet<S> {
+impl<C> Clone for Fleet<C> {
     fn clone(&self) -> Self {
-        Fleet { shared: Arc::clone(&self.shared), patience: self.patience }
+        Fleet { shared: Arc::clone(&self.shared), reply_timeout: self.reply_timeout }
     }
 }
 
-struct Shared<S> {
-    nodes: BTreeMap<Node, Status<S>>,
-    /// The list of nodes has changed.
+struct Shared<C> {
+    nodes: BTreeMap<Node, Status<C>>,
+    /// The set of nodes has changed.
     is_changed: bool,
-    /// The beginning is over, so that a node that is away is news.
-    is_settled: bool,
-    /// Connections that somebody found to be of no more use.
-    condemned: Vec<(Node, u64, Error)>,
+    /// The start is over: from now on a node that is disconnected is reported.
+    is_started: bool,
+    /// Connections on which a request failed or timed out, by node and generation.
+    failed: Vec<(Node, u64, Error)>,
     notices: VecDeque<Notice>,
-    /// Wakes the fleet's background work, those who wait for the beginning, and those who wait
-    /// for notices.
-    work: Option<Waker>,
-    beginning: Option<Waker>,
-    reader: Option<Waker>,
+    /// Wakes the fleet's background work.
+    background_waker: Option<Waker>,
+    /// Wakes who waits for the start to be over.
+    start_waker: Option<Waker>,
+    /// Wakes who waits for notices.
+    notice_waker: Option<Waker>,
 }
 
-enum Status<S> {
-    /// No attempt has come to an end yet.
-    New,
-    Up {
-        session: S,
-        /// Counts the connections to this node.
+enum Status<C> {
+    /// The first attempt to connect is under way.
+    Connecting,
+    Connected {
+        connection: C,
+        /// Tells this connection from others to the same node.
         generation: u64,
     },
-    Down(Error),
+    Disconnected(Error),
 }
 
-impl<S: Clone + Send + Sync + 'static> Fleet<S> {
-    /// Begins to dial the nodes. The future does the work; it ends, with the reason, when no
-    /// node is left.
-    pub fn start<D: Dial<Session = S>>(
+impl<C: Clone + Send + Sync + 'static> Fleet<C> {
+    /// Begins to connect to the nodes. The future does the work; it ends, with the reason, when
+    /// all nodes are disconnected.
+    pub fn start<D: Dial<Connection = C>>(
         dial: D,
         nodes: impl IntoIterator<Item = Node>,
-        timing: Timing,
-    ) -> (Fleet<S>, impl Future<Output = Error> + Send + 'static) {
-        let (fleet, mut run) = Fleet::make(dial, nodes, timing, false);
-        (fleet, poll_fn(move |cx| run.poll(cx)))
+        timeouts: Timeouts,
+    ) -> (Fleet<C>, impl Future<Output = Error> + Send + 'static) {
+        let (fleet, mut background) = Fleet::make(dial, nodes, timeouts, false);
+        (fleet, poll_fn(move |cx| background.poll(cx)))
     }
 
-    /// The same for nodes that the connection can do without, replicas for one: the work goes on
-    /// when none of them is left, and the host hears nothing of them.
-    pub fn start_spare<D: Dial<Session = S>>(
+    /// The same for optional nodes, replicas for instance: the work goes on when all of them are
+    /// disconnected, and the host gets no notice of them.
+    pub fn start_optional<D: Dial<Connection = C>>(
         dial: D,
         nodes: impl IntoIterator<Item = Node>,
-        timing: Timing,
-    ) -> (Fleet<S>, impl Future<Output = Error> + Send + 'static) {
-        let (fleet, mut run) = Fleet::make(dial, nodes, timing, true);
-        (fleet, poll_fn(move |cx| run.poll(cx)))
+        timeouts: Timeouts,
+    ) -> (Fleet<C>, impl Future<Output = Error> + Send + 'static) {
+        let (fleet, mut background) = Fleet::make(dial, nodes, timeouts, true);
+        (fleet, poll_fn(move |cx| background.poll(cx)))
     }
 
-    fn make<D: Dial<Session = S>>(
+    fn make<D: Dial<Connection = C>>(
         dial: D,
         nodes: impl IntoIterator<Item = Node>,
-        timing: Timing,
-        is_spare: bool,
-    ) -> (Fleet<S>, Run<D>) {
+        timeouts: Timeouts,
+        is_optional: bool,
+    ) -> (Fleet<C>, Background<D>) {
         let shared = Arc::new(Mutex::new(Shared {
-            nodes: nodes.into_iter().map(|node| (node, Status::New)).collect(),
+            nodes: nodes.into_iter().map(|node| (node, Status::Connecting)).collect(),
             is_changed: true,
-            is_settled: false,
-            condemned: Vec::new(),
+            is_started: false,
+            failed: Vec::new(),
             notices: VecDeque::new(),
-            work: None,
-            beginning: None,
-            reader: None,
+            background_waker: None,
+            start_waker: None,
+            notice_waker: None,
         }));
-        let run = Run {
+        let background = Background {
             dial,
-            timing,
-            is_spare,
+            timeouts,
+            is_optional,
             shared: Arc::clone(&shared),
             members: BTreeMap::new(),
             generation: 0,
-            is_troubled: false,
+            is_degraded: false,
         };
-        (Fleet { shared, patience: timing.patience }, run)
+        (Fleet { shared, reply_timeout: timeouts.reply }, background)
     }
 
-    /// Waits until all nodes stand, or until some do and the others had a moment more. The
-    /// background work must be polled meanwhile.
-    pub async fn settled(&self) {
-        let all = poll_fn(|cx| self.poll_standing(cx, |up, total| up == total));
-        let some = poll_fn(|cx| self.poll_standing(cx, |up, _| up > 0)).then(|()| sleep(GRACE));
+    /// Waits until all nodes are connected, or until some are and the others had a grace period.
+    /// The background work must be polled meanwhile.
+    pub async fn started(&self) {
+        let all = poll_fn(|cx| self.poll_connected(cx, |connected, total| connected == total));
+        let some =
+            poll_fn(|cx| self.poll_connected(cx, |connected, _| connected > 0)).then(|()| sleep(START_GRACE));
         // Both are of one task, so that one waker will do.
         select(Box::pin(all), Box::pin(some)).await;
         let mut shared = lock(&self.shared);
-        shared.is_settled = true;
-        wake(&mut shared.work);
+        shared.is_started = true;
+        wake(&mut shared.background_waker);
     }
 
-    fn poll_standing(&self, cx: &Context<'_>, enough: impl Fn(usize, usize) -> bool) -> Poll<()> {
+    fn poll_connected(&self, cx: &Context<'_>, enough: impl Fn(usize, usize) -> bool) -> Poll<()> {
         let mut shared = lock(&self.shared);
-        let up = shared.nodes.values().filter(|status| matches!(status, Status::Up { .. })).count();
-        if enough(up, shared.nodes.len()) {
+        let connected = shared.nodes.values().filter(|status| status.is_connected()).count();
+        if enough(connected, shared.nodes.len()) {
             return Poll::Ready(());
         }
-        shared.beginning = Some(cx.waker().clone());
+        shared.start_waker = Some(cx.waker().clone());
         Poll::Pending
     }
 
-    /// Changes which nodes there are: new ones are dialed, and the connections to those that
-    /// are not named end.
+    /// Replaces the set of nodes: new ones are dialed, and the connections to those that are gone
+    /// are closed.
     pub fn set_nodes(&self, nodes: impl IntoIterator<Item = Node>) {
         let mut shared = lock(&self.shared);
         let mut before = std::mem::take(&mut shared.nodes);
         for node in nodes {
-            let status = before.remove(&node).unwrap_or(Status::New);
-            shared.is_changed |= matches!(status, Status::New);
+            let status = before.remove(&node).unwrap_or(Status::Connecting);
+            shared.is_changed |= matches!(status, Status::Connecting);
             shared.nodes.insert(node, status);
         }
         shared.is_changed |= !before.is_empty();
         if shared.is_changed {
-            wake(&mut shared.work);
+            wake(&mut shared.background_waker);
         }
     }
 
-    /// The nodes, and whether each stands.
+    /// The nodes, and whether each is connected.
     pub fn nodes(&self) -> Vec<(Node, bool)> {
         let shared = lock(&self.shared);
-        shared
-            .nodes
-            .iter()
-            .map(|(node, status)| (node.clone(), matches!(status, Status::Up { .. })))
-            .collect()
+        shared.nodes.iter().map(|(node, status)| (node.clone(), status.is_connected())).collect()
     }
 
-    /// Whether some node is away, so that a timer runs until it is tried again.
+    /// Whether some node is disconnected, so that a timer runs until the next attempt to connect.
     pub fn waits_for_timer(&self) -> bool {
-        lock(&self.shared).nodes.values().any(|status| !matches!(status, Status::Up { .. }))
+        lock(&self.shared).nodes.values().any(|status| !status.is_connected())
     }
 
     /// The connection to a node.
     ///
     /// # Errors
-    /// It is away; another attempt may find it.
-    pub fn session(&self, node: &Node) -> Result<S, Error> {
-        self.find(node).map(|(session, _)| session)
+    /// It is disconnected, which is transient.
+    pub fn connection(&self, node: &Node) -> Result<C, Error> {
+        self.find(node).map(|(connection, _)| connection)
     }
 
-    fn find(&self, node: &Node) -> Result<(S, u64), Error> {
+    fn find(&self, node: &Node) -> Result<(C, u64), Error> {
         match lock(&self.shared).nodes.get(node) {
-            Some(Status::Up { session, generation }) => Ok((session.clone(), *generation)),
-            Some(Status::Down(error)) => Err(away(node, error)),
-            Some(Status::New) => Err(transient(format!("the server {node} is not connected yet"))),
+            Some(Status::Connected { connection, generation }) => Ok((connection.clone(), *generation)),
+            Some(Status::Disconnected(error)) => Err(unavailable(node, error)),
+            Some(Status::Connecting) => Err(transient(format!("the server {node} is not connected yet"))),
             None => Err(transient(format!("the server {node} is none of ours any more"))),
         }
     }
 
-    /// Asks a node. A node that does not answer in time, or whose connection fails, is given
-    /// up and dialed again; the error passes by itself then.
-    pub async fn run<R, F>(&self, node: &Node, ask: impl FnOnce(S) -> F) -> Result<R, Error>
+    /// Sends a request to a node. A node that does not reply in time, or whose connection fails,
+    /// is disconnected and dialed again; the error is transient then.
+    pub async fn request<R, F>(&self, node: &Node, request: impl FnOnce(C) -> F) -> Result<R, Error>
     where
         F: Future<Output = Result<R, Error>>,
     {
-        let (session, generation) = self.find(node)?;
-        let result = match timeout(self.patience, ask(session)).await {
+        let (connection, generation) = self.find(node)?;
+        let result = match timeout(self.reply_timeout, request(connection)).await {
             Ok(result) => result,
             Err(_) => Err(Error::connection("the server does not answer")),
         };
@@ -250,15 +247,15 @@ impl<S: Clone + Send + Sync + 'static> Fleet<S> {
             if error.remedy() != Remedy::Reconnect && error.code() != ErrorCode::Authentication {
                 return error;
             }
-            self.give_up(node, generation, &error);
-            away(node, &error)
+            self.disconnect(node, generation, &error);
+            unavailable(node, &error)
         })
     }
 
-    fn give_up(&self, node: &Node, generation: u64, error: &Error) {
+    fn disconnect(&self, node: &Node, generation: u64, error: &Error) {
         let mut shared = lock(&self.shared);
-        shared.condemned.push((node.clone(), generation, error.clone()));
-        wake(&mut shared.work);
+        shared.failed.push((node.clone(), generation, error.clone()));
+        wake(&mut shared.background_waker);
     }
 
     /// For [`Connection::poll_notice`](crate::core::Connection::poll_notice).
@@ -267,74 +264,80 @@ impl<S: Clone + Send + Sync + 'static> Fleet<S> {
         if let Some(notice) = shared.notices.pop_front() {
             return Poll::Ready(notice);
         }
-        shared.reader = Some(cx.waker().clone());
+        shared.notice_waker = Some(cx.waker().clone());
         Poll::Pending
     }
 }
 
-/// The background work.
-struct Run<D: Dial> {
+impl<C> Status<C> {
+    fn is_connected(&self) -> bool {
+        matches!(self, Status::Connected { .. })
+    }
+}
+
+/// The background work: connects, watches the connections, and reconnects.
+struct Background<D: Dial> {
     dial: D,
-    timing: Timing,
-    /// See [`Fleet::start_spare`].
-    is_spare: bool,
-    shared: Arc<Mutex<Shared<D::Session>>>,
-    members: BTreeMap<Node, Member<D::Session>>,
+    timeouts: Timeouts,
+    /// See [`Fleet::start_optional`].
+    is_optional: bool,
+    shared: Arc<Mutex<Shared<D::Connection>>>,
+    members: BTreeMap<Node, Member<D::Connection>>,
     generation: u64,
-    /// The host was told that something is amiss, or would have been told soon.
-    is_troubled: bool,
+    /// Some node was not connected after the start, and they have not all been since.
+    is_degraded: bool,
 }
 
-struct Member<S> {
-    state: State<S>,
+struct Member<C> {
+    state: State<C>,
     backoff: Backoff,
-    /// The host was told that it is away.
-    is_told: bool,
+    /// The host has had notice that the node is disconnected.
+    is_reported: bool,
 }
 
-enum State<S> {
-    Pausing(Pin<Box<Sleep>>),
-    Dialing(BoxFuture<'static, Result<Dialed<S>, Error>>),
-    Up { lifeline: BoxFuture<'static, Error>, generation: u64 },
+enum State<C> {
+    BackingOff(Pin<Box<Sleep>>),
+    Dialing(BoxFuture<'static, Result<Dialed<C>, Error>>),
+    Connected { lifeline: BoxFuture<'static, Error>, generation: u64 },
 }
 
-/// What a node's turn brought.
-enum Turn<S> {
-    Nothing,
-    Up(S, u64),
-    Down(Error),
+/// What has become of a node since it was last polled.
+enum Event<C> {
+    Connected(C, u64),
+    Disconnected(Error),
 }
 
-impl<D: Dial> Run<D> {
+impl<D: Dial> Background<D> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
-        self.take_changes(cx);
+        self.apply_changes(cx);
         let nodes: Vec<Node> = self.members.keys().cloned().collect();
         for node in nodes {
-            loop {
-                match self.poll_member(&node, cx) {
-                    Turn::Nothing => break,
-                    Turn::Up(session, generation) => self.came(&node, session, generation),
-                    Turn::Down(error) => {
-                        if let Some(end) = self.went(&node, error) {
+            while let Poll::Ready(event) = self.poll_member(&node, cx) {
+                match event {
+                    Event::Connected(connection, generation) => {
+                        self.connected(&node, connection, generation);
+                    }
+                    Event::Disconnected(error) => {
+                        if let Some(end) = self.disconnected(&node, error) {
                             return Poll::Ready(end);
                         }
                     }
                 }
             }
         }
-        self.tell();
+        self.report();
         Poll::Pending
     }
 
-    /// Sees which nodes are wanted, and which connections are condemned.
-    fn take_changes(&mut self, cx: &Context<'_>) {
+    /// Closes the connections that failed, and takes over the set of nodes.
+    fn apply_changes(&mut self, cx: &Context<'_>) {
         let mut shared = lock(&self.shared);
-        shared.work = Some(cx.waker().clone());
-        for (node, generation, error) in std::mem::take(&mut shared.condemned) {
+        shared.background_waker = Some(cx.waker().clone());
+        for (node, generation, error) in std::mem::take(&mut shared.failed) {
             if let Some(Member { state, .. }) = self.members.get_mut(&node) {
-                if matches!(state, State::Up { generation: current, .. } if *current == generation) {
+                if matches!(state, State::Connected { generation: current, .. } if *current == generation) {
                     let lifeline: BoxFuture<'static, Error> = Box::pin(async move { error });
-                    *state = State::Up { lifeline, generation };
+                    *state = State::Connected { lifeline, generation };
                 }
             }
         }
@@ -344,129 +347,132 @@ impl<D: Dial> Run<D> {
         self.members.retain(|node, _| shared.nodes.contains_key(node));
         for node in shared.nodes.keys() {
             if !self.members.contains_key(node) {
-                let backoff = Backoff::new(self.timing.pauses.0, self.timing.pauses.1);
-                let state = State::Dialing(dial(&self.dial, node, self.timing.connect));
-                self.members.insert(node.clone(), Member { state, backoff, is_told: false });
+                let backoff =
+                    Backoff::new(self.timeouts.reconnect_delays.0, self.timeouts.reconnect_delays.1);
+                let state = State::Dialing(dial(&self.dial, node, self.timeouts.connect));
+                self.members.insert(node.clone(), Member { state, backoff, is_reported: false });
             }
         }
     }
 
-    fn poll_member(&mut self, node: &Node, cx: &mut Context<'_>) -> Turn<D::Session> {
-        let Some(member) = self.members.get_mut(node) else { return Turn::Nothing };
+    fn poll_member(&mut self, node: &Node, cx: &mut Context<'_>) -> Poll<Event<D::Connection>> {
+        let Some(member) = self.members.get_mut(node) else { return Poll::Pending };
         loop {
             match &mut member.state {
-                State::Pausing(pause) => match pause.as_mut().poll(cx) {
+                State::BackingOff(delay) => match delay.as_mut().poll(cx) {
                     Poll::Ready(()) => {
-                        member.state = State::Dialing(dial(&self.dial, node, self.timing.connect));
+                        member.state = State::Dialing(dial(&self.dial, node, self.timeouts.connect));
                     }
-                    Poll::Pending => return Turn::Nothing,
+                    Poll::Pending => return Poll::Pending,
                 },
                 State::Dialing(attempt) => match attempt.poll_unpin(cx) {
-                    Poll::Ready(Ok((session, lifeline))) => {
+                    Poll::Ready(Ok((connection, lifeline))) => {
                         self.generation += 1;
-                        member.state = State::Up { lifeline, generation: self.generation };
-                        return Turn::Up(session, self.generation);
+                        member.state = State::Connected { lifeline, generation: self.generation };
+                        return Poll::Ready(Event::Connected(connection, self.generation));
                     }
                     Poll::Ready(Err(error)) => {
-                        member.state = State::Pausing(Box::pin(sleep(member.backoff.next())));
-                        return Turn::Down(error);
+                        member.state = State::BackingOff(Box::pin(sleep(member.backoff.next())));
+                        return Poll::Ready(Event::Disconnected(error));
                     }
-                    Poll::Pending => return Turn::Nothing,
+                    Poll::Pending => return Poll::Pending,
                 },
-                State::Up { lifeline, .. } => match lifeline.poll_unpin(cx) {
+                State::Connected { lifeline, .. } => match lifeline.poll_unpin(cx) {
                     Poll::Ready(error) => {
-                        member.state = State::Pausing(Box::pin(sleep(member.backoff.next())));
-                        return Turn::Down(error);
+                        member.state = State::BackingOff(Box::pin(sleep(member.backoff.next())));
+                        return Poll::Ready(Event::Disconnected(error));
                     }
-                    Poll::Pending => return Turn::Nothing,
+                    Poll::Pending => return Poll::Pending,
                 },
             }
         }
     }
 
-    fn came(&mut self, node: &Node, session: D::Session, generation: u64) {
+    fn connected(&mut self, node: &Node, connection: D::Connection, generation: u64) {
         let mut shared = lock(&self.shared);
-        shared.nodes.insert(node.clone(), Status::Up { session, generation });
-        wake(&mut shared.beginning);
+        shared.nodes.insert(node.clone(), Status::Connected { connection, generation });
+        wake(&mut shared.start_waker);
         if let Some(member) = self.members.get_mut(node) {
             member.backoff.reset();
         }
     }
 
-    /// Notes that a node is away; the reason for the end if it was the last one.
-    fn went(&mut self, node: &Node, error: Error) -> Option<Error> {
+    /// Notes that a node is disconnected; the reason for the end if all of them are now.
+    fn disconnected(&mut self, node: &Node, error: Error) -> Option<Error> {
         let mut shared = lock(&self.shared);
-        shared.nodes.insert(node.clone(), Status::Down(error.clone()));
-        wake(&mut shared.beginning);
-        if self.is_spare || !shared.nodes.values().all(|status| matches!(status, Status::Down(_))) {
+        shared.nodes.insert(node.clone(), Status::Disconnected(error.clone()));
+        wake(&mut shared.start_waker);
+        if self.is_optional || !shared.nodes.values().all(|status| matches!(status, Status::Disconnected(_)))
+        {
             return None;
         }
-        let reason = shared.nodes.values().find_map(|status| match status {
-            Status::Down(error) if will_not_help(error) => Some(error.clone()),
+        let permanent = shared.nodes.values().find_map(|status| match status {
+            Status::Disconnected(error) if is_permanent(error) => Some(error.clone()),
             _ => None,
         });
-        Some(match reason {
-            Some(reason) => reason,
+        Some(match permanent {
+            Some(permanent) => permanent,
             None if shared.nodes.len() == 1 => error,
             None => Error::connection(format!("no server is left; {node}: {}", error.message())),
         })
     }
 
-    /// Gives notice of what is new since the last time.
-    fn tell(&mut self) {
+    /// Gives notice of the nodes whose state has changed since the last report.
+    fn report(&mut self) {
         let mut shared = lock(&self.shared);
-        if self.is_spare || !shared.is_settled {
+        if self.is_optional || !shared.is_started {
             return;
         }
         let mut notices = Vec::new();
-        let mut all_stand = true;
+        let mut all_connected = true;
         for (node, status) in &shared.nodes {
             let Some(member) = self.members.get_mut(node) else { continue };
             match status {
-                Status::New => all_stand = false,
-                Status::Up { .. } => {
-                    if std::mem::take(&mut member.is_told) {
+                Status::Connecting => all_connected = false,
+                Status::Connected { .. } => {
+                    if std::mem::take(&mut member.is_reported) {
                         notices.push(Notice::Recovery(format!("{node} is back")));
                     }
                 }
-                Status::Down(error) => {
-                    all_stand = false;
-                    if !std::mem::replace(&mut member.is_told, true) {
+                Status::Disconnected(error) => {
+                    all_connected = false;
+                    if !std::mem::replace(&mut member.is_reported, true) {
                         let words = format!("the server {node} is away: {}", error.message());
                         notices.push(Notice::Trouble(Error::connection(words)));
                     }
                 }
             }
         }
-        if all_stand && std::mem::take(&mut self.is_troubled) {
+        if all_connected && std::mem::take(&mut self.is_degraded) {
             notices.push(Notice::Restored);
         }
-        self.is_troubled |= !all_stand;
+        self.is_degraded |= !all_connected;
         if !notices.is_empty() {
             shared.notices.extend(notices);
-            wake(&mut shared.reader);
+            wake(&mut shared.notice_waker);
         }
     }
 }
 
-/// One attempt, within its time.
+/// One attempt to connect, within its timeout.
 fn dial<D: Dial>(
     dialer: &D,
     node: &Node,
-    limit: Duration,
-) -> BoxFuture<'static, Result<Dialed<D::Session>, Error>> {
+    connect_timeout: Duration,
+) -> BoxFuture<'static, Result<Dialed<D::Connection>, Error>> {
     let attempt = dialer.dial(node);
     Box::pin(async move {
-        let late = || Error::connection(format!("no connection within {} ms", limit.as_millis()));
-        timeout(limit, attempt).await.unwrap_or_else(|_| Err(late()))
+        let late = || Error::connection(format!("no connection within {} ms", connect_timeout.as_millis()));
+        timeout(connect_timeout, attempt).await.unwrap_or_else(|_| Err(late()))
     })
 }
 
-fn will_not_help(error: &Error) -> bool {
+/// Whether another attempt to connect would fail in the same way.
+fn is_permanent(error: &Error) -> bool {
     matches!(error.code(), ErrorCode::Authentication | ErrorCode::Configuration)
 }
 
-fn away(node: &Node, error: &Error) -> Error {
+fn unavailable(node: &Node, error: &Error) -> Error {
     transient(format!("the server {node} is away: {}", error.message()))
 }
 
@@ -480,7 +486,7 @@ fn wake(waker: &mut Option<Waker>) {
     }
 }
 
-fn lock<S>(shared: &Mutex<Shared<S>>) -> MutexGuard<'_, Shared<S>> {
+fn lock<C>(shared: &Mutex<Shared<C>>) -> MutexGuard<'_, Shared<C>> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -491,22 +497,22 @@ mod tests {
     use futures_util::future::Either;
     use tokio::sync::watch;
 
-    /// Nodes by port: an even one stands while the switch says so, an odd one never does.
+    /// Nodes by port: an even one accepts while the switch says so, an odd one never does.
     struct Ports {
-        stands: watch::Receiver<bool>,
+        accepts: watch::Receiver<bool>,
     }
 
     impl Dial for Ports {
-        type Session = u16;
+        type Connection = u16;
 
         fn dial(&self, node: &Node) -> BoxFuture<'static, Result<Dialed<u16>, Error>> {
-            let (port, mut stands) = (node.port, self.stands.clone());
+            let (port, mut accepts) = (node.port, self.accepts.clone());
             Box::pin(async move {
-                if port % 2 == 1 || !*stands.borrow() {
+                if port % 2 == 1 || !*accepts.borrow() {
                     return Err(Error::connection("refused"));
                 }
                 let lifeline: BoxFuture<'static, Error> = Box::pin(async move {
-                    let _ = stands.wait_for(|stands| !stands).await;
+                    let _ = accepts.wait_for(|accepts| !accepts).await;
                     Error::connection("gone")
                 });
                 Ok((port, lifeline))
@@ -518,12 +524,12 @@ mod tests {
         Node { host: "h".into(), port }
     }
 
-    fn timing() -> Timing {
+    fn timeouts() -> Timeouts {
         let short = Duration::from_millis(5);
-        Timing {
+        Timeouts {
             connect: Duration::from_secs(1),
-            patience: Duration::from_millis(50),
-            pauses: (short, short),
+            reply: Duration::from_millis(50),
+            reconnect_delays: (short, short),
         }
     }
 
@@ -542,47 +548,47 @@ mod tests {
     }
 
     #[test]
-    fn one_node_that_is_away_leaves_the_others_alone() {
+    fn one_disconnected_node_leaves_the_others_alone() {
         block_on(async {
-            let (_switch, stands) = watch::channel(true);
-            let (fleet, run) = Fleet::start(Ports { stands }, [node(1), node(2), node(4)], timing());
+            let (_switch, accepts) = watch::channel(true);
+            let (fleet, run) = Fleet::start(Ports { accepts }, [node(1), node(2), node(4)], timeouts());
             let mut run = Box::pin(run);
-            while_running(&mut run, fleet.settled()).await;
-            assert_eq!(fleet.session(&node(2)).unwrap(), 2);
-            let error = fleet.session(&node(1)).unwrap_err();
+            while_running(&mut run, fleet.started()).await;
+            assert_eq!(fleet.connection(&node(2)).unwrap(), 2);
+            let error = fleet.connection(&node(1)).unwrap_err();
             assert_eq!(error.remedy(), Remedy::TryAgain);
             assert_eq!(error.message(), "the server h:1 is away: refused");
             let notice = while_running(&mut run, poll_fn(|cx| fleet.poll_notice(cx))).await;
             assert!(matches!(notice, Notice::Trouble(error) if error.message().contains("h:1")));
             fleet.set_nodes([node(4), node(6)]);
-            while_running(&mut run, fleet.settled()).await;
+            while_running(&mut run, fleet.started()).await;
             assert_eq!(fleet.nodes(), [(node(4), true), (node(6), true)]);
-            assert!(fleet.session(&node(2)).unwrap_err().message().contains("none of ours"));
+            assert!(fleet.connection(&node(2)).unwrap_err().message().contains("none of ours"));
         });
     }
 
     #[test]
     fn the_last_node_ends_the_fleet() {
         block_on(async {
-            let (switch, stands) = watch::channel(true);
-            let (fleet, run) = Fleet::start(Ports { stands }, [node(2), node(4)], timing());
+            let (switch, accepts) = watch::channel(true);
+            let (fleet, run) = Fleet::start(Ports { accepts }, [node(2), node(4)], timeouts());
             let mut run = Box::pin(run);
-            while_running(&mut run, fleet.settled()).await;
+            while_running(&mut run, fleet.started()).await;
             switch.send(false).unwrap();
             assert!(run.await.message().starts_with("no server is left"));
         });
     }
 
     #[test]
-    fn a_fleet_of_spares_outlives_its_nodes_and_keeps_quiet() {
+    fn a_fleet_of_optional_nodes_outlives_them_and_gives_no_notice() {
         block_on(async {
-            let (switch, stands) = watch::channel(true);
-            let (fleet, run) = Fleet::start_spare(Ports { stands }, [node(2)], timing());
+            let (switch, accepts) = watch::channel(true);
+            let (fleet, run) = Fleet::start_optional(Ports { accepts }, [node(2)], timeouts());
             let mut run = Box::pin(run);
-            while_running(&mut run, fleet.settled()).await;
+            while_running(&mut run, fleet.started()).await;
             switch.send(false).unwrap();
             while_running(&mut run, async {
-                while fleet.session(&node(2)).is_ok() {
+                while fleet.connection(&node(2)).is_ok() {
                     sleep(Duration::from_millis(1)).await;
                 }
             })
@@ -597,12 +603,12 @@ mod tests {
     #[test]
     fn a_node_that_hangs_is_dialed_again() {
         block_on(async {
-            let (_switch, stands) = watch::channel(true);
-            let (fleet, run) = Fleet::start(Ports { stands }, [node(2), node(4)], timing());
+            let (_switch, accepts) = watch::channel(true);
+            let (fleet, run) = Fleet::start(Ports { accepts }, [node(2), node(4)], timeouts());
             let mut run = Box::pin(run);
-            while_running(&mut run, fleet.settled()).await;
+            while_running(&mut run, fleet.started()).await;
             let second = node(2);
-            let hang = fleet.run(&second, |_| std::future::pending::<Result<(), Error>>());
+            let hang = fleet.request(&second, |_| std::future::pending::<Result<(), Error>>());
             let error = while_running(&mut run, hang).await.unwrap_err();
             assert_eq!(error.message(), "the server h:2 is away: the server does not answer");
             let mut notices = Vec::new();
@@ -610,7 +616,7 @@ mod tests {
                 notices.push(while_running(&mut run, poll_fn(|cx| fleet.poll_notice(cx))).await);
             }
             assert!(matches!(&notices[1], Notice::Recovery(words) if words == "h:2 is back"), "{notices:?}");
-            assert!(fleet.session(&node(2)).is_ok() && !fleet.waits_for_timer());
+            assert!(fleet.connection(&node(2)).is_ok() && !fleet.waits_for_timer());
         });
     }
 }

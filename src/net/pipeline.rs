@@ -1,5 +1,5 @@
-//! One connection that many batches share: commands go out in the order in which they are
-//! asked, replies come back in the same order.
+//! Pipelining: one connection that many batches share. Commands go out in the order in which
+//! they are sent, and the replies come back in the same order.
 //!
 //! This is the hot path of every backend whose protocol we speak ourselves. What a reply looks
 //! like is the matter of a [`Decode`], which does no I/O.
@@ -22,7 +22,7 @@ use crate::core::Error;
 /// Room for at least this many bytes before each read from the socket.
 const READ_ROOM: usize = 16 * 1024;
 
-/// Takes replies off the front of what was received.
+/// Decodes replies from the front of what was received.
 pub(crate) trait Decode: Send + Unpin + 'static {
     /// One reply.
     type Reply: Send + 'static;
@@ -34,12 +34,12 @@ pub(crate) trait Decode: Send + Unpin + 'static {
     fn next(&mut self, input: &mut BytesMut) -> Result<Option<Self::Reply>, Error>;
 }
 
-/// The replies to one question; mostly there is just one.
+/// The replies to one request; mostly there is just one.
 pub(crate) type Replies<R> = SmallVec<[R; 1]>;
 
-/// Where commands are handed in. Clones share the connection.
+/// Where commands are sent. Clones share the connection.
 pub(crate) struct Pipeline<R> {
-    sender: mpsc::UnboundedSender<Question<R>>,
+    sender: mpsc::UnboundedSender<Request<R>>,
 }
 
 impl<R> Clone for Pipeline<R> {
@@ -48,16 +48,16 @@ impl<R> Clone for Pipeline<R> {
     }
 }
 
-struct Question<R> {
+struct Request<R> {
     commands: Vec<u8>,
-    expected: Expected<R>,
+    pending: Pending<R>,
 }
 
-/// Who waits for which of the replies to come.
-struct Expected<R> {
+/// A request that is sent, and the replies to it so far.
+struct Pending<R> {
     missing: usize,
     replies: Replies<R>,
-    answer: oneshot::Sender<Replies<R>>,
+    receiver: oneshot::Sender<Replies<R>>,
 }
 
 impl<R: Send + 'static> Pipeline<R> {
@@ -68,30 +68,31 @@ impl<R: Send + 'static> Pipeline<R> {
         D: Decode<Reply = R>,
     {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let mut line = Line {
+        let mut driver = Driver {
             stream,
             receiver,
             output: BytesMut::new(),
             unflushed: false,
             input: BytesMut::with_capacity(4 * READ_ROOM),
             decoder,
-            waiting: VecDeque::new(),
+            pending: VecDeque::new(),
         };
-        (Pipeline { sender }, poll_fn(move |cx| line.poll(cx)))
+        (Pipeline { sender }, poll_fn(move |cx| driver.poll(cx)))
     }
 
     /// Sends encoded commands and waits for that many replies to them, at least one.
-    pub async fn ask(&self, commands: Vec<u8>, replies: usize) -> Result<Replies<R>, Error> {
-        let (answer, answered) = oneshot::channel();
-        let expected =
-            Expected { missing: replies.max(1), replies: SmallVec::with_capacity(replies), answer };
-        let gone = || Error::connection("the connection was closed");
-        self.sender.send(Question { commands, expected }).map_err(|_| gone())?;
-        answered.await.map_err(|_| gone())
+    pub async fn send(&self, commands: Vec<u8>, replies: usize) -> Result<Replies<R>, Error> {
+        let (receiver, received) = oneshot::channel();
+        let pending =
+            Pending { missing: replies.max(1), replies: SmallVec::with_capacity(replies), receiver };
+        let closed = || Error::connection("the connection was closed");
+        self.sender.send(Request { commands, pending }).map_err(|_| closed())?;
+        received.await.map_err(|_| closed())
     }
 }
 
-/// Does something with a connection whose background work nobody else has yet.
+/// Does something with a connection while its background work, which nobody else polls yet, goes
+/// on.
 ///
 /// # Errors
 /// The work's own, or that the connection was lost.
@@ -105,33 +106,33 @@ pub(crate) async fn while_alive<R>(
     }
 }
 
-/// The connection's own side.
-struct Line<S: AsyncWrite + Unpin, D: Decode> {
+/// The background work: writes commands to the socket, and hands replies to who waits for them.
+struct Driver<S: AsyncWrite + Unpin, D: Decode> {
     stream: S,
-    receiver: mpsc::UnboundedReceiver<Question<D::Reply>>,
+    receiver: mpsc::UnboundedReceiver<Request<D::Reply>>,
     output: BytesMut,
     unflushed: bool,
     input: BytesMut,
     decoder: D,
-    waiting: VecDeque<Expected<D::Reply>>,
+    pending: VecDeque<Pending<D::Reply>>,
 }
 
-impl<S: AsyncWrite + Unpin, D: Decode> Drop for Line<S, D> {
+impl<S: AsyncWrite + Unpin, D: Decode> Drop for Driver<S, D> {
     /// Where nothing is unanswered the server is told that this is an end, not a break.
     fn drop(&mut self) {
-        if self.waiting.is_empty() {
+        if self.pending.is_empty() {
             let _ = Pin::new(&mut self.stream).poll_shutdown(&mut Context::from_waker(Waker::noop()));
         }
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin, D: Decode> Line<S, D> {
+impl<S: AsyncRead + AsyncWrite + Unpin, D: Decode> Driver<S, D> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
-        while let Poll::Ready(question) = self.receiver.poll_recv(cx) {
-            let Some(Question { commands, expected }) = question else {
+        while let Poll::Ready(request) = self.receiver.poll_recv(cx) {
+            let Some(Request { commands, pending }) = request else {
                 return Poll::Ready(Error::connection("the connection is not used any more"));
             };
-            self.waiting.push_back(expected);
+            self.pending.push_back(pending);
             if self.output.is_empty() {
                 self.output = bytes::Bytes::from(commands).into();
             } else {
@@ -173,24 +174,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin, D: Decode> Line<S, D> {
             let read = pin!(self.stream.read_buf(&mut self.input)).poll(cx);
             match read {
                 Poll::Ready(Ok(0)) => return Err(Error::connection("the server closed the connection")),
-                Poll::Ready(Ok(_)) => self.hand_out()?,
+                Poll::Ready(Ok(_)) => self.dispatch_replies()?,
                 Poll::Ready(Err(error)) => return Err(broken(&error)),
                 Poll::Pending => return Ok(()),
             }
         }
     }
 
-    fn hand_out(&mut self) -> Result<(), Error> {
+    fn dispatch_replies(&mut self) -> Result<(), Error> {
         while let Some(reply) = self.decoder.next(&mut self.input)? {
-            let Some(expected) = self.waiting.front_mut() else {
+            let Some(pending) = self.pending.front_mut() else {
                 return Err(Error::connection("the server answered what nobody asked"));
             };
-            expected.replies.push(reply);
-            expected.missing -= 1;
-            if expected.missing == 0 {
-                if let Some(Expected { replies, answer, .. }) = self.waiting.pop_front() {
-                    // Nobody listens any more where a deadline has passed.
-                    let _ = answer.send(replies);
+            pending.replies.push(reply);
+            pending.missing -= 1;
+            if pending.missing == 0 {
+                if let Some(Pending { replies, receiver, .. }) = self.pending.pop_front() {
+                    // Nobody receives them any more where a deadline has passed.
+                    let _ = receiver.send(replies);
                 }
             }
         }

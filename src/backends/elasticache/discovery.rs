@@ -8,7 +8,7 @@ use bytes::{Buf, BytesMut};
 use futures_util::future::{select_ok, BoxFuture, FutureExt};
 use tokio::time::timeout;
 
-use crate::backends::memcached::membership::Discover;
+use crate::backends::memcached::membership_refresh::Discover;
 use crate::config::{wrong, Settings};
 use crate::core::Error;
 use crate::net::fleet::Node;
@@ -16,52 +16,53 @@ use crate::net::pipeline::{while_alive, Decode, Pipeline};
 use crate::net::stream;
 use crate::net::tls::Tls;
 
-const QUESTION: &[u8] = b"config get cluster\r\n";
+const CONFIG_GET_CLUSTER: &[u8] = b"config get cluster\r\n";
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// No first line of an answer is longer.
+/// No first line of a reply is longer.
 const MAX_LINE: usize = 1024;
 
 /// No list of nodes is longer.
 const MAX_LIST: usize = 1 << 20;
 
-/// Where to ask.
-pub(super) struct Discovery {
+/// Discovers the nodes through the configuration endpoint.
+pub(super) struct AutoDiscovery {
     endpoint: Node,
     tls: Option<Tls>,
     interval: Duration,
-    /// How long the endpoint is waited for, and then the others.
-    patience: Duration,
+    /// For the reply of the endpoint, and then for those of the nodes.
+    timeout: Duration,
 }
 
-impl Discovery {
-    pub fn from_settings(settings: &Settings, endpoint: Node) -> Result<Discovery, Error> {
-        Ok(Discovery {
+impl AutoDiscovery {
+    pub fn from_settings(settings: &Settings, endpoint: Node) -> Result<AutoDiscovery, Error> {
+        Ok(AutoDiscovery {
             tls: Tls::from_settings(settings, &endpoint.host, false)?,
             endpoint,
             interval: settings.milliseconds("discoveryInterval").unwrap_or(DEFAULT_INTERVAL),
-            patience: settings.engine().connect_timeout / 4,
+            timeout: settings.engine().connect_timeout / 4,
         })
     }
 }
 
-impl Discover for Discovery {
-    /// Every node knows all of them, and the endpoint is the name of one that may just be gone.
+impl Discover for AutoDiscovery {
+    /// Every node knows all of them, and the endpoint is the name of one that may be gone now.
     fn discover(&self, known: Vec<Node>) -> BoxFuture<'static, Result<Vec<Node>, Error>> {
-        let (endpoint, tls, patience) = (self.endpoint.clone(), self.tls.clone(), self.patience);
+        let (endpoint, tls, limit) = (self.endpoint.clone(), self.tls.clone(), self.timeout);
         async move {
-            let reason = match ask(&endpoint, tls.as_ref(), patience).await {
+            let reason = match get_cluster(&endpoint, tls.as_ref(), limit).await {
                 Ok(nodes) => return Ok(nodes),
                 Err(reason) => reason,
             };
             let others = known.iter().filter(|node| **node != endpoint);
-            let questions: Vec<_> = others.map(|node| Box::pin(ask(node, tls.as_ref(), patience))).collect();
-            if questions.is_empty() {
+            let requests: Vec<_> =
+                others.map(|node| Box::pin(get_cluster(node, tls.as_ref(), limit))).collect();
+            if requests.is_empty() {
                 return Err(reason);
             }
             // All at once: most of them may be gone too.
-            select_ok(questions).await.map(|(nodes, _)| nodes).map_err(|_| reason)
+            select_ok(requests).await.map(|(nodes, _)| nodes).map_err(|_| reason)
         }
         .boxed()
     }
@@ -71,22 +72,23 @@ impl Discover for Discovery {
     }
 }
 
-async fn ask(node: &Node, tls: Option<&Tls>, patience: Duration) -> Result<Vec<Node>, Error> {
+/// Sends `config get cluster` to a node.
+async fn get_cluster(node: &Node, tls: Option<&Tls>, limit: Duration) -> Result<Vec<Node>, Error> {
     let tls = tls.map(|tls| tls.for_host(&node.host)).transpose()?;
-    let answer = async {
+    let reply = async {
         let stream = stream::dial(&node.host, node.port, tls.as_ref()).await?;
-        let (pipeline, lifeline) = Pipeline::new(stream, List);
+        let (pipeline, lifeline) = Pipeline::new(stream, Decoder);
         let mut lifeline: BoxFuture<'static, Error> = Box::pin(lifeline);
-        while_alive(&mut lifeline, pipeline.ask(QUESTION.to_vec(), 1)).await
+        while_alive(&mut lifeline, pipeline.send(CONFIG_GET_CLUSTER.to_vec(), 1)).await
     };
     let late = || Error::connection(format!("{node} does not answer config get cluster"));
-    timeout(patience, answer).await.unwrap_or_else(|_| Err(late()))?.pop().unwrap_or_else(|| Err(malformed()))
+    timeout(limit, reply).await.unwrap_or_else(|_| Err(late()))?.pop().unwrap_or_else(|| Err(malformed()))
 }
 
-/// Reads the answer.
-struct List;
+/// Decodes the reply.
+struct Decoder;
 
-impl Decode for List {
+impl Decode for Decoder {
     type Reply = Result<Vec<Node>, Error>;
 
     fn next(&mut self, input: &mut BytesMut) -> Result<Option<Self::Reply>, Error> {
@@ -113,11 +115,11 @@ impl Decode for List {
         if input.len() < whole {
             return Ok(None);
         }
-        let answer = input.split_to(whole);
-        if &answer[whole - TAIL.len()..] != TAIL {
+        let reply = input.split_to(whole);
+        if &reply[whole - TAIL.len()..] != TAIL {
             return Err(malformed());
         }
-        let list = std::str::from_utf8(&answer[end + 2..end + 2 + length]).map_err(|_| malformed())?;
+        let list = std::str::from_utf8(&reply[end + 2..end + 2 + length]).map_err(|_| malformed())?;
         Ok(Some(nodes(list).ok_or_else(malformed)))
     }
 }
@@ -153,7 +155,7 @@ mod tests {
     }
 
     fn read(text: &str) -> Result<Vec<Node>, Error> {
-        List.next(&mut BytesMut::from(text))?.expect("it is whole")
+        Decoder.next(&mut BytesMut::from(text))?.expect("it is whole")
     }
 
     fn node(host: &str, port: u16) -> Node {
@@ -176,15 +178,15 @@ mod tests {
     #[test]
     fn what_is_no_list_is_an_error() {
         for bad in ["HTTP/1.1 200 OK\r\n", "CONFIG cluster 0 x\r\n", "CONFIG cluster 0 9999999\r\n"] {
-            assert!(List.next(&mut BytesMut::from(bad)).is_err(), "{bad}");
+            assert!(Decoder.next(&mut BytesMut::from(bad)).is_err(), "{bad}");
         }
         for bad in
             ["", "12", "12\n\n", "x\na|b|1\n", "12\na|b\n", "12\na|b|0\n", "12\n||1\n", "12\na|b|1|c\n"]
         {
             assert!(read(&answer(bad)).is_err(), "{bad}");
         }
-        assert!(List.next(&mut BytesMut::from("CONFIG cluster 0 1\r\n1\r\nENDE\r\n")).is_err());
-        assert!(List.next(&mut BytesMut::from(&[b'x'; MAX_LINE + 1][..])).is_err());
+        assert!(Decoder.next(&mut BytesMut::from("CONFIG cluster 0 1\r\n1\r\nENDE\r\n")).is_err());
+        assert!(Decoder.next(&mut BytesMut::from(&[b'x'; MAX_LINE + 1][..])).is_err());
     }
 
     proptest! {
@@ -194,16 +196,16 @@ mod tests {
             let text = answer(&format!("1\n{}\n", list.join(" ")));
             let cut = cut.min(text.len() - 1);
             let mut input = BytesMut::from(&text[..cut]);
-            prop_assert!(List.next(&mut input).unwrap().is_none());
+            prop_assert!(Decoder.next(&mut input).unwrap().is_none());
             input.extend_from_slice(&text.as_bytes()[cut..]);
-            let nodes = List.next(&mut input).unwrap().unwrap().unwrap();
+            let nodes = Decoder.next(&mut input).unwrap().unwrap().unwrap();
             prop_assert_eq!(nodes.iter().map(|node| &node.host).collect::<Vec<_>>(), hosts.iter().collect::<Vec<_>>());
             prop_assert!(input.is_empty());
         }
 
         #[test]
         fn no_bytes_break_the_reader(text in "(CONFIG cluster 0 [0-9]{1,3}\r\n)?\\PC{0,60}(\r\nEND\r\n)?") {
-            let _ = List.next(&mut BytesMut::from(text.as_str()));
+            let _ = Decoder.next(&mut BytesMut::from(text.as_str()));
         }
     }
 }

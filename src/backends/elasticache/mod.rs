@@ -12,18 +12,19 @@ mod options;
 
 use std::sync::Arc;
 
-use self::discovery::Discovery;
+use self::discovery::AutoDiscovery;
+use self::options::Engine;
 pub(super) use self::options::OPTIONS;
 use super::{memcached, redis};
 use crate::config::Settings;
 use crate::core::{Backend, Error};
 
 pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
-    match options::plan(settings)? {
-        options::Plan::Redis(settings) => redis::open(&settings),
-        options::Plan::Memcached(settings, endpoint) => {
+    match options::engine(settings)? {
+        Engine::Redis(settings) => redis::open(&settings),
+        Engine::Memcached(settings, endpoint) => {
             let target = format!("ElastiCache at {endpoint}");
-            let discovery = Discovery::from_settings(&settings, endpoint)?;
+            let discovery = AutoDiscovery::from_settings(&settings, endpoint)?;
             memcached::open_discovered(&settings, target, Arc::new(discovery))
         }
     }

@@ -1,6 +1,6 @@
 //! The options of the ElastiCache backend, and what they are to the backend behind it.
 
-use crate::backends::memcached;
+use crate::backends::{memcached, redis};
 use crate::config::{wrong, OptionKind, OptionSpec, Settings};
 use crate::core::Error;
 use crate::net::fleet::Node;
@@ -102,15 +102,12 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
     },
 ];
 
-const OF_REDIS: &[&str] =
+const REDIS_OPTIONS: &[&str] =
     &["primaryEndpoint", "user", "password", "db", "keyPrefix", "ttl", "waitReplicas", "waitTimeout"];
-const OF_MEMCACHED: &[&str] = &["discoveryInterval", "lifetime", "failover", "memcachedOptions"];
+const MEMCACHED_OPTIONS: &[&str] = &["discoveryInterval", "lifetime", "failover", "memcachedOptions"];
 
-const REDIS_PORT: u16 = 6379;
-const MEMCACHED_PORT: u16 = 11_211;
-
-/// The backend behind it, with its options.
-pub(super) enum Plan {
+/// The engine on the cluster's nodes, with the options of its backend.
+pub(super) enum Engine {
     Redis(Settings),
     /// With the configuration endpoint.
     Memcached(Settings, Node),
@@ -120,9 +117,10 @@ pub(super) enum Plan {
 ///
 /// # Errors
 /// No endpoint, two of them, or an option that is not of this engine.
-pub(super) fn plan(settings: &Settings) -> Result<Plan, Error> {
+pub(super) fn engine(settings: &Settings) -> Result<Engine, Error> {
     let is_memcached = settings.text("engine") == Some("memcached");
-    let (engine, others) = if is_memcached { ("memcached", OF_REDIS) } else { ("redis", OF_MEMCACHED) };
+    let (engine, others) =
+        if is_memcached { ("memcached", REDIS_OPTIONS) } else { ("redis", MEMCACHED_OPTIONS) };
     if let Some(name) = others.iter().find(|name| settings.has(name)) {
         return Err(wrong(format!(
             "the option \"{name}\" is not of the engine {engine}; leave it out, or give another \"engine\""
@@ -132,18 +130,18 @@ pub(super) fn plan(settings: &Settings) -> Result<Plan, Error> {
     let primary = endpoint(settings, "primaryEndpoint", engine)?;
     let reader = endpoint(settings, "readerEndpoint", engine)?;
     match (configuration, primary) {
-        (Some(endpoint), None) if is_memcached => Ok(Plan::Memcached(settings.clone(), endpoint)),
+        (Some(endpoint), None) if is_memcached => Ok(Engine::Memcached(settings.clone(), endpoint)),
         (Some(_), None) if reader.is_some() => Err(wrong(
             "the options \"configurationEndpoint\" (cluster mode) and \"readerEndpoint\" exclude each other; leave one of them out",
         )),
         (Some(endpoint), None) => {
-            Ok(Plan::Redis(protected(settings)?.having("nodes", vec![endpoint.to_string()])))
+            Ok(Engine::Redis(protected(settings)?.having("nodes", vec![endpoint.to_string()])))
         }
         (None, Some(Node { host, port })) => {
             let single = protected(settings)?.having("host", host).having("port", port);
             match (reader, settings.text("readFrom") == Some("replica")) {
-                (Some(reader), true) => Ok(Plan::Redis(single.having("replicas", vec![reader.to_string()]))),
-                (None, false) => Ok(Plan::Redis(single)),
+                (Some(reader), true) => Ok(Engine::Redis(single.having("replicas", vec![reader.to_string()]))),
+                (None, false) => Ok(Engine::Redis(single)),
                 (Some(_), false) => Err(wrong(
                     "the option \"readerEndpoint\" needs \"readFrom\": \"replica\" beside it; give that too, or leave it out",
                 )),
@@ -165,10 +163,15 @@ pub(super) fn plan(settings: &Settings) -> Result<Plan, Error> {
 }
 
 fn endpoint(settings: &Settings, name: &str, engine: &str) -> Result<Option<Node>, Error> {
-    let usual = if engine == "memcached" { MEMCACHED_PORT } else { REDIS_PORT };
+    let default_port = match engine {
+        "memcached" => memcached::hash_ring::DEFAULT_PORT,
+        _ => redis::options::DEFAULT_PORT,
+    };
     let mut servers = settings.servers(name);
     match (servers.pop(), servers.pop()) {
-        (Some(server), None) => Ok(Some(Node { host: server.host, port: server.port.unwrap_or(usual) })),
+        (Some(server), None) => {
+            Ok(Some(Node { host: server.host, port: server.port.unwrap_or(default_port) }))
+        }
         (None, _) => Ok(None),
         (Some(_), Some(_)) => Err(wrong(format!(
             "the option \"{name}\" names several servers; a cluster has one such endpoint"
@@ -193,18 +196,19 @@ mod tests {
 
     use super::*;
 
-    fn plan_of(options: Value) -> Result<Plan, Error> {
+    fn engine_of(options: Value) -> Result<Engine, Error> {
         let Value::Object(options) = options else { panic!("it is an object") };
-        plan(&Settings::check(options, "elasticache", OPTIONS)?)
+        engine(&Settings::check(options, "elasticache", OPTIONS)?)
     }
 
     fn refusal(options: Value) -> String {
-        plan_of(options).err().unwrap().message().to_owned()
+        engine_of(options).err().unwrap().message().to_owned()
     }
 
     #[test]
     fn an_endpoint_is_the_place_of_a_backend() {
-        let Ok(Plan::Redis(inner)) = plan_of(json!({"primaryEndpoint": "master.c.cache.amazonaws.com:6380"}))
+        let Ok(Engine::Redis(inner)) =
+            engine_of(json!({"primaryEndpoint": "master.c.cache.amazonaws.com:6380"}))
         else {
             panic!("it is Redis")
         };
@@ -214,17 +218,17 @@ mod tests {
         );
         assert!(!inner.has("tls"));
         let reader = json!({"primaryEndpoint": "p", "readerEndpoint": "r", "readFrom": "replica"});
-        let Ok(Plan::Redis(inner)) = plan_of(reader) else { panic!("it is Redis") };
+        let Ok(Engine::Redis(inner)) = engine_of(reader) else { panic!("it is Redis") };
         assert_eq!(inner.servers("replicas")[0].host, "r");
-        let Ok(Plan::Redis(inner)) =
-            plan_of(json!({"engine": "valkey", "configurationEndpoint": "clustercfg.c", "password": "x"}))
+        let Ok(Engine::Redis(inner)) =
+            engine_of(json!({"engine": "valkey", "configurationEndpoint": "clustercfg.c", "password": "x"}))
         else {
             panic!("it is Redis")
         };
         assert_eq!(inner.servers("nodes")[0].port, Some(6379));
         assert_eq!(inner.flag("tls"), Some(true), "a password goes over TLS alone");
-        let Ok(Plan::Memcached(_, endpoint)) =
-            plan_of(json!({"engine": "memcached", "configurationEndpoint": "c.cfg"}))
+        let Ok(Engine::Memcached(_, endpoint)) =
+            engine_of(json!({"engine": "memcached", "configurationEndpoint": "c.cfg"}))
         else {
             panic!("it is memcached")
         };

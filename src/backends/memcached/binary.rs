@@ -1,20 +1,20 @@
 //! The binary protocol (<https://docs.memcached.org/protocols/binary/>), which is all that a
-//! server with SASL (`-S`) speaks: commands as bytes, and bytes as answers, without any I/O.
+//! server with SASL (`-S`) speaks: commands as bytes, and bytes as replies, without any I/O.
 
 use bytes::{Buf, BytesMut};
 
-use super::reply::{malformed, Refusal, Reply};
+use super::reply::{malformed, ErrorKind, Reply};
 use crate::core::Error;
 
-const REQUEST: u8 = 0x80;
-const RESPONSE: u8 = 0x81;
-const HEADER: usize = 24;
+const REQUEST_MAGIC: u8 = 0x80;
+const RESPONSE_MAGIC: u8 = 0x81;
+const HEADER_LENGTH: usize = 24;
 
-/// No answer is larger: memcached's own upper bound of an item, and room for the rest.
-const MAX_BODY: usize = (1 << 30) + 4096;
+/// No reply is larger: memcached's own upper bound of an item, and room for the rest.
+const MAX_BODY_LENGTH: usize = (1 << 30) + 4096;
 
-/// A value that is JSON, as the npm client marks it.
-const FLAGS: u32 = 2;
+/// The client flags of a value that is JSON, by the npm client.
+const CLIENT_FLAGS: u32 = 2;
 
 mod opcode {
     pub const GET: u8 = 0x00;
@@ -29,9 +29,8 @@ pub(super) fn get(out: &mut Vec<u8>, key: &[u8]) {
     request(out, opcode::GET, &[], key, &[]);
 }
 
-/// `expires` is memcached's exptime.
-pub(super) fn set(out: &mut Vec<u8>, key: &[u8], expires: u32, value: &[u8]) {
-    let extras = [FLAGS.to_be_bytes(), expires.to_be_bytes()].concat();
+pub(super) fn set(out: &mut Vec<u8>, key: &[u8], exptime: u32, value: &[u8]) {
+    let extras = [CLIENT_FLAGS.to_be_bytes(), exptime.to_be_bytes()].concat();
     request(out, opcode::SET, &extras, key, value);
 }
 
@@ -39,18 +38,18 @@ pub(super) fn delete(out: &mut Vec<u8>, key: &[u8]) {
     request(out, opcode::DELETE, &[], key, &[]);
 }
 
-/// Asks for a sign of life.
+/// The no-op: a reply shows that the server is alive and authenticated.
 pub(super) fn no_op(out: &mut Vec<u8>) {
     request(out, opcode::NO_OP, &[], &[], &[]);
 }
 
-/// Asks for the settings, of which the item limit is the answer.
-pub(super) fn settings(out: &mut Vec<u8>) {
+/// The settings, of which `item_size_max` is the reply.
+pub(super) fn stats_settings(out: &mut Vec<u8>) {
     request(out, opcode::STAT, &[], b"settings", &[]);
 }
 
 /// SASL's mechanism PLAIN (RFC 4616).
-pub(super) fn log_in(out: &mut Vec<u8>, username: &str, password: &str) {
+pub(super) fn authenticate(out: &mut Vec<u8>, username: &str, password: &str) {
     let message = [b"\0", username.as_bytes(), b"\0", password.as_bytes()].concat();
     request(out, opcode::SASL_AUTH, &[], b"PLAIN", &message);
 }
@@ -60,54 +59,57 @@ fn request(out: &mut Vec<u8>, opcode: u8, extras: &[u8], key: &[u8], value: &[u8
     let key_length = u16::try_from(key.len()).unwrap_or(u16::MAX).to_be_bytes();
     let extras_length = u8::try_from(extras.len()).unwrap_or(u8::MAX);
     let body = u32::try_from(extras.len() + key.len() + value.len()).unwrap_or(u32::MAX).to_be_bytes();
-    out.extend_from_slice(&[REQUEST, opcode, key_length[0], key_length[1], extras_length, 0, 0, 0]);
+    out.extend_from_slice(&[REQUEST_MAGIC, opcode, key_length[0], key_length[1], extras_length, 0, 0, 0]);
     out.extend_from_slice(&body);
-    // Opaque and CAS.
+    // Opaque and cas: replies come in order, and every set is unconditional.
     out.extend_from_slice(&[0; 12]);
     for part in [extras, key, value] {
         out.extend_from_slice(part);
     }
 }
 
-/// Takes answers off the front of what was received.
+/// Decodes replies from the front of what was received.
 #[derive(Default)]
 pub(super) struct Decoder {
-    limit: Option<usize>,
+    item_size_max: Option<usize>,
 }
 
 impl Decoder {
-    /// The next whole answer, if there is one; its bytes are gone from the buffer then.
+    /// The next whole reply, if there is one; its bytes are gone from the buffer then.
     pub fn next(&mut self, input: &mut BytesMut) -> Result<Option<Reply>, Error> {
-        while input.len() >= HEADER {
+        while input.len() >= HEADER_LENGTH {
             let body = usize::try_from(u32::from_be_bytes([input[8], input[9], input[10], input[11]]));
-            let body = body.ok().filter(|body| *body <= MAX_BODY).ok_or_else(malformed)?;
+            let body = body.ok().filter(|body| *body <= MAX_BODY_LENGTH).ok_or_else(malformed)?;
             let (key, extras) =
                 (usize::from(u16::from_be_bytes([input[2], input[3]])), usize::from(input[4]));
-            if input[0] != RESPONSE || key + extras > body {
+            if input[0] != RESPONSE_MAGIC || key + extras > body {
                 return Err(malformed());
             }
-            if input.len() < HEADER + body {
-                input.reserve(HEADER + body - input.len());
+            if input.len() < HEADER_LENGTH + body {
+                input.reserve(HEADER_LENGTH + body - input.len());
                 return Ok(None);
             }
-            let header = input.split_to(HEADER);
+            let header = input.split_to(HEADER_LENGTH);
             let mut body = input.split_to(body).freeze();
             let status = u16::from_be_bytes([header[6], header[7]]);
             body.advance(extras);
             let key = body.split_to(key);
             match (header[1], status) {
-                (opcode::STAT, 0) if key.is_empty() => return Ok(Some(Reply::ItemLimit(self.limit.take()))),
+                (opcode::STAT, 0) if key.is_empty() => {
+                    return Ok(Some(Reply::ItemSizeMax(self.item_size_max.take())))
+                }
                 (opcode::STAT, 0) => {
                     if &key[..] == b"item_size_max" {
-                        self.limit = std::str::from_utf8(&body).ok().and_then(|digits| digits.parse().ok());
+                        self.item_size_max =
+                            std::str::from_utf8(&body).ok().and_then(|digits| digits.parse().ok());
                     }
                 }
                 (opcode::GET, 0) => return Ok(Some(Reply::Value(body))),
-                (_, 0) => return Ok(Some(Reply::Done)),
-                (_, 1) => return Ok(Some(Reply::Missing)),
+                (_, 0) => return Ok(Some(Reply::Success)),
+                (_, 1) => return Ok(Some(Reply::NotFound)),
                 (_, status) => {
                     let text = format!("{} (status {status:#x})", String::from_utf8_lossy(&body));
-                    return Ok(Some(Reply::Refused(reason(status), text)));
+                    return Ok(Some(Reply::Error(error_kind(status), text)));
                 }
             }
         }
@@ -115,14 +117,14 @@ impl Decoder {
     }
 }
 
-fn reason(status: u16) -> Refusal {
+fn error_kind(status: u16) -> ErrorKind {
     match status {
-        0x03 => Refusal::Size,
+        0x03 => ErrorKind::TooLarge,
         // Wrong, or another step is wanted, which PLAIN has not.
-        0x20 | 0x21 => Refusal::Login,
-        0x81 | 0x83 => Refusal::Unknown,
-        0x85 | 0x86 => Refusal::Busy,
-        _ => Refusal::Other,
+        0x20 | 0x21 => ErrorKind::Authentication,
+        0x81 | 0x83 => ErrorKind::UnknownCommand,
+        0x85 | 0x86 => ErrorKind::Temporary,
+        _ => ErrorKind::Other,
     }
 }
 
@@ -135,7 +137,7 @@ mod tests {
     fn response(opcode: u8, status: u16, extras: &[u8], key: &[u8], value: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
         request(&mut bytes, opcode, extras, key, value);
-        bytes[0] = RESPONSE;
+        bytes[0] = RESPONSE_MAGIC;
         bytes[6..8].copy_from_slice(&status.to_be_bytes());
         bytes
     }
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_an_error() {
+    fn what_is_no_reply_is_an_error() {
         assert!(Decoder::default().next(&mut BytesMut::from("HTTP/1.1 400 Bad Request\r\n")).is_err());
         let mut short = response(opcode::GET, 0, &[0; 4], b"key", b"value");
         short[8..12].copy_from_slice(&3_u32.to_be_bytes());
@@ -163,8 +165,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn answers_may_come_in_any_pieces(cuts in proptest::collection::vec(1_usize..40, 1..20)) {
-            let answers = [
+        fn replies_may_come_in_any_pieces(cuts in proptest::collection::vec(1_usize..40, 1..20)) {
+            let responses = [
                 response(opcode::GET, 0, &[0, 0, 0, 2], b"", b"{}"),
                 response(opcode::GET, 1, &[], b"", b"Not found"),
                 response(opcode::SET, 0, &[], b"", b""),
@@ -176,7 +178,7 @@ mod tests {
             ]
             .concat();
             let mut decoder = Decoder::default();
-            let (mut input, mut rest, mut replies) = (BytesMut::new(), &answers[..], Vec::new());
+            let (mut input, mut rest, mut replies) = (BytesMut::new(), &responses[..], Vec::new());
             for cut in cuts.iter().cycle() {
                 let (piece, later) = rest.split_at((*cut).min(rest.len()));
                 input.extend_from_slice(piece);
@@ -188,21 +190,21 @@ mod tests {
                     break;
                 }
             }
-            let refused = |reason, text: &str| Reply::Refused(reason, text.into());
+            let error = |kind, text: &str| Reply::Error(kind, text.into());
             prop_assert_eq!(replies, vec![
                 Reply::Value("{}".into()),
-                Reply::Missing,
-                Reply::Done,
-                refused(Refusal::Size, "Too large. (status 0x3)"),
-                Reply::ItemLimit(Some(1_048_576)),
-                refused(Refusal::Login, "Auth failure (status 0x20)"),
+                Reply::NotFound,
+                Reply::Success,
+                error(ErrorKind::TooLarge, "Too large. (status 0x3)"),
+                Reply::ItemSizeMax(Some(1_048_576)),
+                error(ErrorKind::Authentication, "Auth failure (status 0x20)"),
             ]);
         }
 
         #[test]
         fn no_bytes_break_the_decoder(mut bytes in any::<Vec<u8>>(), is_response: bool) {
             if let (true, Some(first)) = (is_response, bytes.first_mut()) {
-                *first = RESPONSE;
+                *first = RESPONSE_MAGIC;
             }
             let mut input = BytesMut::from(&bytes[..]);
             while let Ok(Some(_)) = Decoder::default().next(&mut input) {}

@@ -9,66 +9,67 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 
 use super::items::Items;
-use super::membership::Pace;
-use super::reply::{refused, unexpected, Refusal, Reply};
-use super::servers::Servers;
-use super::session::Protocol;
+use super::membership_refresh::RefreshSchedule;
+use super::reply::{server_error, unexpected, ErrorKind, Reply};
+use super::server_connection::Protocol;
+use super::server_pool::ServerPool;
 use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Notice, Record};
 
 /// See the module.
 pub(super) struct MemcachedConnection {
-    servers: Servers,
+    pool: ServerPool,
     items: Items,
-    /// When the question which servers there are comes again, if it does.
-    pace: Option<Pace>,
+    /// When the membership is refreshed, if it is.
+    schedule: Option<RefreshSchedule>,
 }
 
 impl MemcachedConnection {
-    pub fn new(servers: Servers, items: Items, pace: Option<Pace>) -> MemcachedConnection {
-        MemcachedConnection { servers, items, pace }
+    pub fn new(pool: ServerPool, items: Items, schedule: Option<RefreshSchedule>) -> MemcachedConnection {
+        MemcachedConnection { pool, items, schedule }
     }
 
-    /// Asks the server of each key by the commands that `encode` appends, one answer each.
-    async fn ask(
+    /// Sends the command of each key, which `encode` appends, to the key's server; one reply each.
+    async fn execute(
         &self,
         keys: &[&str],
         encode: impl Fn(usize, Protocol, &[u8], &mut Vec<u8>),
         read: impl Fn(usize, Reply, Option<usize>) -> Result<Reply, Error>,
     ) -> Vec<Result<Reply, Error>> {
-        let ring = self.servers.ring.get();
-        let mut errands: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for (index, server) in self.servers.places(&ring, keys).into_iter().enumerate() {
-            errands.entry(server).or_default().push(index);
+        let ring = self.pool.ring.get();
+        let mut by_server: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (index, server) in self.pool.servers_of(&ring, keys).into_iter().enumerate() {
+            by_server.entry(server).or_default().push(index);
         }
         let (encode, read, ring) = (&encode, &read, &ring);
-        let trips = errands.iter().map(|(server, list)| async move {
-            let node = &ring.nodes()[*server];
-            let trip = self.servers.fleet.run(node, |session| async move {
+        let requests = by_server.iter().map(|(server, indexes)| async move {
+            let node = &ring.servers()[*server];
+            let request = self.pool.fleet.request(node, |connection| async move {
                 let mut commands = Vec::new();
-                for index in list {
-                    encode(*index, session.protocol, &self.items.names.stored(keys[*index]), &mut commands);
+                for index in indexes {
+                    let key = self.items.names.stored(keys[*index]);
+                    encode(*index, connection.protocol, &key, &mut commands);
                 }
-                let answers = session.ask(commands, list.len()).await?;
-                let is_too_large = |answer: &Reply| matches!(answer, Reply::Refused(Refusal::Size, _));
-                let limit = match answers.iter().any(is_too_large) {
-                    true => session.item_limit().await?,
+                let replies = connection.send(commands, indexes.len()).await?;
+                let is_too_large = |reply: &Reply| matches!(reply, Reply::Error(ErrorKind::TooLarge, _));
+                let limit = match replies.iter().any(is_too_large) {
+                    true => connection.item_size_max().await?,
                     false => None,
                 };
-                Ok((answers, limit))
+                Ok((replies, limit))
             });
-            trip.await
+            request.await
         });
-        let answers = join_all(trips).await;
+        let responses = join_all(requests).await;
         let mut results: Vec<Option<Result<Reply, Error>>> = repeat_with(|| None).take(keys.len()).collect();
-        for (list, answer) in errands.values().zip(answers) {
-            match answer {
-                Ok((answers, limit)) => {
-                    for (index, answer) in list.iter().zip(answers) {
-                        results[*index] = Some(read(*index, answer, limit));
+        for (indexes, response) in by_server.values().zip(responses) {
+            match response {
+                Ok((replies, limit)) => {
+                    for (index, reply) in indexes.iter().zip(replies) {
+                        results[*index] = Some(read(*index, reply, limit));
                     }
                 }
                 Err(error) => {
-                    for index in list {
+                    for index in indexes {
                         results[*index] = Some(Err(error.clone()));
                     }
                 }
@@ -80,22 +81,23 @@ impl MemcachedConnection {
     async fn read(&self, keys: &[Key]) -> Vec<Result<Option<Record>, Error>> {
         let full: Vec<_> = keys.iter().map(|key| self.items.names.full(key)).collect();
         let full: Vec<&str> = full.iter().map(|key| &**key).collect();
-        let answers =
-            self.ask(&full, |_, protocol, key, out| protocol.get(out, key), |_, reply, _| plain(reply)).await;
+        let replies = self
+            .execute(&full, |_, protocol, key, out| protocol.get(out, key), |_, reply, _| checked(reply))
+            .await;
         full.iter()
-            .zip(answers)
-            .map(|(full, answer)| match answer? {
+            .zip(replies)
+            .map(|(full, reply)| match reply? {
                 Reply::Value(value) => self.items.record(full, &value),
-                Reply::Missing => Ok(None),
+                Reply::NotFound => Ok(None),
                 _ => Err(unexpected()),
             })
             .collect()
     }
 }
 
-fn plain(reply: Reply) -> Result<Reply, Error> {
+fn checked(reply: Reply) -> Result<Reply, Error> {
     match reply {
-        Reply::Refused(refusal, said) => Err(refused(refusal, &said)),
+        Reply::Error(kind, text) => Err(server_error(kind, &text)),
         reply => Ok(reply),
     }
 }
@@ -124,43 +126,44 @@ impl Connection for MemcachedConnection {
         let full: Vec<&str> = full.iter().map(|key| &**key).collect();
         let values: Vec<Vec<u8>> =
             full.iter().zip(entries).map(|(full, (_, record))| self.items.value(full, record)).collect();
-        let expires = self.items.expires();
-        let answers = self.ask(
+        let exptime = self.items.exptime();
+        let replies = self.execute(
             &full,
-            |index, protocol, key, out| protocol.set(out, key, expires, &values[index]),
+            |index, protocol, key, out| protocol.set(out, key, exptime, &values[index]),
             |index, reply, limit| match reply {
-                Reply::Refused(Refusal::Size, _) => Err(too_large(values[index].len(), limit)),
-                reply => plain(reply),
+                Reply::Error(ErrorKind::TooLarge, _) => Err(too_large(values[index].len(), limit)),
+                reply => checked(reply),
             },
         );
-        Ok(answers.await.into_iter().map(done).collect())
+        Ok(replies.await.into_iter().map(success).collect())
     }
 
     async fn delete_many(&self, keys: &[Key]) -> BatchResult<()> {
         let full: Vec<_> = keys.iter().map(|key| self.items.names.full(key)).collect();
         let full: Vec<&str> = full.iter().map(|key| &**key).collect();
-        let answers = self
-            .ask(&full, |_, protocol, key, out| protocol.delete(out, key), |_, reply, _| plain(reply))
+        let replies = self
+            .execute(&full, |_, protocol, key, out| protocol.delete(out, key), |_, reply, _| checked(reply))
             .await;
-        Ok(answers.into_iter().map(done).collect())
+        Ok(replies.into_iter().map(success).collect())
     }
 
     fn poll_notice(&self, cx: &mut Context<'_>) -> Poll<Notice> {
-        self.servers.fleet.poll_notice(cx)
+        self.pool.fleet.poll_notice(cx)
     }
 
     fn waits_for_timer(&self) -> bool {
-        self.servers.fleet.waits_for_timer() || self.pace.as_ref().is_some_and(Pace::is_asking)
+        self.pool.fleet.waits_for_timer()
+            || self.schedule.as_ref().is_some_and(RefreshSchedule::is_refreshing)
     }
 
     fn wake_at(&self) -> Option<Instant> {
-        self.pace.as_ref().and_then(Pace::wake_at)
+        self.schedule.as_ref().and_then(RefreshSchedule::wake_at)
     }
 }
 
-fn done(answer: Result<Reply, Error>) -> Result<(), Error> {
-    match answer? {
-        Reply::Done | Reply::Missing => Ok(()),
+fn success(reply: Result<Reply, Error>) -> Result<(), Error> {
+    match reply? {
+        Reply::Success | Reply::NotFound => Ok(()),
         _ => Err(unexpected()),
     }
 }

@@ -10,8 +10,8 @@ use crate::config::Settings;
 use crate::core::{Error, ErrorCode, Record};
 use crate::records::envelope::{self, Form};
 
-/// A lifetime that is longer counts as a point in time on the server.
-const LONGEST_LIFETIME: u64 = 30 * 24 * 60 * 60;
+/// The longest exptime that is relative; the server takes a larger one for a Unix time.
+const MAX_RELATIVE_EXPTIME: u64 = 30 * 24 * 60 * 60;
 
 /// How records become items.
 #[derive(Clone)]
@@ -34,10 +34,10 @@ impl Items {
         }
     }
 
-    /// memcached's exptime for what is stored now.
-    pub fn expires(&self) -> u32 {
+    /// The exptime of what is stored now.
+    pub fn exptime(&self) -> u32 {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        exptime(self.lifetime, now)
+        exptime_at(now, self.lifetime)
     }
 
     /// The value of a record's item.
@@ -63,8 +63,8 @@ impl Items {
     }
 }
 
-fn exptime(lifetime: u64, now: u64) -> u32 {
-    let time = if lifetime > LONGEST_LIFETIME { now.saturating_add(lifetime) } else { lifetime };
+fn exptime_at(now: u64, lifetime: u64) -> u32 {
+    let time = if lifetime > MAX_RELATIVE_EXPTIME { now.saturating_add(lifetime) } else { lifetime };
     // memcached reads a signed number, so that the end of time is in 2038.
     u32::try_from(time).unwrap_or(u32::MAX).min(i32::MAX as u32)
 }
@@ -74,11 +74,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_lifetime_is_a_point_in_time() {
-        assert_eq!(exptime(0, 1_800_000_000), 0);
-        assert_eq!(exptime(2_592_000, 1_800_000_000), 2_592_000);
-        assert_eq!(exptime(2_592_001, 1_800_000_000), 1_802_592_001);
-        assert_eq!(exptime(1 << 31, 1_800_000_000), i32::MAX as u32);
+    fn a_long_lifetime_is_a_unix_time() {
+        assert_eq!(exptime_at(1_800_000_000, 0), 0);
+        assert_eq!(exptime_at(1_800_000_000, 2_592_000), 2_592_000);
+        assert_eq!(exptime_at(1_800_000_000, 2_592_001), 1_802_592_001);
+        assert_eq!(exptime_at(1_800_000_000, 1 << 31), i32::MAX as u32);
     }
 
     #[test]

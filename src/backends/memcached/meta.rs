@@ -1,31 +1,30 @@
-//! The meta protocol of memcached 1.6 and what goes with it: commands as bytes, and bytes as
-//! answers, without any I/O. See <https://docs.memcached.org/protocols/meta/> and
+//! The meta commands of memcached 1.6 and what goes with them: commands as bytes, and bytes as
+//! replies, without any I/O. See <https://docs.memcached.org/protocols/meta/> and
 //! <https://github.com/memcached/memcached/blob/master/doc/protocol.txt>.
 
 use bytes::{Buf, BytesMut};
 
-use super::reply::{malformed, Refusal, Reply};
+use super::reply::{malformed, ErrorKind, Reply};
 use crate::core::Error;
 
-/// No answer line is longer; whoever sends more is no memcached.
+/// No line of a reply is longer; whoever sends more is no memcached.
 const MAX_LINE: usize = 8 * 1024;
 
 /// No item is larger: memcached's own upper bound.
 const MAX_VALUE: usize = 1 << 30;
 
-/// A value that is JSON, as the npm client marks it.
-const FLAGS: &[u8] = b"2";
+/// The client flags of a value that is JSON, by the npm client.
+const CLIENT_FLAGS: &[u8] = b"2";
 
 pub(super) fn get(out: &mut Vec<u8>, key: &[u8]) {
     put(out, &[b"mg ", key, b" v\r\n"]);
 }
 
-/// `expires` is memcached's exptime.
-pub(super) fn set(out: &mut Vec<u8>, key: &[u8], expires: u32, value: &[u8]) {
+pub(super) fn set(out: &mut Vec<u8>, key: &[u8], exptime: u32, value: &[u8]) {
     let mut digits = itoa::Buffer::new();
-    put(out, &[b"ms ", key, b" ", digits.format(value.len()).as_bytes(), b" F", FLAGS]);
-    if expires != 0 {
-        put(out, &[b" T", digits.format(expires).as_bytes()]);
+    put(out, &[b"ms ", key, b" ", digits.format(value.len()).as_bytes(), b" F", CLIENT_FLAGS]);
+    if exptime != 0 {
+        put(out, &[b" T", digits.format(exptime).as_bytes()]);
     }
     put(out, &[b"\r\n", value, b"\r\n"]);
 }
@@ -34,18 +33,18 @@ pub(super) fn delete(out: &mut Vec<u8>, key: &[u8]) {
     put(out, &[b"md ", key, b"\r\n"]);
 }
 
-/// Asks for a sign of life.
+/// The no-op: a reply shows that the server is alive and authenticated.
 pub(super) fn no_op(out: &mut Vec<u8>) {
     put(out, &[b"mn\r\n"]);
 }
 
-/// Asks for the settings, of which the item limit is the answer.
-pub(super) fn settings(out: &mut Vec<u8>) {
+/// The settings, of which `item_size_max` is the reply.
+pub(super) fn stats_settings(out: &mut Vec<u8>) {
     put(out, &[b"stats settings\r\n"]);
 }
 
-/// The login at a server with `-Y`: a `set` with any key.
-pub(super) fn log_in(out: &mut Vec<u8>, username: &str, password: &str) {
+/// The authentication at a server with `-Y`: a `set` with any key.
+pub(super) fn authenticate(out: &mut Vec<u8>, username: &str, password: &str) {
     let length = (username.len() + 1 + password.len()).to_string();
     put(out, &[b"set auth 0 0 ", length.as_bytes(), b"\r\n"]);
     put(out, &[username.as_bytes(), b" ", password.as_bytes(), b"\r\n"]);
@@ -57,17 +56,17 @@ fn put(out: &mut Vec<u8>, parts: &[&[u8]]) {
     }
 }
 
-/// Takes answers off the front of what was received.
+/// Decodes replies from the front of what was received.
 #[derive(Default)]
 pub(super) struct Decoder {
-    /// The settings of which some were read: what they said of the limit.
-    settings: Option<Option<usize>>,
-    /// How much of the line that is not whole yet was looked at.
+    /// While the lines of `stats settings` come: `item_size_max`, if it was among them.
+    item_size_max: Option<Option<usize>>,
+    /// How much of the line that is not whole yet has no line end.
     searched: usize,
 }
 
 impl Decoder {
-    /// The next whole answer, if there is one; its bytes are gone from the buffer then.
+    /// The next whole reply, if there is one; its bytes are gone from the buffer then.
     pub fn next(&mut self, input: &mut BytesMut) -> Result<Option<Reply>, Error> {
         loop {
             let Some(end) = self.find_line(input)? else { return Ok(None) };
@@ -117,42 +116,42 @@ impl Decoder {
 
     fn line(&mut self, line: &[u8]) -> Result<Option<Reply>, Error> {
         if let Some(statistic) = line.strip_prefix(b"STAT ") {
-            let limit = self.settings.get_or_insert(None);
+            let item_size_max = self.item_size_max.get_or_insert(None);
             if let Some(value) = statistic.strip_prefix(b"item_size_max ") {
-                *limit = first_number(value);
+                *item_size_max = first_number(value);
             }
             return Ok(None);
         }
         let word = line.split(|byte| *byte == b' ').next().unwrap_or_default();
         Ok(Some(match word {
-            b"HD" | b"MN" | b"STORED" => Reply::Done,
-            b"EN" | b"NF" => Reply::Missing,
-            b"END" => Reply::ItemLimit(self.settings.take().ok_or_else(malformed)?),
-            b"NS" => refusal(Refusal::Other, "the item was not stored"),
-            b"ERROR" => refusal(Refusal::Unknown, "ERROR"),
+            b"HD" | b"MN" | b"STORED" => Reply::Success,
+            b"EN" | b"NF" => Reply::NotFound,
+            b"END" => Reply::ItemSizeMax(self.item_size_max.take().ok_or_else(malformed)?),
+            b"NS" => error(ErrorKind::Other, "the item was not stored"),
+            b"ERROR" => error(ErrorKind::UnknownCommand, "ERROR"),
             b"CLIENT_ERROR" | b"SERVER_ERROR" => {
                 let text = String::from_utf8_lossy(line);
-                refusal(reason(&text), &text)
+                error(error_kind(&text), &text)
             }
             _ => return Err(malformed()),
         }))
     }
 }
 
-fn refusal(reason: Refusal, text: &str) -> Reply {
-    Reply::Refused(reason, text.to_owned())
+fn error(kind: ErrorKind, text: &str) -> Reply {
+    Reply::Error(kind, text.to_owned())
 }
 
-/// By memcached's own words.
-fn reason(text: &str) -> Refusal {
+/// By the texts that memcached has.
+fn error_kind(text: &str) -> ErrorKind {
     if text.contains("authentica") {
-        Refusal::Login
+        ErrorKind::Authentication
     } else if text.contains("too large") {
-        Refusal::Size
+        ErrorKind::TooLarge
     } else if text.contains("temporary failure") {
-        Refusal::Busy
+        ErrorKind::Temporary
     } else {
-        Refusal::Other
+        ErrorKind::Other
     }
 }
 
@@ -170,29 +169,29 @@ mod tests {
 
     use super::*;
 
-    const ANSWERS: &str =
+    const REPLIES: &str =
         "VA 5 f2\r\na\r\nbc\r\nEN\r\nHD\r\nSTAT maxbytes 1\r\nSTAT item_size_max 1048576\r\n\
         END\r\nVA 0\r\n\r\nSERVER_ERROR object too large for cache\r\nCLIENT_ERROR unauthenticated\r\nNF\r\n\
         MN\r\nERROR\r\n";
 
     fn expected() -> Vec<Reply> {
-        let refused = |reason, text: &str| Reply::Refused(reason, text.into());
+        let error = |kind, text: &str| Reply::Error(kind, text.into());
         vec![
             Reply::Value("a\r\nbc".into()),
-            Reply::Missing,
-            Reply::Done,
-            Reply::ItemLimit(Some(1_048_576)),
+            Reply::NotFound,
+            Reply::Success,
+            Reply::ItemSizeMax(Some(1_048_576)),
             Reply::Value("".into()),
-            refused(Refusal::Size, "SERVER_ERROR object too large for cache"),
-            refused(Refusal::Login, "CLIENT_ERROR unauthenticated"),
-            Reply::Missing,
-            Reply::Done,
-            refused(Refusal::Unknown, "ERROR"),
+            error(ErrorKind::TooLarge, "SERVER_ERROR object too large for cache"),
+            error(ErrorKind::Authentication, "CLIENT_ERROR unauthenticated"),
+            Reply::NotFound,
+            Reply::Success,
+            error(ErrorKind::UnknownCommand, "ERROR"),
         ]
     }
 
     #[test]
-    fn what_is_no_answer_is_an_error() {
+    fn what_is_no_reply_is_an_error() {
         for bad in [
             "HTTP/1.1 200 OK\r\n",
             "VA x\r\n",
@@ -214,7 +213,7 @@ mod tests {
         set(&mut out, b"k", 0, b"{}");
         set(&mut out, b"k", 60, b"");
         delete(&mut out, b"k");
-        log_in(&mut out, "me", "word");
+        authenticate(&mut out, "me", "word");
         let expected =
             "mg k v\r\nms k 2 F2\r\n{}\r\nms k 0 F2 T60\r\n\r\nmd k\r\nset auth 0 0 7\r\nme word\r\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
@@ -238,10 +237,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn answers_may_come_in_any_pieces(cuts in proptest::collection::vec(1_usize..20, 1..60)) {
+        fn replies_may_come_in_any_pieces(cuts in proptest::collection::vec(1_usize..20, 1..60)) {
             let mut decoder = Decoder::default();
             let mut input = BytesMut::new();
-            let mut rest = ANSWERS.as_bytes();
+            let mut rest = REPLIES.as_bytes();
             let mut replies = Vec::new();
             for cut in cuts.iter().cycle() {
                 let (piece, later) = rest.split_at((*cut).min(rest.len()));

@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
+use super::hash_ring::{WeightedServer, DEFAULT_PORT};
 use super::names::Names;
-use super::ring::Place;
 use crate::config::{OptionKind, OptionSpec, Settings};
 use crate::core::Error;
-use crate::net::fleet::{Node, Timing};
+use crate::net::fleet::{Node, Timeouts};
 use crate::net::tls;
-
-/// memcached's own.
-pub(super) const DEFAULT_PORT: u16 = 11_211;
 
 pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
@@ -150,31 +147,31 @@ const fn unused(name: &'static str, kind: OptionKind, meaning: &'static str) -> 
 const TRIED_AGAIN: &str =
     "Taken and not needed: see `reconnectDelay` and `reconnectMaxDelay`, and `timeout` for operations.";
 
-/// The servers, with their weights and their names on the ring.
-pub(super) fn servers(settings: &Settings) -> Result<Vec<Place>, Error> {
+/// The servers, with their weights.
+pub(super) fn servers(settings: &Settings) -> Result<Vec<WeightedServer>, Error> {
     let mut servers = settings.servers("serverLocation");
     if servers.is_empty() {
         servers.extend(crate::config::Server::parse("127.0.0.1"));
     }
     Ok(servers
         .into_iter()
-        .map(|server| Place {
+        .map(|server| WeightedServer {
             weight: server.weight.unwrap_or(1),
             node: Node { host: server.host, port: server.port.unwrap_or(DEFAULT_PORT) },
         })
         .collect())
 }
 
-/// How long things may take.
-pub(super) fn timing(settings: &Settings) -> Timing {
-    let mut timing = Timing::from_options(&settings.engine());
-    let own = settings.object("memcachedOptions").and_then(|inner| inner.milliseconds("timeout"));
-    timing.connect = timing.connect.min(own.unwrap_or(Duration::MAX));
-    timing
+/// The timeouts of each server.
+pub(super) fn timeouts(settings: &Settings) -> Timeouts {
+    let mut timeouts = Timeouts::from_options(&settings.engine());
+    let timeout = settings.object("memcachedOptions").and_then(|inner| inner.milliseconds("timeout"));
+    timeouts.connect = timeouts.connect.min(timeout.unwrap_or(Duration::MAX));
+    timeouts
 }
 
-/// Whether the keys of a server that is away go to others.
-pub(super) fn moves(settings: &Settings) -> bool {
+/// Whether the keys of a server that is disconnected go to others.
+pub(super) fn failover(settings: &Settings) -> bool {
     let inner = settings.object("memcachedOptions").and_then(|inner| inner.flag("remove"));
     settings.flag("failover").or(inner).unwrap_or(false)
 }

@@ -1,59 +1,59 @@
-//! What a server answers, in whichever protocol.
+//! The replies of a server, in whichever protocol.
 
 use bytes::Bytes;
 
 use crate::core::{Error, ErrorCode};
 
-/// One answer.
+/// One reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reply {
-    /// It was done.
-    Done,
-    /// There is no such item.
-    Missing,
+    /// The command was carried out: `HD`, `STORED`, or the status 0.
+    Success,
+    /// There is no such item: `EN`, `NF`, or the status 1.
+    NotFound,
     /// An item's value.
     Value(Bytes),
-    /// The largest item that the server takes, in bytes, if it says.
-    ItemLimit(Option<usize>),
-    /// It was not done.
-    Refused(Refusal, String),
+    /// The setting `item_size_max`, in bytes, if the server tells it.
+    ItemSizeMax(Option<usize>),
+    /// An error, with its text.
+    Error(ErrorKind, String),
 }
 
-/// Why a server did not do what it was asked for.
+/// What an error is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// The login was wrong, or is missing.
-    Login,
+pub(super) enum ErrorKind {
+    /// The authentication failed, or is missing.
+    Authentication,
     /// The item is too large.
-    Size,
-    /// It does not know the command.
-    Unknown,
-    /// It cannot just now.
-    Busy,
+    TooLarge,
+    /// The command is unknown.
+    UnknownCommand,
+    /// A temporary failure.
+    Temporary,
     /// Something else; the text says what.
     Other,
 }
 
-/// The error for a refusal.
-pub(super) fn refused(refusal: Refusal, said: &str) -> Error {
-    match refusal {
-        Refusal::Login => Error::new(
+/// An error reply as an error.
+pub(super) fn server_error(kind: ErrorKind, text: &str) -> Error {
+    match kind {
+        ErrorKind::Authentication => Error::new(
             ErrorCode::Authentication,
             "memcached refused the login; see the options \"user\", \"password\" and \"authentication\"",
         ),
-        Refusal::Busy => Error::transient(ErrorCode::Backend, format!("memcached answered: {said}")),
-        Refusal::Size | Refusal::Unknown | Refusal::Other => {
-            Error::new(ErrorCode::Backend, format!("memcached answered: {said}"))
+        ErrorKind::Temporary => Error::transient(ErrorCode::Backend, format!("memcached answered: {text}")),
+        ErrorKind::TooLarge | ErrorKind::UnknownCommand | ErrorKind::Other => {
+            Error::new(ErrorCode::Backend, format!("memcached answered: {text}"))
         }
     }
 }
 
-/// An answer that does not fit what was asked: the two sides have lost each other.
+/// A reply that its command does not have: the connection is out of step.
 pub(super) fn unexpected() -> Error {
     Error::connection("the server's answer does not fit the question")
 }
 
-/// Bytes that are no answer at all.
+/// Bytes that are no reply at all.
 pub(super) fn malformed() -> Error {
     Error::connection("the server does not speak the memcached protocol")
 }

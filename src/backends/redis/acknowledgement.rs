@@ -9,11 +9,11 @@ use super::replies;
 use crate::config::Settings;
 use crate::core::{Error, ErrorCode};
 
-/// So many replicas must have a write.
+/// The number of replicas that must have a write, and how long `WAIT` waits for them.
 #[derive(Clone)]
 pub(super) struct Acknowledgement {
     replicas: i64,
-    /// How long the server waits for them, in milliseconds.
+    /// In milliseconds.
     timeout: i64,
 }
 
@@ -29,17 +29,17 @@ impl Acknowledgement {
         Some(Acknowledgement { replicas, timeout })
     }
 
-    /// How long the server may take for it.
-    pub fn patience(&self) -> std::time::Duration {
+    /// How long the server may take to reply to `WAIT`.
+    pub fn timeout(&self) -> std::time::Duration {
         std::time::Duration::from_millis(u64::try_from(self.timeout).unwrap_or_default())
     }
 
-    /// Puts the question behind the commands of a batch; it has one reply.
+    /// Appends `WAIT` to the commands of a batch; it has one reply.
     pub fn append(&self, commands: &mut Vec<u8>) {
         commands.extend(redis::cmd("WAIT").arg(self.replicas).arg(self.timeout).get_packed_command());
     }
 
-    /// What the reply means for all writes of the batch.
+    /// What the reply to `WAIT` means for all writes of the batch.
     ///
     /// # Errors
     /// Too few replicas have it now: a matter for another attempt.

@@ -1,9 +1,9 @@
 //! Replies in the protocol RESP2 (<https://redis.io/docs/latest/develop/reference/protocol-spec/>),
 //! without any I/O.
 //!
-//! Finds where a reply ends, as its bytes arrive and without reading any of them twice. A list
-//! of strings, as `MGET` answers, is handed out as slices of the buffer; any other reply is
-//! given to the parser of the `redis` crate.
+//! Finds where a reply ends, as its bytes arrive and without reading any of them twice. An array
+//! of bulk strings, the reply to `MGET`, is handed out as slices of the buffer; any other reply
+//! is given to the parser of the `redis` crate.
 
 use std::ops::Range;
 
@@ -16,17 +16,17 @@ use crate::core::Error;
 /// A line that is longer than this is no Redis reply.
 const LONGEST_LINE: usize = 64 * 1024;
 
-/// The largest string of a Redis server (`proto-max-bulk-len`), doubled for good measure.
-const LONGEST_STRING: usize = 1 << 30;
+/// The longest bulk string of a Redis server (`proto-max-bulk-len`), doubled for good measure.
+const LONGEST_BULK_STRING: usize = 1 << 30;
 
-/// The longest list that is believed.
-const LONGEST_LIST: usize = 1 << 24;
+/// The longest array that is accepted.
+const LONGEST_ARRAY: usize = 1 << 24;
 
 /// One reply.
 #[derive(Debug, PartialEq)]
 pub(super) enum Reply {
-    /// A list of strings, with `None` for each nil.
-    Strings(Vec<Option<Bytes>>),
+    /// An array of bulk strings, with `None` for each null.
+    BulkStrings(Vec<Option<Bytes>>),
     /// Anything else.
     Value(Value),
 }
@@ -39,33 +39,44 @@ impl Reply {
             other => Ok(other),
         }
     }
+
+    /// The bulk strings of an array of so many.
+    ///
+    /// # Errors
+    /// The reply is something else.
+    pub fn into_bulk_strings(self, count: usize) -> Result<Vec<Option<Bytes>>, Error> {
+        match self {
+            Reply::BulkStrings(strings) if strings.len() == count => Ok(strings),
+            _ => Err(replies::unexpected()),
+        }
+    }
 }
 
-/// Takes replies off the front of a buffer.
+/// Decodes replies from the front of a buffer.
 #[derive(Default)]
 pub(super) struct Decoder {
-    /// What was read of the reply at the front.
+    /// How much of the reply at the front is decoded.
     progress: Option<Progress>,
 }
 
 struct Progress {
-    /// Everything before it was looked at.
+    /// Everything before it is decoded.
     position: usize,
-    /// Elements that are still to come, whatever list they belong to.
+    /// Elements that are still to come, whatever array they belong to.
     missing: usize,
-    /// The strings so far.
+    /// The bulk strings so far.
     strings: Vec<Option<Range<usize>>>,
-    /// It is a list of strings, as far as is known.
-    is_list_of_strings: bool,
+    /// The reply is an array of bulk strings, as far as it has come.
+    is_bulk_strings: bool,
 }
 
-/// One element's first line.
+/// One element of a reply; of an array the first line.
 enum Element {
-    /// A status, an error or a number: the line is all there is.
+    /// A simple string, an error or an integer: the line is all there is.
     Line,
-    Nil,
-    String(Range<usize>),
-    List(usize),
+    Null,
+    BulkString(Range<usize>),
+    Array(usize),
 }
 
 impl Decoder {
@@ -81,35 +92,35 @@ impl Decoder {
             position: 0,
             missing: 1,
             strings: Vec::new(),
-            is_list_of_strings: buffer[0] == b'*',
+            is_bulk_strings: buffer[0] == b'*',
         });
         while progress.missing > 0 {
             let Some((element, end)) = element(buffer, progress.position)? else { return Ok(None) };
             progress.missing -= 1;
             match element {
-                Element::List(length) if progress.position == 0 => {
+                Element::Array(length) if progress.position == 0 => {
                     progress.missing = length;
                     progress.strings.reserve(length.min(LONGEST_LINE));
                 }
-                Element::List(length) => {
+                Element::Array(length) => {
                     progress.missing += length;
-                    progress.is_list_of_strings = false;
+                    progress.is_bulk_strings = false;
                 }
-                Element::String(range) => progress.strings.push(Some(range)),
-                Element::Nil => {
-                    // A nil that is the whole reply is no list.
-                    progress.is_list_of_strings &= progress.position > 0;
+                Element::BulkString(range) => progress.strings.push(Some(range)),
+                Element::Null => {
+                    // A null that is the whole reply is no array.
+                    progress.is_bulk_strings &= progress.position > 0;
                     progress.strings.push(None);
                 }
-                Element::Line => progress.is_list_of_strings = false,
+                Element::Line => progress.is_bulk_strings = false,
             }
             progress.position = end;
         }
         let Some(progress) = self.progress.take() else { return Ok(None) };
         let frame = buffer.split_to(progress.position).freeze();
-        if progress.is_list_of_strings {
+        if progress.is_bulk_strings {
             let strings = progress.strings.into_iter().map(|range| range.map(|range| frame.slice(range)));
-            return Ok(Some(Reply::Strings(strings.collect())));
+            return Ok(Some(Reply::BulkStrings(strings.collect())));
         }
         redis::parse_redis_value(&frame).map(Reply::Value).map(Some).map_err(|_| replies::malformed())
     }
@@ -131,22 +142,22 @@ fn element(buffer: &[u8], position: usize) -> Result<Option<(Element, usize)>, E
         return Ok(Some((Element::Line, start)));
     }
     if &rest[..length] == b"-1" {
-        return Ok(Some((Element::Nil, start)));
+        return Ok(Some((Element::Null, start)));
     }
     let number = number(&rest[..length]).ok_or_else(replies::malformed)?;
     if kind == b'*' {
-        return if number <= LONGEST_LIST {
-            Ok(Some((Element::List(number), start)))
+        return if number <= LONGEST_ARRAY {
+            Ok(Some((Element::Array(number), start)))
         } else {
             Err(replies::malformed())
         };
     }
-    if number > LONGEST_STRING {
+    if number > LONGEST_BULK_STRING {
         return Err(replies::malformed());
     }
     let end = start + number;
     match buffer.get(end..end + 2) {
-        Some(b"\r\n") => Ok(Some((Element::String(start..end), end + 2))),
+        Some(b"\r\n") => Ok(Some((Element::BulkString(start..end), end + 2))),
         Some(_) => Err(replies::malformed()),
         None => Ok(None),
     }
@@ -200,7 +211,7 @@ mod tests {
     fn as_value(reply: Reply) -> Value {
         match reply {
             Reply::Value(value) => value,
-            Reply::Strings(strings) => Value::Array(
+            Reply::BulkStrings(strings) => Value::Array(
                 strings
                     .into_iter()
                     .map(|string| string.map_or(Value::Nil, |bytes| Value::BulkString(bytes.to_vec())))
@@ -239,11 +250,11 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_strings_is_not_copied() {
+    fn an_array_of_bulk_strings_is_not_copied() {
         let mut buffer = BytesMut::from(&b"*3\r\n$1\r\na\r\n$-1\r\n$0\r\n\r\n+rest"[..]);
         let reply = Decoder::default().next(&mut buffer).unwrap();
         let expected = vec![Some(Bytes::from_static(b"a")), None, Some(Bytes::new())];
-        assert_eq!(reply, Some(Reply::Strings(expected)));
+        assert_eq!(reply, Some(Reply::BulkStrings(expected)));
         assert_eq!(&buffer[..], b"+rest");
     }
 

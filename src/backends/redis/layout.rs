@@ -13,8 +13,8 @@ use crate::records::envelope;
 pub(super) struct Layout {
     form: Form,
     prefix: String,
-    /// The keys of one record are to be in one slot of a cluster.
-    is_tagged: bool,
+    /// The keys of one record have a hash tag, which puts them in one slot of a cluster.
+    has_hash_tags: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,13 +32,13 @@ const DATA: &[u8] = b"_d";
 struct Names {
     buffer: Vec<u8>,
     prefix_length: usize,
-    is_tagged: bool,
+    has_hash_tags: bool,
 }
 
 impl Names {
     fn of(&mut self, key: &str, suffix: &[u8]) -> &[u8] {
         self.buffer.truncate(self.prefix_length);
-        if self.is_tagged {
+        if self.has_hash_tags {
             slots::put_tagged(&mut self.buffer, key);
         } else {
             self.buffer.extend_from_slice(key.as_bytes());
@@ -83,21 +83,21 @@ impl Command {
 impl Layout {
     pub fn new(v1: bool, prefix: &str) -> Layout {
         let form = if v1 { Form::V1 } else { Form::V2 };
-        Layout { form, prefix: prefix.to_owned(), is_tagged: false }
+        Layout { form, prefix: prefix.to_owned(), has_hash_tags: false }
     }
 
     /// The layout that the options ask for.
-    pub fn plain(settings: &Settings) -> Layout {
+    pub fn from_settings(settings: &Settings) -> Layout {
         Layout::new(settings.text("layout") == Some("V1"), settings.text("keyPrefix").unwrap_or_default())
     }
 
     /// The same for a cluster, where all keys of a record must be in one slot.
-    pub fn tagged(settings: &Settings) -> Result<Layout, Error> {
-        let mut layout = Layout::plain(settings);
-        layout.is_tagged = layout.form == Form::V2;
+    pub fn for_cluster(settings: &Settings) -> Result<Layout, Error> {
+        let mut layout = Layout::from_settings(settings);
+        layout.has_hash_tags = layout.form == Form::V2;
         let mut names = layout.names();
-        let version = slots::of(names.of("name", VERSION));
-        if layout.is_tagged && version != slots::of(names.of("name", DATA)) {
+        let version = slots::key_slot(names.of("name", VERSION));
+        if layout.has_hash_tags && version != slots::key_slot(names.of("name", DATA)) {
             return Err(wrong("the option \"keyPrefix\" begins an empty hash tag (`{}`), so that version and data would be apart; leave the braces out"));
         }
         Ok(layout)
@@ -109,12 +109,12 @@ impl Layout {
             Form::V1 => b"",
             Form::V2 => VERSION,
         };
-        slots::of(self.names().of(key, suffix))
+        slots::key_slot(self.names().of(key, suffix))
     }
 
     fn names(&self) -> Names {
         let buffer = self.prefix.as_bytes().to_vec();
-        Names { buffer, prefix_length: self.prefix.len(), is_tagged: self.is_tagged }
+        Names { buffer, prefix_length: self.prefix.len(), has_hash_tags: self.has_hash_tags }
     }
 
     /// Reads records, or only what holds their versions.

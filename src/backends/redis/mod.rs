@@ -10,7 +10,7 @@
 //! | set with `ttl` | `MULTI`, `SET … EX ttl` for each, `EXEC` | the same |
 //! | delete | `DEL name_v name_d …` | `DEL name …` |
 //!
-//! Reads may go to replicas first; see `readers.rs`.
+//! Reads may go to replicas first; see `replica_reads.rs`.
 //!
 //! In a cluster each record goes by itself, since a command may not span slots; see `cluster/`.
 //!
@@ -18,32 +18,29 @@
 //! one bad key (forbidden by an ACL, say) does not fail its neighbours.
 
 mod acknowledgement;
-mod address;
+mod batching;
 mod cluster;
+mod connection;
+mod connection_info;
 mod decode;
 mod layout;
-mod options;
-mod readers;
+mod multiplexed_connection;
+pub(super) mod options;
+mod replica_reads;
 mod replicas;
 mod replies;
+mod role;
 mod sentinel;
-mod single;
-mod wire;
+mod standalone;
+mod storage_options;
+mod trailing_commands;
 
 use std::sync::Arc;
 
-use self::acknowledgement::Acknowledgement;
-use self::layout::Layout;
 pub(super) use self::options::OPTIONS;
+use self::standalone::Standalone;
 use crate::config::Settings;
 use crate::core::{Backend, Error};
-
-/// Large enough to keep the server busy, small enough not to hold up its other clients.
-const MAX_BATCH_RECORDS: usize = 512;
-const MAX_BATCH_BYTES: usize = 1 << 20;
-
-/// Batches of a kind in the pipeline at once: one is worked on while the next is on its way.
-const BATCHES_IN_PIPELINE: usize = 2;
 
 pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
     if settings.has("nodes") {
@@ -52,26 +49,6 @@ pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
     if settings.has("sentinels") {
         return sentinel::open(settings);
     }
-    options::only_single(settings)?;
-    Ok(Arc::new(single::Redis::from_settings(settings)?))
-}
-
-/// How records are stored, wherever the servers are.
-#[derive(Clone)]
-struct Plan {
-    layout: Layout,
-    /// Seconds after which records are gone.
-    ttl: Option<i64>,
-    /// What a write's acknowledgement needs besides the server's own.
-    acknowledgement: Option<Acknowledgement>,
-}
-
-impl Plan {
-    fn from_settings(settings: &Settings, layout: Layout) -> Plan {
-        Plan {
-            layout,
-            ttl: settings.integer("ttl"),
-            acknowledgement: Acknowledgement::from_settings(settings),
-        }
-    }
+    options::check_standalone(settings)?;
+    Ok(Arc::new(Standalone::from_settings(settings)?))
 }

@@ -2,7 +2,11 @@
 
 use crate::config::{wrong, OptionKind, OptionSpec, Settings};
 use crate::core::Error;
+use crate::net::fleet::Node;
 use crate::net::tls;
+
+/// The port of Redis and Valkey.
+pub(in crate::backends) const DEFAULT_PORT: u16 = 6379;
 
 pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
     OptionSpec { name: "host", kind: OptionKind::Text, default: "127.0.0.1", meaning: "Host name or address." },
@@ -127,9 +131,26 @@ const NODE_OPTIONS: &[OptionSpec] = &[
     },
 ];
 
-const OF_CLUSTERS: &[&str] = &["redisOptions"];
-const OF_SENTINELS: &[&str] = &["name", "sentinelUser", "sentinelPassword", "sentinelTLS"];
-const OF_SINGLE_SERVERS: &[&str] = &["host", "port", "path", "url", "replicas"];
+const CLUSTER_OPTIONS: &[&str] = &["redisOptions"];
+const SENTINEL_OPTIONS: &[&str] = &["name", "sentinelUser", "sentinelPassword", "sentinelTLS"];
+const STANDALONE_OPTIONS: &[&str] = &["host", "port", "path", "url", "replicas"];
+
+/// The addresses in an option that takes no weights; `what` they are, for the message.
+pub(super) fn nodes(
+    settings: &Settings,
+    name: &str,
+    what: &str,
+    default_port: u16,
+) -> Result<Vec<Node>, Error> {
+    settings
+        .servers(name)
+        .into_iter()
+        .map(|server| match server.weight {
+            Some(_) => Err(wrong(format!("{what} have no weights; give \"{name}\" as a list"))),
+            None => Ok(Node { host: server.host, port: server.port.unwrap_or(default_port) }),
+        })
+        .collect()
+}
 
 /// Refuses options that contradict another one.
 fn refuse(settings: &Settings, names: &[&str], how: &str) -> Result<(), Error> {
@@ -149,29 +170,29 @@ fn need(settings: &Settings, names: &[&str], beside: &str) -> Result<(), Error> 
     }
 }
 
-/// Refuses what belongs to a cluster or to sentinels.
-pub(super) fn only_single(settings: &Settings) -> Result<(), Error> {
-    need(settings, OF_CLUSTERS, "nodes")?;
-    need(settings, OF_SENTINELS, "sentinels")?;
-    if from_replicas(settings) && !settings.has("replicas") {
+/// Refuses options of a cluster or of sentinels.
+pub(super) fn check_standalone(settings: &Settings) -> Result<(), Error> {
+    need(settings, CLUSTER_OPTIONS, "nodes")?;
+    need(settings, SENTINEL_OPTIONS, "sentinels")?;
+    if reads_from_replicas(settings) && !settings.has("replicas") {
         return Err(wrong("the option \"readFrom\" is \"replica\", but nobody says where the replicas of a single server are; give \"replicas\", or \"sentinels\", or \"nodes\" of a cluster"));
     }
     Ok(())
 }
 
 /// Whether reads go to replicas.
-pub(super) fn from_replicas(settings: &Settings) -> bool {
+pub(super) fn reads_from_replicas(settings: &Settings) -> bool {
     settings.text("readFrom") == Some("replica")
 }
 
-/// Refuses what belongs to a cluster or to a server that has a fixed place.
-pub(super) fn only_sentinels(settings: &Settings) -> Result<(), Error> {
-    need(settings, OF_CLUSTERS, "nodes")?;
-    refuse(settings, OF_SINGLE_SERVERS, "and \"sentinels\" exclude each other")
+/// Refuses options of a cluster or of a standalone server.
+pub(super) fn check_sentinel(settings: &Settings) -> Result<(), Error> {
+    need(settings, CLUSTER_OPTIONS, "nodes")?;
+    refuse(settings, STANDALONE_OPTIONS, "and \"sentinels\" exclude each other")
 }
 
-/// The login at the sentinels, by the names that it has at a server.
-pub(super) fn of_sentinels(settings: &Settings) -> Settings {
+/// The options of the connections to the sentinels, by the names that a server's have.
+pub(super) fn for_sentinels(settings: &Settings) -> Settings {
     let tls = if settings.has("sentinelTLS") { "sentinelTLS" } else { "tls" };
     settings.renamed(&[("sentinelUser", "user"), ("sentinelPassword", "password"), (tls, "tls")])
 }
@@ -180,10 +201,10 @@ pub(super) fn of_sentinels(settings: &Settings) -> Settings {
 ///
 /// # Errors
 /// An option that a cluster cannot have, or that is given twice.
-pub(super) fn of_cluster(settings: &Settings) -> Result<Settings, Error> {
-    refuse(settings, OF_SINGLE_SERVERS, "and \"nodes\" exclude each other")?;
+pub(super) fn for_cluster(settings: &Settings) -> Result<Settings, Error> {
+    refuse(settings, STANDALONE_OPTIONS, "and \"nodes\" exclude each other")?;
     refuse(settings, &["sentinels"], "and \"nodes\" exclude each other")?;
-    need(settings, OF_SENTINELS, "sentinels")?;
+    need(settings, SENTINEL_OPTIONS, "sentinels")?;
     if settings.integer("db").is_some_and(|db| db != 0) {
         return Err(wrong("a Redis Cluster has the database 0 alone; leave the option \"db\" out"));
     }

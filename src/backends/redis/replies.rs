@@ -1,10 +1,10 @@
-//! What a Redis server's refusals, and failures of the connection, mean for the engine.
+//! What the error replies of a Redis server, and failures of the connection, mean for the engine.
 
 use redis::{ServerError, Value};
 
 use crate::core::{Error, ErrorCode};
 
-/// An answer that has not the form its command promises: the two sides have lost each other.
+/// A reply of a type that its command does not have: the connection is out of step.
 pub(super) fn unexpected() -> Error {
     Error::connection("the server's answer does not fit the question")
 }
@@ -14,9 +14,9 @@ pub(super) fn malformed() -> Error {
     Error::connection("the server does not speak the Redis protocol")
 }
 
-/// Why the server refused an operation; see <https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors>
-/// for the words that errors begin with. The server's own words are passed on: Redis quotes
-/// neither keys nor values in them.
+/// An error reply as an error; see <https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors>
+/// for the prefixes of errors. The message is passed on: Redis quotes neither keys nor values in
+/// it.
 pub(super) fn server_error(error: ServerError) -> Error {
     let code = error.code();
     let said = match error.details() {
@@ -28,7 +28,7 @@ pub(super) fn server_error(error: ServerError) -> Error {
             ErrorCode::Authentication,
             "Redis refused the login; see the options \"user\" and \"password\"",
         ),
-        // A former primary: a new connection finds the new one behind the same name.
+        // After a failover: a new connection finds the new primary behind the same name.
         "READONLY" => Error::connection("the server has become a read-only replica"),
         "LOADING" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN" | "NOREPLICAS" | "BUSY" => {
             Error::transient(ErrorCode::Backend, said)
@@ -37,8 +37,8 @@ pub(super) fn server_error(error: ServerError) -> Error {
     }
 }
 
-/// The replies inside a transaction that was carried out.
-pub(super) fn all_well(results: Vec<Value>) -> Result<(), Error> {
+/// The result of a transaction by the replies inside that to `EXEC`.
+pub(super) fn exec_result(results: Vec<Value>) -> Result<(), Error> {
     results.into_iter().try_for_each(|result| match result {
         Value::ServerError(error) => Err(server_error(error)),
         _ => Ok(()),
@@ -67,10 +67,10 @@ pub(super) fn select_error(error: Error) -> Error {
     }
 }
 
-/// What a refused first `PING` means.
-pub(super) fn greeting_error(error: Error) -> Result<(), Error> {
+/// What an error reply to the first `PING` means.
+pub(super) fn ping_error(error: Error) -> Result<(), Error> {
     match error.code() {
-        // Somebody who may not ping is logged in nevertheless.
+        // A user without permission to ping is authenticated nevertheless.
         ErrorCode::Backend if error.message().contains("NOPERM") => Ok(()),
         ErrorCode::Backend => Err(Error::connection(error.message().to_owned())),
         _ => Err(error),

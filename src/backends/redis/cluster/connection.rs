@@ -5,258 +5,288 @@ use std::iter::repeat_with;
 use std::task::{Context, Poll};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::future::join_all;
 use redis::Value;
 
 use super::super::decode::Reply;
-use super::super::readers::{Readers, ROLE};
-use super::super::{replies, wire, Plan};
-use super::topology::{strings, Redirect};
-use super::Watch;
+use super::super::multiplexed_connection::last_reply;
+use super::super::replica_reads::ReplicaReads;
+use super::super::replies;
+use super::super::storage_options::StorageOptions;
+use super::super::trailing_commands::TrailingCommands;
+use super::nodes::ClusterNodes;
+use super::redirection::Redirection;
 use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Notice, Record, Remedy};
 use crate::net::fleet::Node;
 use crate::net::pipeline::Replies;
 
-/// How often one record is sent on before it rests.
-const MAX_REDIRECTS: usize = 5;
+/// How often the commands for one record are redirected before the engine has to retry them.
+const MAX_REDIRECTIONS: usize = 5;
 
+/// Goes before commands that follow an `ASK` redirection; it has one reply.
 const ASKING: &[u8] = b"*1\r\n$6\r\nASKING\r\n";
 
 /// See the module.
 pub(super) struct ClusterConnection {
-    watch: Watch,
-    plan: Plan,
+    nodes: ClusterNodes,
+    storage: StorageOptions,
 }
 
-/// What one record needs: commands, and the slot that they belong to.
-struct Job {
+/// The commands for one record, and its slot.
+struct SlotCommands {
     slot: u16,
     commands: Vec<u8>,
 }
 
-/// Where a job goes next.
-struct Errand {
-    job: usize,
-    /// The node has the record before it has the slot.
+/// Commands on their way to a node, by their index in the batch.
+struct Routed {
+    index: usize,
+    /// They follow an `ASK` redirection.
     is_asking: bool,
 }
 
+/// What is to be sent to each node.
+type Routes = BTreeMap<Node, Vec<Routed>>;
+
+/// What has come of each record's commands so far.
+type Results = [Option<Result<Reply, Error>>];
+
 impl ClusterConnection {
-    pub fn new(watch: Watch, plan: Plan) -> ClusterConnection {
-        ClusterConnection { watch, plan }
+    pub fn new(nodes: ClusterNodes, storage: StorageOptions) -> ClusterConnection {
+        ClusterConnection { nodes, storage }
     }
 
-    fn job(&self, key: &str, commands: Vec<u8>) -> Job {
-        Job { slot: self.plan.layout.slot(key), commands }
+    fn slot_commands(&self, key: &str, commands: Vec<u8>) -> SlotCommands {
+        SlotCommands { slot: self.storage.layout.slot(key), commands }
     }
 
-    /// Carries out jobs, each with so many replies, of which the last counts.
-    async fn run(&self, jobs: &[Job], replies: usize, is_write: bool) -> Vec<Result<Reply, Error>> {
-        let mut results: Vec<Option<Result<Reply, Error>>> = repeat_with(|| None).take(jobs.len()).collect();
-        let mut errands: BTreeMap<Node, Vec<Errand>> = BTreeMap::new();
-        for (job, Job { slot, .. }) in jobs.iter().enumerate() {
-            match self.watch.owner(*slot) {
-                Some(node) => errands.entry(node).or_default().push(Errand { job, is_asking: false }),
+    /// Sends each record's commands to the primary of its slot and follows redirections. Each has
+    /// so many replies, of which the last counts.
+    async fn execute(
+        &self,
+        batch: &[SlotCommands],
+        replies: usize,
+        is_write: bool,
+    ) -> Vec<Result<Reply, Error>> {
+        let mut results: Vec<_> = repeat_with(|| None).take(batch.len()).collect();
+        let mut routes = Routes::new();
+        for (index, SlotCommands { slot, .. }) in batch.iter().enumerate() {
+            match self.nodes.primary_of(*slot) {
+                Some(node) => routes.entry(node).or_default().push(Routed { index, is_asking: false }),
                 None => {
-                    self.watch.doubt.notify_one();
-                    results[job] = Some(Err(passing(format!("no node of the cluster has the slot {slot}"))));
+                    self.nodes.request_refresh();
+                    results[index] =
+                        Some(Err(transient(format!("no node of the cluster has the slot {slot}"))));
                 }
             }
         }
-        for _ in 0..=MAX_REDIRECTS {
-            let trips = errands.iter().map(|(node, list)| self.visit(node, list, jobs, replies, is_write));
-            let answers = join_all(trips).await;
-            let visited = std::mem::take(&mut errands);
-            for ((node, list), answer) in visited.into_iter().zip(answers) {
-                match answer {
-                    Ok(answers) => {
-                        for (errand, answer) in list.into_iter().zip(answers) {
-                            self.sort(errand.job, answer, &node, &mut results, &mut errands);
+        for _ in 0..=MAX_REDIRECTIONS {
+            let sent = std::mem::take(&mut routes);
+            let requests =
+                sent.iter().map(|(node, routed)| self.send(node, routed, batch, replies, is_write));
+            let responses = join_all(requests).await;
+            for ((node, routed), response) in sent.iter().zip(responses) {
+                match response {
+                    Ok(responses) => {
+                        for (Routed { index, .. }, response) in routed.iter().zip(responses) {
+                            self.handle_response(*index, response, node, &mut results, &mut routes);
                         }
                     }
                     Err(error) => {
-                        self.watch.doubt.notify_one();
-                        for errand in list {
-                            results[errand.job] = Some(Err(error.clone()));
+                        self.nodes.request_refresh();
+                        for Routed { index, .. } in routed {
+                            results[*index] = Some(Err(error.clone()));
                         }
                     }
                 }
             }
-            if errands.is_empty() {
+            if routes.is_empty() {
                 break;
             }
         }
-        let lost = || Err(passing("the slot moves from node to node".into()));
-        results.into_iter().map(|result| result.unwrap_or_else(lost)).collect()
+        let redirected = || Err(transient("the slot moves from node to node".into()));
+        results.into_iter().map(|result| result.unwrap_or_else(redirected)).collect()
     }
 
-    /// Sends a node its part, and brings back the replies for each job.
-    async fn visit(
+    /// Sends one node its commands in one pipeline, and returns the replies to those of each record.
+    async fn send(
         &self,
         node: &Node,
-        errands: &[Errand],
-        jobs: &[Job],
+        routed: &[Routed],
+        batch: &[SlotCommands],
         replies: usize,
         is_write: bool,
     ) -> Result<Vec<Result<Replies<Reply>, Error>>, Error> {
         let mut commands = Vec::new();
         let mut expected = 0;
-        for errand in errands {
-            if errand.is_asking {
+        for Routed { index, is_asking } in routed {
+            if *is_asking {
                 commands.extend_from_slice(ASKING);
                 expected += 1;
             }
-            commands.extend_from_slice(&jobs[errand.job].commands);
+            commands.extend_from_slice(&batch[*index].commands);
             expected += replies;
         }
-        let acknowledgement = self.plan.acknowledgement.as_ref().filter(|_| is_write);
-        if let Some(acknowledgement) = acknowledgement {
-            acknowledgement.append(&mut commands);
-            expected += 1;
-        }
-        let readers = self.watch.readers.as_ref();
-        if readers.is_some() {
-            commands.extend_from_slice(ROLE);
-            expected += 1;
-        }
-        let (wire, mut all) = self
-            .watch
-            .fleet
-            .run(node, |wire| async move {
-                let all = wire.ask_each(commands, expected).await?;
-                Ok((wire, all))
+        let replica_reads = self.nodes.replica_reads();
+        let wait = self.storage.acknowledgement.as_ref().filter(|_| is_write);
+        let trailing = TrailingCommands { wait, role: replica_reads.is_some() };
+        expected += trailing.append(&mut commands);
+        let (primary, mut all) = self
+            .nodes
+            .primaries()
+            .request(node, |primary| async move {
+                let all = primary.send_pipeline(commands, expected).await?;
+                Ok((primary, all))
             })
             .await?;
-        let role = readers.and_then(|_| all.pop());
-        let word = acknowledgement.map_or(Ok(()), |acknowledgement| acknowledgement.check(all.pop()));
+        let last = trailing.split_off(&mut all);
         let mut all = all.into_iter();
-        let mut answers = Vec::with_capacity(errands.len());
+        let mut responses = Vec::with_capacity(routed.len());
         let mut slots = Vec::new();
-        for errand in errands {
-            if errand.is_asking {
+        for Routed { index, is_asking } in routed {
+            if *is_asking {
                 all.next();
             }
-            let answer: Replies<Reply> = all.by_ref().take(replies).collect();
-            if readers.is_some() && redirect(&answer, node).is_none() {
-                slots.push(jobs[errand.job].slot);
+            let response: Replies<Reply> = all.by_ref().take(replies).collect();
+            let is_redirected = redirection(&response, node).is_some();
+            if replica_reads.is_some() && !is_redirected {
+                slots.push(batch[*index].slot);
             }
-            // A redirect is followed whatever the replicas say: nothing was carried out here.
-            answers.push(match &word {
-                Err(error) if redirect(&answer, node).is_none() => Err(error.clone()),
-                _ => Ok(answer),
+            // A redirection is followed whatever the replicas have: nothing was carried out here.
+            responses.push(match &last.acknowledgement {
+                Err(error) if !is_redirected => Err(error.clone()),
+                _ => Ok(response),
             });
         }
-        match readers {
-            Some(readers) if is_write => readers.wrote(slots.into_iter(), &wire, role),
-            Some(readers) => readers.read(slots.into_iter(), &wire, role),
+        match replica_reads {
+            Some(reads) if is_write => reads.after_write(slots.into_iter(), &primary, last.role),
+            Some(reads) => reads.after_read(slots.into_iter(), &primary, last.role),
             None => {}
         }
-        Ok(answers)
+        Ok(responses)
     }
 
-    /// Asks replicas, and primaries for what is left: jobs that read so many strings.
-    async fn run_after_replicas(
+    /// Takes the replies of a node to one record's commands: the result, or a redirection.
+    fn handle_response(
         &self,
-        readers: &Readers,
-        jobs: Vec<Job>,
-        strings: usize,
+        index: usize,
+        response: Result<Replies<Reply>, Error>,
+        node: &Node,
+        results: &mut Results,
+        routes: &mut Routes,
+    ) {
+        let response = match response {
+            Ok(response) => response,
+            Err(error) => {
+                results[index] = Some(Err(error));
+                return;
+            }
+        };
+        match redirection(&response, node) {
+            Some(Redirection::Moved(slot, to)) => {
+                self.nodes.moved(slot, &to);
+                routes.entry(to).or_default().push(Routed { index, is_asking: false });
+            }
+            Some(Redirection::Ask(to)) => {
+                self.nodes.add(&to);
+                routes.entry(to).or_default().push(Routed { index, is_asking: true });
+            }
+            None => {
+                let result = last_reply(response).map_err(|error| self.record_error(error));
+                results[index] = Some(result);
+            }
+        }
+    }
+
+    /// An error of one record does not end the connections to all nodes: what would is transient,
+    /// and refreshes the topology.
+    fn record_error(&self, error: Error) -> Error {
+        if error.remedy() == Remedy::Report && error.code() != ErrorCode::Authentication {
+            return error;
+        }
+        self.nodes.request_refresh();
+        transient(error.message().to_owned())
+    }
+
+    async fn read(&self, keys: &[Key], head: bool) -> Vec<Result<Vec<Option<Bytes>>, Error>> {
+        let layout = &self.storage.layout;
+        let batch: Vec<SlotCommands> = keys
+            .iter()
+            .map(|key| self.slot_commands(key, layout.read(std::slice::from_ref(key), head)))
+            .collect();
+        let count = layout.values_per_read(head);
+        let results = match self.nodes.replica_reads() {
+            Some(replica_reads) => self.read_from_replicas_first(replica_reads, batch, count).await,
+            None => self.execute(&batch, 1, false).await,
+        };
+        results
+            .into_iter()
+            .map(|result| result?.into_bulk_strings(count).map_err(|error| self.record_error(error)))
+            .collect()
+    }
+
+    /// Reads from replicas, and from primaries what is missing there; `count` strings for each
+    /// record.
+    async fn read_from_replicas_first(
+        &self,
+        replica_reads: &ReplicaReads,
+        batch: Vec<SlotCommands>,
+        count: usize,
     ) -> Vec<Result<Reply, Error>> {
-        let found = self.ask_replicas(readers, &jobs, strings).await;
-        let left: Vec<Job> =
-            jobs.into_iter().zip(&found).filter(|(_, reply)| reply.is_none()).map(|(job, _)| job).collect();
-        let mut results = self.run(&left, 1, false).await.into_iter();
+        let found = self.read_from_replicas(replica_reads, &batch, count).await;
+        let missing: Vec<SlotCommands> = batch
+            .into_iter()
+            .zip(&found)
+            .filter(|(_, reply)| reply.is_none())
+            .map(|(commands, _)| commands)
+            .collect();
+        let mut results = self.execute(&missing, 1, false).await.into_iter();
         let lost = || Err(replies::unexpected());
         found.into_iter().map(|reply| reply.map_or_else(|| results.next().unwrap_or_else(lost), Ok)).collect()
     }
 
     /// What replicas have; nothing where they may have an older state of the record.
-    async fn ask_replicas(&self, readers: &Readers, jobs: &[Job], strings: usize) -> Vec<Option<Reply>> {
-        let mut errands: BTreeMap<Node, Vec<usize>> = BTreeMap::new();
-        for (job, Job { slot, .. }) in jobs.iter().enumerate() {
-            if let Some(node) = self.watch.owner(*slot) {
-                errands.entry(node).or_default().push(job);
+    async fn read_from_replicas(
+        &self,
+        replica_reads: &ReplicaReads,
+        batch: &[SlotCommands],
+        count: usize,
+    ) -> Vec<Option<Reply>> {
+        let mut by_primary: BTreeMap<Node, Vec<usize>> = BTreeMap::new();
+        for (index, SlotCommands { slot, .. }) in batch.iter().enumerate() {
+            if let Some(primary) = self.nodes.primary_of(*slot) {
+                by_primary.entry(primary).or_default().push(index);
             }
         }
-        let trips = errands.iter().map(|(primary, list)| async move {
-            let commands: Vec<u8> = list.iter().flat_map(|job| &jobs[*job].commands).copied().collect();
-            let replicas = self.watch.replicas_of(jobs[list[0]].slot);
-            let answer = readers.ask(&replicas, &commands, list.len()).await;
-            answer.zip(self.watch.fleet.session(primary).ok())
+        let requests = by_primary.iter().map(|(primary, indexes)| async move {
+            let commands: Vec<u8> =
+                indexes.iter().flat_map(|index| &batch[*index].commands).copied().collect();
+            let replicas = self.nodes.replicas_of(batch[indexes[0]].slot);
+            let reply = replica_reads.send(&replicas, &commands, indexes.len()).await;
+            reply.zip(self.nodes.primaries().connection(primary).ok())
         });
-        let answers = join_all(trips).await;
-        let mut found: Vec<Option<Reply>> = repeat_with(|| None).take(jobs.len()).collect();
-        for (list, answer) in errands.values().zip(answers) {
-            let Some((answer, primary)) = answer else { continue };
-            for (job, reply) in list.iter().zip(answer.replies) {
-                let is_whole = matches!(&reply, Reply::Strings(values)
-                    if values.len() == strings && values.iter().all(Option::is_some));
-                if is_whole && readers.is_fresh(jobs[*job].slot, &primary, answer.offset) {
-                    found[*job] = Some(reply);
+        let replies = join_all(requests).await;
+        let mut found: Vec<Option<Reply>> = repeat_with(|| None).take(batch.len()).collect();
+        for (indexes, reply) in by_primary.values().zip(replies) {
+            let Some((replica, primary)) = reply else { continue };
+            for (index, reply) in indexes.iter().zip(replica.replies) {
+                let is_whole = matches!(&reply, Reply::BulkStrings(values)
+                    if values.len() == count && values.iter().all(Option::is_some));
+                if is_whole && replica_reads.has_reached(batch[*index].slot, &primary, replica.offset) {
+                    found[*index] = Some(reply);
                 }
             }
         }
         found
     }
-
-    /// Sees whether a job is done, or has to go somewhere else.
-    fn sort(
-        &self,
-        job: usize,
-        answer: Result<Replies<Reply>, Error>,
-        node: &Node,
-        results: &mut [Option<Result<Reply, Error>>],
-        errands: &mut BTreeMap<Node, Vec<Errand>>,
-    ) {
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(error) => {
-                results[job] = Some(Err(error));
-                return;
-            }
-        };
-        match redirect(&answer, node) {
-            Some(Redirect::Moved(slot, to)) => {
-                self.watch.moved(slot, &to);
-                errands.entry(to).or_default().push(Errand { job, is_asking: false });
-            }
-            Some(Redirect::Ask(to)) => {
-                self.watch.learn(&to);
-                errands.entry(to).or_default().push(Errand { job, is_asking: true });
-            }
-            None => {
-                let result = wire::all_well(answer).map_err(|error| self.judge(error));
-                results[job] = Some(result);
-            }
-        }
-    }
-
-    /// No error of one record ends the connection to all nodes.
-    fn judge(&self, error: Error) -> Error {
-        if error.remedy() == Remedy::Report && error.code() != ErrorCode::Authentication {
-            return error;
-        }
-        self.watch.doubt.notify_one();
-        passing(error.message().to_owned())
-    }
-
-    async fn read(&self, keys: &[Key], head: bool) -> Vec<Result<Vec<Option<bytes::Bytes>>, Error>> {
-        let layout = &self.plan.layout;
-        let jobs: Vec<Job> =
-            keys.iter().map(|key| self.job(key, layout.read(std::slice::from_ref(key), head))).collect();
-        let count = layout.values_per_read(head);
-        let results = match &self.watch.readers {
-            Some(readers) => self.run_after_replicas(readers, jobs, count).await,
-            None => self.run(&jobs, 1, false).await,
-        };
-        results.into_iter().map(|result| strings(result?, count).map_err(|error| self.judge(error))).collect()
-    }
 }
 
-fn redirect(answer: &Replies<Reply>, from: &Node) -> Option<Redirect> {
-    answer.iter().find_map(|reply| Redirect::read(reply, from))
+fn redirection(response: &Replies<Reply>, from: &Node) -> Option<Redirection> {
+    response.iter().find_map(|reply| Redirection::from_reply(reply, from))
 }
 
-fn passing(message: String) -> Error {
+fn transient(message: String) -> Error {
     Error::transient(ErrorCode::Unavailable, message)
 }
 
@@ -264,56 +294,63 @@ fn passing(message: String) -> Error {
 impl Connection for ClusterConnection {
     async fn get_many(&self, keys: &[Key]) -> BatchResult<Option<Record>> {
         let values = self.read(keys, false).await;
-        Ok(values.into_iter().map(|values| self.plan.layout.records(values?).remove(0)).collect())
+        Ok(values.into_iter().map(|values| self.storage.layout.records(values?).remove(0)).collect())
     }
 
     async fn head_many(&self, keys: &[Key]) -> BatchResult<Option<i64>> {
         let values = self.read(keys, true).await;
-        Ok(values.into_iter().map(|values| self.plan.layout.versions(values?).remove(0)).collect())
+        Ok(values.into_iter().map(|values| self.storage.layout.versions(values?).remove(0)).collect())
     }
 
     async fn set_many(&self, entries: &[(Key, Record)]) -> BatchResult<()> {
-        let layout = &self.plan.layout;
-        let Some(ttl) = self.plan.ttl else {
-            let jobs: Vec<Job> = entries
+        let layout = &self.storage.layout;
+        let Some(ttl) = self.storage.ttl else {
+            let batch: Vec<SlotCommands> = entries
                 .iter()
-                .map(|entry| self.job(&entry.0, layout.write(std::slice::from_ref(entry))))
+                .map(|entry| self.slot_commands(&entry.0, layout.write(std::slice::from_ref(entry))))
                 .collect();
-            return Ok(self.run(&jobs, 1, true).await.into_iter().map(|result| result.map(drop)).collect());
+            return Ok(self
+                .execute(&batch, 1, true)
+                .await
+                .into_iter()
+                .map(|result| result.map(drop))
+                .collect());
         };
         let mut replies = 0;
-        let mut jobs = Vec::with_capacity(entries.len());
+        let mut batch = Vec::with_capacity(entries.len());
         for entry in entries {
             let transaction = layout.write_expiring(std::slice::from_ref(entry), ttl);
             // MULTI, each command, EXEC.
             replies = transaction.cmd_iter().count() + 2;
-            jobs.push(self.job(&entry.0, transaction.get_packed_pipeline()));
+            batch.push(self.slot_commands(&entry.0, transaction.get_packed_pipeline()));
         }
-        let results = self.run(&jobs, replies, true).await;
+        let results = self.execute(&batch, replies, true).await;
         Ok(results
             .into_iter()
-            .map(|result| match result? {
-                Reply::Value(Value::Array(results)) => {
-                    replies::all_well(results).map_err(|error| self.judge(error))
-                }
-                _ => Err(self.judge(replies::unexpected())),
+            .map(|result| {
+                let result = match result? {
+                    Reply::Value(Value::Array(results)) => replies::exec_result(results),
+                    _ => Err(replies::unexpected()),
+                };
+                result.map_err(|error| self.record_error(error))
             })
             .collect())
     }
 
     async fn delete_many(&self, keys: &[Key]) -> BatchResult<()> {
-        let layout = &self.plan.layout;
-        let jobs: Vec<Job> =
-            keys.iter().map(|key| self.job(key, layout.remove(std::slice::from_ref(key)))).collect();
-        Ok(self.run(&jobs, 1, true).await.into_iter().map(|result| result.map(drop)).collect())
+        let layout = &self.storage.layout;
+        let batch: Vec<SlotCommands> = keys
+            .iter()
+            .map(|key| self.slot_commands(key, layout.remove(std::slice::from_ref(key))))
+            .collect();
+        Ok(self.execute(&batch, 1, true).await.into_iter().map(|result| result.map(drop)).collect())
     }
 
     fn poll_notice(&self, cx: &mut Context<'_>) -> Poll<Notice> {
-        self.watch.fleet.poll_notice(cx)
+        self.nodes.poll_notice(cx)
     }
 
     fn waits_for_timer(&self) -> bool {
-        self.watch.fleet.waits_for_timer()
-            || self.watch.readers.as_ref().is_some_and(|readers| readers.waits_for_timer())
+        self.nodes.waits_for_timer()
     }
 }

@@ -15,12 +15,12 @@ pub(in super::super) const COUNT: u16 = 16_384;
 /// How much longer a name can get by [`put_tagged`].
 pub(in super::super) const TAG_OVERHEAD: usize = 4;
 
-/// The slot of a key.
-pub(in super::super) fn of(key: &[u8]) -> u16 {
-    State::<XMODEM>::calculate(tag(key).unwrap_or(key)) % COUNT
+/// The slot of a key, as by `CLUSTER KEYSLOT`.
+pub(in super::super) fn key_slot(key: &[u8]) -> u16 {
+    State::<XMODEM>::calculate(hash_tag(key).unwrap_or(key)) % COUNT
 }
 
-fn tag(key: &[u8]) -> Option<&[u8]> {
+fn hash_tag(key: &[u8]) -> Option<&[u8]> {
     let open = key.iter().position(|byte| *byte == b'{')?;
     let rest = &key[open + 1..];
     let length = rest.iter().position(|byte| *byte == b'}')?;
@@ -55,18 +55,18 @@ mod tests {
     #[test]
     fn slots_are_those_of_the_specification() {
         // CRC16 of "123456789" is 31C3 there; the others by `CLUSTER KEYSLOT` of Redis 7.0.
-        assert_eq!(of(b"123456789"), 0x31C3);
-        assert_eq!(of(b"foo"), 12182);
-        assert_eq!(of(b"{foo}bar"), of(b"foo"));
-        assert_ne!(of(b"foo{}{bar}"), of(b"bar"));
-        assert_eq!(of(b"foo{{bar}}zap"), of(b"{bar"));
-        assert_eq!(of(b"foo{bar}{zap}"), of(b"bar"));
+        assert_eq!(key_slot(b"123456789"), 0x31C3);
+        assert_eq!(key_slot(b"foo"), 12182);
+        assert_eq!(key_slot(b"{foo}bar"), key_slot(b"foo"));
+        assert_ne!(key_slot(b"foo{}{bar}"), key_slot(b"bar"));
+        assert_eq!(key_slot(b"foo{{bar}}zap"), key_slot(b"{bar"));
+        assert_eq!(key_slot(b"foo{bar}{zap}"), key_slot(b"bar"));
     }
 
     proptest! {
         #[test]
         fn the_keys_of_a_record_are_in_one_slot(name in "[a{}_]{1,8}") {
-            prop_assert_eq!(of(&tagged(&name, "_v")), of(&tagged(&name, "_d")));
+            prop_assert_eq!(key_slot(&tagged(&name, "_v")), key_slot(&tagged(&name, "_d")));
         }
 
         #[test]

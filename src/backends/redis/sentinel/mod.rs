@@ -1,13 +1,15 @@
-//! Redis Sentinel: one primary at a time, and sentinels that say which
-//! (<https://redis.io/docs/latest/develop/reference/sentinel-clients/>).
+//! Redis Sentinel: the sentinels monitor a primary and its replicas, and tell which server is the
+//! primary (<https://redis.io/docs/latest/develop/reference/sentinel-clients/>).
 //!
-//! The primary is the one that the sentinels' newest configuration names, and that says of
-//! itself that it is one. When they name another, the connection ends at once, so that a
-//! primary that hangs, or comes back, is not written to any more; what was unanswered is sent
-//! again to the new one. It ends too when they begin to replace the primary: what that one
-//! takes while a replica is promoted would be lost, `WAIT` or not.
+//! The primary is the one of the highest configuration epoch, and `ROLE` has to confirm it. When
+//! the sentinels name another one, the connection ends at once, so that a former primary that
+//! hangs, or comes back, is not written to any more; what was unanswered is sent again to the new
+//! one. It ends when a failover begins, too: what the former primary takes while a replica is
+//! promoted would be lost, `WAIT` or not.
 
-mod lookout;
+mod configuration;
+pub(super) mod discovery;
+mod subscription;
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -17,58 +19,57 @@ use async_trait::async_trait;
 use futures_util::future::{select, BoxFuture, Either, FutureExt};
 use redis::Value;
 
-pub(super) use self::lookout::Lookout;
-use self::lookout::{Sentinels, Sighting};
-use super::address::Address;
+use self::configuration::PrimaryConfiguration;
+use self::discovery::PrimaryDiscovery;
+use self::subscription::Sentinels;
+use super::batching::description;
+use super::connection::RedisConnection;
+use super::connection_info::ConnectionInfo;
 use super::decode::Reply;
 use super::layout::Layout;
-use super::readers::{Marks, ROLE};
+use super::multiplexed_connection::MultiplexedConnection;
+use super::options;
+use super::replica_reads::RequiredOffsets;
 use super::replicas::Replicas;
-use super::single::{description, Session};
-use super::wire::Wire;
-use super::{options, Plan};
+use super::role::{is_primary, ROLE};
+use super::storage_options::StorageOptions;
 use crate::config::{wrong, Settings};
 use crate::core::{Backend, Description, Error, ErrorCode, Link};
-use crate::net::fleet::Timing;
+use crate::net::fleet::Timeouts;
 use crate::net::pipeline::while_alive;
-use crate::net::stream;
 
-const DEFAULT_PORT: u16 = 26_379;
+const DEFAULT_SENTINEL_PORT: u16 = 26_379;
 
 pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
-    options::only_sentinels(settings)?;
+    options::check_sentinel(settings)?;
     let name = settings.text("name").ok_or_else(|| {
         wrong("the option \"sentinels\" needs \"name\" beside it, the name under which the sentinels know the primary")
     })?;
-    let sentinel = Address::from_settings(&options::of_sentinels(settings))
+    let sentinel = ConnectionInfo::from_settings(&options::for_sentinels(settings))
         .map_err(|error| wrong(format!("for the sentinels: {}", error.message())))?;
-    let addresses = settings
-        .servers("sentinels")
+    let sentinels = options::nodes(settings, "sentinels", "sentinels", DEFAULT_SENTINEL_PORT)?
         .into_iter()
-        .map(|server| match server.weight {
-            Some(_) => Err(wrong("sentinels have no weights; give \"sentinels\" as a list")),
-            None => sentinel.at(&server.host, server.port.unwrap_or(DEFAULT_PORT)),
-        })
+        .map(|node| sentinel.at(&node.host, node.port))
         .collect::<Result<Vec<_>, _>>()?;
     Ok(Arc::new(Sentinel {
-        sentinels: Sentinels { addresses, name: name.to_owned(), options: settings.engine() },
-        login: Address::from_settings(settings)?,
-        plan: Plan::from_settings(settings, Layout::plain(settings)),
-        reading: options::from_replicas(settings)
-            .then(|| (Timing::from_options(&settings.engine()), Marks::default())),
-        seen: AtomicI64::new(0),
+        sentinels: Sentinels { sentinels, name: name.to_owned(), options: settings.engine() },
+        primary: ConnectionInfo::from_settings(settings)?,
+        storage: StorageOptions::from_settings(settings, Layout::from_settings(settings)),
+        replica_reads: options::reads_from_replicas(settings)
+            .then(|| (Timeouts::from_options(&settings.engine()), RequiredOffsets::default())),
+        config_epoch: AtomicI64::new(0),
     }))
 }
 
 struct Sentinel {
     sentinels: Sentinels,
-    /// The login at the primary, wherever it is.
-    login: Address,
-    plan: Plan,
-    /// How reads go to replicas, if they do.
-    reading: Option<(Timing, Marks)>,
-    /// The newest configuration that any connection followed.
-    seen: AtomicI64,
+    /// How to connect to the primary, whatever its address.
+    primary: ConnectionInfo,
+    storage: StorageOptions,
+    /// What reads from replicas need, if there are any.
+    replica_reads: Option<(Timeouts, RequiredOffsets)>,
+    /// The highest configuration epoch of any connection.
+    config_epoch: AtomicI64,
 }
 
 #[async_trait]
@@ -78,79 +79,84 @@ impl Backend for Sentinel {
     }
 
     async fn connect(&self) -> Result<Link, Error> {
-        let (lookout, watching) = Lookout::start(&self.sentinels);
-        let mut watching: BoxFuture<'static, Error> = Box::pin(watching.map(|never| match never {}));
-        let (found, primary) = while_alive(&mut watching, self.find_primary(&lookout)).await?;
-        self.seen.fetch_max(primary.epoch, Ordering::Relaxed);
-        let Found { wire, mut lifeline, role } = found;
-        let mut session = Session::new(wire, self.plan.clone()).watched_by(Arc::clone(&lookout));
-        if let Some((timing, marks)) = &self.reading {
-            let (replicas, run) = Replicas::followers(&self.login, &role, *timing, marks);
-            session = session.reading_from(replicas);
-            lifeline = Box::pin(select(lifeline, Box::pin(run)).map(|end| end.factor_first().0));
+        let (discovery, subscriptions) = self.sentinels.subscribe();
+        let mut subscriptions: BoxFuture<'static, Error> =
+            Box::pin(subscriptions.map(|never| match never {}));
+        let (primary, configuration) =
+            while_alive(&mut subscriptions, self.connect_to_primary(&discovery)).await?;
+        self.config_epoch.fetch_max(configuration.config_epoch, Ordering::Relaxed);
+        let Primary { connection, mut lifeline, role } = primary;
+        let mut connection =
+            RedisConnection::new(connection, self.storage.clone()).discovered_by(Arc::clone(&discovery));
+        if let Some((timeouts, required)) = &self.replica_reads {
+            let (replicas, background) = Replicas::discovered(&self.primary, &role, *timeouts, required);
+            connection = connection.reading_from(replicas);
+            lifeline = Box::pin(select(lifeline, Box::pin(background)).map(|end| end.factor_first().0));
         }
-        let switch = async move {
-            lookout.left(&primary).await;
-            let place = stream::in_words(&primary.host, primary.port);
-            Error::connection(format!("the sentinels replace the primary {place}"))
+        let failover = async move {
+            discovery.failover(&configuration).await;
+            let address = configuration.address();
+            Error::connection(format!("the sentinels replace the primary {address}"))
         };
         let lifeline = async move {
-            let held = select(lifeline, watching).map(|end| end.factor_first().0);
-            select(Box::pin(switch), Box::pin(held)).await.factor_first().0
+            let lost = select(lifeline, subscriptions).map(|end| end.factor_first().0);
+            select(Box::pin(failover), Box::pin(lost)).await.factor_first().0
         };
-        Ok(Link { connection: Arc::new(session), lifeline: Box::pin(lifeline) })
+        Ok(Link { connection: Arc::new(connection), lifeline: Box::pin(lifeline) })
     }
 }
 
 /// A connection to a primary.
-struct Found {
-    wire: Wire,
+struct Primary {
+    connection: MultiplexedConnection,
     lifeline: BoxFuture<'static, Error>,
-    /// What it says of itself and of its replicas, if we may ask.
+    /// Its reply to `ROLE`, if we may ask.
     role: Reply,
 }
 
 impl Sentinel {
-    /// Connects to the primary, and to another one if the sentinels change their minds while
-    /// it does not answer.
-    async fn find_primary(&self, lookout: &Lookout) -> Result<(Found, Sighting), Error> {
-        let mut primary = lookout.primary(self.seen.load(Ordering::Relaxed)).await?;
+    /// Connects to the primary, or to the next one if there is a failover meanwhile.
+    async fn connect_to_primary(
+        &self,
+        discovery: &PrimaryDiscovery,
+    ) -> Result<(Primary, PrimaryConfiguration), Error> {
+        let mut configuration = discovery.primary(self.config_epoch.load(Ordering::Relaxed)).await?;
         loop {
             let first = {
-                let attempt = self.connect_to(&primary).map(Either::Left);
-                let switch = lookout.left(&primary).map(Either::Right);
-                select(pin!(attempt), pin!(switch)).await.factor_first().0
+                let attempt = self.connect_to(&configuration).map(Either::Left);
+                let failover = discovery.failover(&configuration).map(Either::Right);
+                select(pin!(attempt), pin!(failover)).await.factor_first().0
             };
             match first {
-                Either::Left(result) => return result.map(|found| (found, primary)),
-                Either::Right(()) => primary = lookout.primary(self.seen.load(Ordering::Relaxed)).await?,
+                Either::Left(result) => return result.map(|primary| (primary, configuration)),
+                Either::Right(()) => {
+                    configuration = discovery.primary(self.config_epoch.load(Ordering::Relaxed)).await?;
+                }
             }
         }
     }
 
-    async fn connect_to(&self, primary: &Sighting) -> Result<Found, Error> {
-        let (wire, mut lifeline) = self.login.at(&primary.host, primary.port)?.connect().await?;
-        match while_alive(&mut lifeline, ask_role(&wire)).await? {
-            Some(role) => Ok(Found { wire, lifeline, role }),
+    async fn connect_to(&self, configuration: &PrimaryConfiguration) -> Result<Primary, Error> {
+        let info = self.primary.at(&configuration.host, configuration.port)?;
+        let (connection, mut lifeline) = info.connect().await?;
+        match while_alive(&mut lifeline, confirm_role(&connection)).await? {
+            Some(role) => Ok(Primary { connection, lifeline, role }),
             None => {
-                let place = stream::in_words(&primary.host, primary.port);
-                Err(Error::connection(format!("{place} is no primary yet, or no more")))
+                let address = configuration.address();
+                Err(Error::connection(format!("{address} is no primary yet, or no more")))
             }
         }
     }
 }
 
-/// A primary's word; `None` where it is none.
-async fn ask_role(wire: &Wire) -> Result<Option<Reply>, Error> {
-    let reply = match wire.ask(ROLE.to_vec(), 0).await {
-        Ok(reply) => reply,
-        // A user who may not ask; a replica would refuse the first write.
+/// A primary's reply to `ROLE`; `None` where the server is no primary.
+async fn confirm_role(connection: &MultiplexedConnection) -> Result<Option<Reply>, Error> {
+    match connection.send(ROLE.to_vec(), 0).await {
+        Ok(reply) => Ok(is_primary(&reply).then_some(reply)),
+        // A user without permission to ask; a replica would refuse the first write.
         Err(error) if error.code() == ErrorCode::Backend && error.message().contains("NOPERM") => {
-            return Ok(Some(Reply::Value(Value::Nil)));
+            Ok(Some(Reply::Value(Value::Nil)))
         }
-        Err(error) => return Err(error),
-    };
-    let is_primary = matches!(&reply, Reply::Value(Value::Array(parts))
-        if matches!(parts.first(), Some(Value::BulkString(role)) if role == b"master"));
-    Ok(is_primary.then_some(reply))
+        Err(error) => Err(error),
+    }
 }

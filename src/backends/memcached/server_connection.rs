@@ -1,4 +1,4 @@
-//! The login at one server, and questions to it.
+//! A connection to one server, and how it is made.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use futures_util::future::{BoxFuture, FutureExt};
 use tokio::sync::OnceCell;
 
-use super::reply::{refused, unexpected, Refusal, Reply};
+use super::reply::{server_error, unexpected, ErrorKind, Reply};
 use super::{binary, meta};
 use crate::config::{wrong, Settings};
 use crate::core::Error;
@@ -15,7 +15,7 @@ use crate::net::pipeline::{while_alive, Decode, Pipeline, Replies};
 use crate::net::stream;
 use crate::net::tls::Tls;
 
-/// Which language a server speaks.
+/// Which protocol a server speaks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
     Meta,
@@ -37,8 +37,8 @@ impl Protocol {
         codec!(self, get(out, key));
     }
 
-    pub fn set(self, out: &mut Vec<u8>, key: &[u8], expires: u32, value: &[u8]) {
-        codec!(self, set(out, key, expires, value));
+    pub fn set(self, out: &mut Vec<u8>, key: &[u8], exptime: u32, value: &[u8]) {
+        codec!(self, set(out, key, exptime, value));
     }
 
     pub fn delete(self, out: &mut Vec<u8>, key: &[u8]) {
@@ -62,51 +62,51 @@ impl Decode for Decoder {
     }
 }
 
-/// A server that answers.
+/// See the module. Clones share the connection.
 #[derive(Clone)]
-pub(super) struct Session {
+pub(super) struct ServerConnection {
     pipeline: Pipeline<Reply>,
     pub protocol: Protocol,
-    /// See [`Session::item_limit`].
-    item_limit: Arc<OnceCell<Option<usize>>>,
+    /// See [`ServerConnection::item_size_max`].
+    item_size_max: Arc<OnceCell<Option<usize>>>,
 }
 
-impl Session {
-    /// Sends commands and waits for their answers.
-    pub async fn ask(&self, commands: Vec<u8>, answers: usize) -> Result<Replies<Reply>, Error> {
-        self.pipeline.ask(commands, answers).await
+impl ServerConnection {
+    /// Sends commands and waits for so many replies.
+    pub async fn send(&self, commands: Vec<u8>, replies: usize) -> Result<Replies<Reply>, Error> {
+        self.pipeline.send(commands, replies).await
     }
 
-    /// The largest item that the server takes, in bytes, if it says. It is asked when an item was
-    /// too large, since all settings are the answer.
-    pub async fn item_limit(&self) -> Result<Option<usize>, Error> {
-        let limit = self.item_limit.get_or_try_init(|| async {
+    /// The setting `item_size_max`, in bytes, if the server tells it. It is asked for when an item
+    /// was too large, since the reply to `stats settings` is long.
+    pub async fn item_size_max(&self) -> Result<Option<usize>, Error> {
+        let limit = self.item_size_max.get_or_try_init(|| async {
             let mut command = Vec::new();
-            codec!(self.protocol, settings(&mut command));
-            Ok(match self.ask_one(command).await? {
-                Reply::ItemLimit(limit) => limit,
-                // A server, or what stands before it, that does not say.
+            codec!(self.protocol, stats_settings(&mut command));
+            Ok(match self.send_one(command).await? {
+                Reply::ItemSizeMax(limit) => limit,
+                // A server, or a proxy before it, that does not tell.
                 _ => None,
             })
         });
         limit.await.copied()
     }
 
-    async fn ask_one(&self, commands: Vec<u8>) -> Result<Reply, Error> {
-        self.ask(commands, 1).await?.pop().ok_or_else(unexpected)
+    async fn send_one(&self, commands: Vec<u8>) -> Result<Reply, Error> {
+        self.send(commands, 1).await?.pop().ok_or_else(unexpected)
     }
 }
 
-/// The login at every server.
+/// Connects to servers.
 #[derive(Clone)]
-pub(super) struct Login {
+pub(super) struct ServerDialer {
     protocol: Protocol,
     credentials: Option<(String, String)>,
     tls: Option<Tls>,
 }
 
-impl Login {
-    pub fn from_settings(settings: &Settings) -> Result<Login, Error> {
+impl ServerDialer {
+    pub fn from_settings(settings: &Settings) -> Result<ServerDialer, Error> {
         let text = |name: &str| settings.text(name).map(str::to_owned);
         let protocol = match settings.text("authentication") {
             Some("sasl") => Protocol::Binary,
@@ -127,10 +127,10 @@ impl Login {
                 return Err(wrong("with ASCII authentication \"user\" and \"password\" have no spaces; take others, or \"authentication\": \"sasl\""));
             }
         }
-        Ok(Login { protocol, credentials, tls: Tls::from_settings(settings, "127.0.0.1", false)? })
+        Ok(ServerDialer { protocol, credentials, tls: Tls::from_settings(settings, "127.0.0.1", false)? })
     }
 
-    async fn connect(self, node: Node) -> Result<Dialed<Session>, Error> {
+    async fn connect(self, node: Node) -> Result<Dialed<ServerConnection>, Error> {
         let tls = self.tls.as_ref().map(|tls| tls.for_host(&node.host)).transpose()?;
         let stream = stream::dial(&node.host, node.port, tls.as_ref()).await?;
         let decoder = match self.protocol {
@@ -139,61 +139,62 @@ impl Login {
         };
         let (pipeline, lifeline) = Pipeline::new(stream, decoder);
         let mut lifeline: BoxFuture<'static, Error> = Box::pin(lifeline);
-        let session = Session { pipeline, protocol: self.protocol, item_limit: Arc::default() };
-        while_alive(&mut lifeline, self.greet(&session)).await?;
-        Ok((session, lifeline))
+        let connection =
+            ServerConnection { pipeline, protocol: self.protocol, item_size_max: Arc::default() };
+        while_alive(&mut lifeline, self.handshake(&connection)).await?;
+        Ok((connection, lifeline))
     }
 
-    /// Logs in, and sees that the server speaks the protocol.
-    async fn greet(&self, session: &Session) -> Result<(), Error> {
+    /// Authenticates, and sees that the server speaks the protocol.
+    async fn handshake(&self, connection: &ServerConnection) -> Result<(), Error> {
         if let Some((username, password)) = &self.credentials {
-            // One that asks for no login would take that of ASCII authentication for a record.
-            if self.protocol == Protocol::Meta && self.is_open(session).await? {
-                return Err(no_login());
+            // A server without `-Y` would store the item that is the ASCII authentication.
+            if self.protocol == Protocol::Meta && self.probe(connection).await? {
+                return Err(no_authentication());
             }
             let mut command = Vec::new();
-            codec!(self.protocol, log_in(&mut command, username, password));
-            match session.ask_one(command).await? {
-                Reply::Refused(Refusal::Unknown, _) => return Err(no_login()),
-                reply => done(reply)?,
+            codec!(self.protocol, authenticate(&mut command, username, password));
+            match connection.send_one(command).await? {
+                Reply::Error(ErrorKind::UnknownCommand, _) => return Err(no_authentication()),
+                reply => success(reply)?,
             }
         }
-        match self.is_open(session).await? {
+        match self.probe(connection).await? {
             true => Ok(()),
-            false => Err(refused(Refusal::Login, "")),
+            false => Err(server_error(ErrorKind::Authentication, "")),
         }
     }
 
-    /// Asks for a sign of life; `false` where a login is wanted first.
-    async fn is_open(&self, session: &Session) -> Result<bool, Error> {
+    /// Sends a no-op; `false` where the server wants authentication first.
+    async fn probe(&self, connection: &ServerConnection) -> Result<bool, Error> {
         let mut command = Vec::new();
         codec!(self.protocol, no_op(&mut command));
-        match session.ask_one(command).await? {
-            Reply::Refused(Refusal::Login, _) => Ok(false),
-            Reply::Refused(Refusal::Unknown, _) => {
+        match connection.send_one(command).await? {
+            Reply::Error(ErrorKind::Authentication, _) => Ok(false),
+            Reply::Error(ErrorKind::UnknownCommand, _) => {
                 Err(wrong("the server does not know the meta protocol; memcached 1.6 or later is needed"))
             }
-            reply => done(reply).map(|()| true),
+            reply => success(reply).map(|()| true),
         }
     }
 }
 
-fn no_login() -> Error {
+fn no_authentication() -> Error {
     wrong("the server asks for no such login; leave the options \"user\", \"password\" and \"authentication\" out")
 }
 
-fn done(reply: Reply) -> Result<(), Error> {
+fn success(reply: Reply) -> Result<(), Error> {
     match reply {
-        Reply::Done => Ok(()),
-        Reply::Refused(refusal, said) => Err(refused(refusal, &said)),
+        Reply::Success => Ok(()),
+        Reply::Error(kind, text) => Err(server_error(kind, &text)),
         _ => Err(unexpected()),
     }
 }
 
-impl Dial for Login {
-    type Session = Session;
+impl Dial for ServerDialer {
+    type Connection = ServerConnection;
 
-    fn dial(&self, node: &Node) -> BoxFuture<'static, Result<Dialed<Session>, Error>> {
+    fn dial(&self, node: &Node) -> BoxFuture<'static, Result<Dialed<ServerConnection>, Error>> {
         self.clone().connect(node.clone()).boxed()
     }
 }

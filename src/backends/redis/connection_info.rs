@@ -1,22 +1,21 @@
-//! Where the server is, how to reach it, and who we are there.
+//! What it takes to connect to a server: its address, TLS, the login and the database.
 
 use futures_util::future::BoxFuture;
 use url::{Host, Url};
 
+use super::multiplexed_connection::MultiplexedConnection;
+use super::options::DEFAULT_PORT;
 use super::replies;
-use super::wire::Wire;
 use crate::config::{wrong, Settings};
 use crate::core::Error;
 use crate::net::pipeline::while_alive;
 use crate::net::stream;
 use crate::net::tls::Tls;
 
-pub(super) const DEFAULT_PORT: u16 = 6379;
-
-/// A server and a login there.
+/// A server, and the login there.
 #[derive(Clone)]
-pub(super) struct Address {
-    place: Place,
+pub(super) struct ConnectionInfo {
+    address: ServerAddress,
     tls: Option<Tls>,
     username: Option<String>,
     password: Option<String>,
@@ -24,14 +23,14 @@ pub(super) struct Address {
 }
 
 #[derive(Clone)]
-enum Place {
+enum ServerAddress {
     Tcp { host: String, port: u16 },
     Unix { path: String },
 }
 
-/// What a URL says.
+/// The parts of a URL.
 #[derive(Default)]
-struct Parts {
+struct UrlParts {
     host: Option<String>,
     port: Option<u16>,
     path: Option<String>,
@@ -41,19 +40,19 @@ struct Parts {
     tls: bool,
 }
 
-impl Address {
+impl ConnectionInfo {
     /// Reads the options; those beside `url` win over its parts.
-    pub fn from_settings(settings: &Settings) -> Result<Address, Error> {
+    pub fn from_settings(settings: &Settings) -> Result<ConnectionInfo, Error> {
         let parts = settings.text("url").map(read_url).transpose()?.unwrap_or_default();
-        let own = |name: &str| settings.text(name).map(str::to_owned);
-        let host = own("host").or(parts.host);
+        let option = |name: &str| settings.text(name).map(str::to_owned);
+        let host = option("host").or(parts.host);
         let tls = Tls::from_settings(settings, host.as_deref().unwrap_or("127.0.0.1"), parts.tls)?;
-        let place = match own("path").or(parts.path) {
+        let address = match option("path").or(parts.path) {
             Some(_) if tls.is_some() => {
                 return Err(wrong("a Unix socket (\"path\") has no TLS; leave the option \"tls\" out"));
             }
-            Some(path) => Place::Unix { path },
-            None => Place::Tcp {
+            Some(path) => ServerAddress::Unix { path },
+            None => ServerAddress::Tcp {
                 host: host.unwrap_or_else(|| "127.0.0.1".into()),
                 port: settings
                     .integer("port")
@@ -62,78 +61,84 @@ impl Address {
                     .unwrap_or(DEFAULT_PORT),
             },
         };
-        let username = own("user").or(parts.username);
-        let password = own("password").or(parts.password);
+        let username = option("user").or(parts.username);
+        let password = option("password").or(parts.password);
         if username.is_some() && password.is_none() {
             return Err(wrong("the option \"user\" needs \"password\" beside it"));
         }
-        Ok(Address { place, tls, username, password, db: settings.integer("db").or(parts.db).unwrap_or(0) })
+        let db = settings.integer("db").or(parts.db).unwrap_or(0);
+        Ok(ConnectionInfo { address, tls, username, password, db })
     }
 
-    /// Nowhere in particular.
+    /// A server that does not exist.
     #[cfg(test)]
-    pub fn for_tests() -> Address {
-        let place = Place::Tcp { host: "127.0.0.1".into(), port: 1 };
-        Address { place, tls: None, username: None, password: None, db: 0 }
+    pub fn for_tests() -> ConnectionInfo {
+        let address = ServerAddress::Tcp { host: "127.0.0.1".into(), port: 1 };
+        ConnectionInfo { address, tls: None, username: None, password: None, db: 0 }
     }
 
     /// Host and port, or the socket's path.
-    pub fn in_words(&self) -> String {
-        match &self.place {
-            Place::Tcp { host, port } => stream::in_words(host, *port),
-            Place::Unix { path } => path.clone(),
+    pub fn address(&self) -> String {
+        match &self.address {
+            ServerAddress::Tcp { host, port } => stream::in_words(host, *port),
+            ServerAddress::Unix { path } => path.clone(),
         }
     }
 
-    /// Logs in and selects the database, and sees that the server does answer.
-    async fn log_in(&self, wire: &Wire) -> Result<(), Error> {
+    /// Authenticates, selects the database, names this client, and probes the server.
+    async fn handshake(&self, connection: &MultiplexedConnection) -> Result<(), Error> {
         if let Some(password) = &self.password {
             let mut command = redis::cmd("AUTH");
             command.arg(self.username.as_deref()).arg(password);
-            wire.ask(command.get_packed_command(), 0).await.map_err(replies::login_error)?;
+            connection.send(command.get_packed_command(), 0).await.map_err(replies::login_error)?;
         }
         if self.db != 0 {
             let command = redis::cmd("SELECT").arg(self.db).get_packed_command();
-            wire.ask(command, 0).await.map_err(replies::select_error)?;
+            connection.send(command, 0).await.map_err(replies::select_error)?;
         }
         for (name, value) in [("LIB-NAME", "deepstream-connector"), ("LIB-VER", env!("CARGO_PKG_VERSION"))] {
             let command = redis::cmd("CLIENT").arg("SETINFO").arg(name).arg(value).get_packed_command();
-            // Servers before 7.2 do not know it; a lost connection shows at the next question.
-            let _ = wire.ask(command, 0).await;
+            // Servers before 7.2 do not know it; a lost connection shows at the next command.
+            let _ = connection.send(command, 0).await;
         }
-        match wire.ask(redis::cmd("PING").get_packed_command(), 0).await {
+        match connection.send(redis::cmd("PING").get_packed_command(), 0).await {
             Ok(_) => Ok(()),
-            Err(error) => replies::greeting_error(error),
+            Err(error) => replies::ping_error(error),
         }
     }
 
     /// The same login at another server.
-    pub fn at(&self, host: &str, port: u16) -> Result<Address, Error> {
+    pub fn at(&self, host: &str, port: u16) -> Result<ConnectionInfo, Error> {
         let tls = self.tls.as_ref().map(|tls| tls.for_host(host)).transpose()?;
-        Ok(Address { place: Place::Tcp { host: host.to_owned(), port }, tls, ..self.clone() })
+        Ok(ConnectionInfo {
+            address: ServerAddress::Tcp { host: host.to_owned(), port },
+            tls,
+            ..self.clone()
+        })
     }
 
-    /// Connects and logs in. The future that comes with the connection is its background work.
-    pub async fn connect(&self) -> Result<(Wire, BoxFuture<'static, Error>), Error> {
-        let stream = match &self.place {
-            Place::Tcp { host, port } => stream::dial(host, *port, self.tls.as_ref()).await?,
-            Place::Unix { path } => stream::dial_unix(path).await?,
+    /// Connects, and completes the handshake. The future that comes with the connection is its
+    /// background work.
+    pub async fn connect(&self) -> Result<(MultiplexedConnection, BoxFuture<'static, Error>), Error> {
+        let stream = match &self.address {
+            ServerAddress::Tcp { host, port } => stream::dial(host, *port, self.tls.as_ref()).await?,
+            ServerAddress::Unix { path } => stream::dial_unix(path).await?,
         };
-        let (wire, lifeline) = Wire::new(stream);
+        let (connection, lifeline) = MultiplexedConnection::new(stream);
         let mut lifeline: BoxFuture<'static, Error> = Box::pin(lifeline);
-        while_alive(&mut lifeline, self.log_in(&wire)).await?;
-        Ok((wire, lifeline))
+        while_alive(&mut lifeline, self.handshake(&connection)).await?;
+        Ok((connection, lifeline))
     }
 }
 
 /// Reads `redis://`, `rediss://`, `valkey://`, `valkeys://` and `unix://` URLs, as in
 /// <https://www.iana.org/assignments/uri-schemes/prov/redis>. No part of it is repeated in a
 /// message, since one of them is the password.
-fn read_url(text: &str) -> Result<Parts, Error> {
+fn read_url(text: &str) -> Result<UrlParts, Error> {
     const SHAPE: &str = "give redis://user:password@host:port/db, rediss://… for TLS, or unix:///path?db=0";
     let url = Url::parse(text)
         .map_err(|error| wrong(format!("the option \"url\" is no URL ({error}); {SHAPE}")))?;
-    let mut parts = Parts::default();
+    let mut parts = UrlParts::default();
     let decode = |text: &str| {
         percent_encoding::percent_decode_str(text)
             .decode_utf8()

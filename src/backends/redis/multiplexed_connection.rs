@@ -1,0 +1,79 @@
+//! One connection to a Redis server, on which many batches are pipelined.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::decode::{Decoder, Reply};
+use super::replies::unexpected;
+use crate::core::Error;
+use crate::net::pipeline::{Decode, Pipeline, Replies};
+
+/// Where commands are sent. Clones share the connection.
+#[derive(Clone)]
+pub(super) struct MultiplexedConnection {
+    pipeline: Pipeline<Reply>,
+    replication_offset: ReplicationOffset,
+}
+
+/// The replication offset of the server, as its last reply told. Equal only to itself, that is,
+/// on one connection: offsets of different servers, or of one before and after a restart, do not
+/// compare.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ReplicationOffset(Arc<AtomicI64>);
+
+impl ReplicationOffset {
+    /// Takes an offset from a reply, and returns the highest so far.
+    pub fn advance(&self, offset: i64) -> i64 {
+        self.0.fetch_max(offset, Ordering::Relaxed).max(offset)
+    }
+}
+
+impl PartialEq for ReplicationOffset {
+    fn eq(&self, other: &ReplicationOffset) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Decode for Decoder {
+    type Reply = Reply;
+
+    fn next(&mut self, input: &mut BytesMut) -> Result<Option<Reply>, Error> {
+        Decoder::next(self, input)
+    }
+}
+
+impl MultiplexedConnection {
+    /// Takes a connected stream. The future does the work; it ends when the connection does.
+    pub fn new<S>(stream: S) -> (MultiplexedConnection, impl Future<Output = Error> + Send + 'static)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (pipeline, lifeline) = Pipeline::new(stream, Decoder::default());
+        (MultiplexedConnection { pipeline, replication_offset: ReplicationOffset::default() }, lifeline)
+    }
+
+    /// See [`ReplicationOffset`].
+    pub fn replication_offset(&self) -> &ReplicationOffset {
+        &self.replication_offset
+    }
+
+    /// Sends encoded commands and waits for the reply after `skip` others, those inside a
+    /// transaction. An error reply, of any of them, is an error; the first says the most.
+    pub async fn send(&self, commands: Vec<u8>, skip: usize) -> Result<Reply, Error> {
+        last_reply(self.pipeline.send(commands, skip + 1).await?)
+    }
+
+    /// Sends a pipeline of encoded commands and waits for so many replies, as they are.
+    pub async fn send_pipeline(&self, commands: Vec<u8>, replies: usize) -> Result<Replies<Reply>, Error> {
+        self.pipeline.send(commands, replies).await
+    }
+}
+
+/// The last of some replies; the first error among them, if there is one.
+pub(super) fn last_reply(replies: Replies<Reply>) -> Result<Reply, Error> {
+    replies.into_iter().map(Reply::into_result).reduce(Result::and).unwrap_or_else(|| Err(unexpected()))
+}

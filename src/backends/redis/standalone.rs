@@ -1,0 +1,68 @@
+//! A standalone Redis server, with the replicas that the options name, if they do.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::future::{select, FutureExt};
+
+use super::batching::description;
+use super::connection::RedisConnection;
+use super::connection_info::ConnectionInfo;
+use super::layout::Layout;
+use super::options::{self, DEFAULT_PORT};
+use super::replica_reads::RequiredOffsets;
+use super::replicas::Replicas;
+use super::storage_options::StorageOptions;
+use crate::config::Settings;
+use crate::core::{Backend, Description, Error, Link};
+use crate::net::fleet::{Node, Timeouts};
+
+/// See the module.
+pub(super) struct Standalone {
+    connection_info: ConnectionInfo,
+    storage: StorageOptions,
+    /// Where reads go first; empty where they go to the primary.
+    replicas: Vec<Node>,
+    required_offsets: RequiredOffsets,
+    timeouts: Timeouts,
+}
+
+impl Standalone {
+    pub fn from_settings(settings: &Settings) -> Result<Standalone, Error> {
+        let mut replicas = options::nodes(settings, "replicas", "replicas", DEFAULT_PORT)?;
+        if !options::reads_from_replicas(settings) {
+            replicas.clear();
+        }
+        Ok(Standalone {
+            connection_info: ConnectionInfo::from_settings(settings)?,
+            storage: StorageOptions::from_settings(settings, Layout::from_settings(settings)),
+            replicas,
+            required_offsets: RequiredOffsets::default(),
+            timeouts: Timeouts::from_options(&settings.engine()),
+        })
+    }
+}
+
+#[async_trait]
+impl Backend for Standalone {
+    fn describe(&self) -> Description {
+        description(format!("Redis at {}", self.connection_info.address()))
+    }
+
+    async fn connect(&self) -> Result<Link, Error> {
+        let (primary, lifeline) = self.connection_info.connect().await?;
+        let connection = RedisConnection::new(primary, self.storage.clone());
+        if self.replicas.is_empty() {
+            return Ok(Link { connection: Arc::new(connection), lifeline });
+        }
+        let (replicas, background) = Replicas::configured(
+            &self.connection_info,
+            &self.replicas,
+            self.timeouts,
+            &self.required_offsets,
+        );
+        let lifeline = select(lifeline, Box::pin(background)).map(|end| end.factor_first().0);
+        let connection = connection.reading_from(replicas);
+        Ok(Link { connection: Arc::new(connection), lifeline: Box::pin(lifeline) })
+    }
+}
