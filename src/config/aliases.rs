@@ -3,7 +3,7 @@
 //! A backend declares the first name alone; the others are taken wherever the first one is, and nowhere else. An option
 //! that a backend declares under one of the other names (Redis's `db` is a number) is that option there.
 
-use super::OptionSpec;
+use super::spec::OptionSpec;
 
 /// An option's name, and its other spellings.
 const ALIASES: &[(&str, &[&str])] = &[
@@ -37,7 +37,7 @@ pub(super) fn declared<'a>(spelling: &str, specs: &'a [OptionSpec]) -> Option<&'
 
 #[cfg(test)]
 mod tests {
-    use super::super::OptionKind;
+    use super::super::spec::OptionKind;
     use super::*;
 
     const fn option(name: &'static str) -> OptionSpec {

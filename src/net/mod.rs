@@ -6,6 +6,7 @@
 //! | `socket.rs` | the TCP socket below it, which forgets what was given up |
 //! | `dial.rs` | connecting to a name with all its addresses |
 //! | `tls.rs` | TLS by rustls with ring, and its options |
+//! | `der.rs` | what certificates and public keys are written in |
 //! | `pipeline.rs` | many batches on one connection, for protocols that we speak ourselves |
 //! | `fleet.rs` | several servers behind one connection |
 //! | `http/` | what backends with an HTTP interface share |
@@ -13,6 +14,8 @@
 // What backends share is not all of use where some of them are left out.
 #![cfg_attr(not(feature = "full"), allow(dead_code))]
 
+#[cfg(feature = "der")]
+pub(crate) mod der;
 #[cfg(feature = "tls")]
 mod dial;
 #[cfg(feature = "fleet")]
