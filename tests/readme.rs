@@ -6,6 +6,12 @@ use std::path::Path;
 use deepstream_connector::backends::ENTRIES;
 use deepstream_connector::config::{OptionKind, OptionSpec, COMMON};
 
+use crate::harness::{test, Test};
+use crate::support::ROOT;
+
+/// Every test.
+pub const TESTS: &[Test] = &[test!(the_readme_has_every_option)];
+
 fn table(specs: &[OptionSpec]) -> String {
     let mut table = String::from("| option | default | meaning |\n|---|---|---|\n");
     for spec in specs {
@@ -48,9 +54,8 @@ fn sections() -> Vec<(String, String)> {
     sections
 }
 
-#[test]
 fn the_readme_has_every_option() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let path = Path::new(ROOT).join("README.md");
     let mut readme = std::fs::read_to_string(&path).unwrap();
     for (name, table) in sections() {
         let (begin, end) = (format!("<!-- options of {name} -->\n"), format!("<!-- end of {name} -->"));
@@ -64,7 +69,7 @@ fn the_readme_has_every_option() {
             assert_eq!(
                 readme[from..to],
                 table,
-                "README.md is old; run UPDATE_README=1 cargo test --release --test readme"
+                "README.md is old; run UPDATE_README=1 cargo test --release --features full -p deepstream-connector-tests readme"
             );
         }
     }
