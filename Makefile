@@ -5,16 +5,20 @@ CARGO ?= cargo
 FEATURES ?= full
 ALL = --release --workspace --features full
 
-.PHONY: help demo test quick bench node library lint docs clean
+.PHONY: help demo test test-everything quick bench node library lint docs clean
 
 help:
 	@echo 'make demo    a real deepstream server with our cache and storage, step by step'
-	@echo 'make test    all tests'
-	@echo 'make quick   formatting, lints, unit tests and the conformance suite on memory and SQLite'
+	@echo 'make test    all tests; docs/testing.md says what they are and how long they take'
+	@echo 'make test-everything'
+	@echo '             the same with every promise against every backend in every language, for a release'
+	@echo 'make quick   formatting, lints, unit tests and the promises on memory and SQLite: no servers'
+	@echo 'make lint    formatting and clippy'
 	@echo 'make bench   measure against the JavaScript connectors; tables and plots in target/bench'
 	@echo 'make node    build the Node.js addon, so that require("./bindings/node") works'
 	@echo 'make library the shared library for C, C++ and Python, under the name that programs ask for'
 	@echo 'make docs    the Rust documentation'
+	@echo 'make clean   remove what was built'
 
 node:
 	@tests/setup tools
@@ -35,20 +39,14 @@ lint:
 docs:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(ALL) --no-deps --quiet
 
-quick: lint node
-	$(CARGO) test --release --features full --lib --quiet
-	CONFORMANCE_BACKENDS=memory,sqlite $(CARGO) test --release --features full --test conformance
+quick:
+	@tests/run quick
 
 test:
-	@tests/setup tools
-	@tests/setup servers
-	$(MAKE) lint docs
-	FEATURES=full bindings/node/build --with-tests
-	$(CARGO) test $(ALL)
-	node --test bindings/node/test/
-	tests/servers/selftest
-	node --test tests/deepstream/
-	node --test tests/demo.test.js
+	@tests/run all
+
+test-everything:
+	@tests/run everything
 
 bench:
 	@tests/setup tools

@@ -1,7 +1,7 @@
 /*
  * deepstream-connector: connects any host to any cache or database.
  *
- * Generated from src/capi by `UPDATE_HEADER=1 cargo test --test header`; do not edit.
+ * Generated from src/capi by `UPDATE_HEADER=1 cargo test --release -p deepstream-connector-tests header`; do not edit.
  *
  * Link with -ldeepstream_connector. A program that links the static library and may itself be
  * unloaded by dlclose has to be linked with -Wl,-z,nodelete; the shared library is.

@@ -1,16 +1,17 @@
 //! The C contract, held against the built shared library by programs in C, C++ and Python: a
 //! table of scenarios, each in a process of its own, and where possible once more under valgrind.
 
-#[path = "c/support.rs"]
-mod support;
-
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use libtest_mimic::{Arguments, Failed, Trial};
-use support::{has, succeed, Workshop, ROOT};
+use libtest_mimic::{Completion, Failed};
+
+use crate::groups;
+use crate::harness::{is_ci, Class, Group, Job};
+use crate::support::workshop::{succeed, Workshop, SONAME};
+use crate::support::{is_here, ROOT};
 
 /// What valgrind counts as a fault besides wrong accesses.
 #[derive(Clone, Copy)]
@@ -83,70 +84,107 @@ const DLOPEN: &[(&str, Leaks)] = &[
 const STRICT_C: &[&str] = &["-std=c99", "-pedantic"];
 const STRICT_CPP: &[&str] = &["-std=c++11", "-pedantic"];
 
-fn main() {
-    let arguments = Arguments::from_args();
-    let mut trials = Vec::new();
-    if has("cc") {
-        let workshop = Arc::new(Workshop::open("c_lifecycle"));
-        programs(&workshop, &mut trials);
-        compilations(&workshop, &mut trials);
-        hosts(&workshop, &mut trials);
-        examples(&workshop, &mut trials);
-        exports(&workshop, &mut trials);
-    } else {
-        trials.push(Trial::test("cc_is_missing", || Ok(())).with_ignored_flag(true));
-    }
-    libtest_mimic::run(&arguments, trials).exit();
+/// Every test, with the tools that it needs.
+pub fn jobs() -> Vec<Job> {
+    let workshop = Arc::new(Workshop::new("c_lifecycle"));
+    let mut list = List { jobs: Vec::new() };
+    programs(&workshop, &mut list);
+    compilations(&workshop, &mut list);
+    hosts(&workshop, &mut list);
+    examples(&workshop, &mut list);
+    exports(&workshop, &mut list);
+    list.jobs
 }
 
-fn programs(workshop: &Arc<Workshop>, trials: &mut Vec<Trial>) {
-    let lifecycle = workshop.compile("cc", "tests/c/lifecycle.c", &["-std=c11"]).expect("it compiles");
-    let dlopen = workshop.compile("cc", "tests/c/dlopen.c", &["-std=c11"]).expect("it compiles");
-    let listed = succeed(Command::new(&lifecycle).arg("list")).expect("it lists its scenarios");
-    let listed = String::from_utf8(listed.stdout).expect("names are ASCII");
-    assert!(listed.lines().eq(LIFECYCLE.iter().map(|(name, _)| *name)), "lifecycle.c has others: {listed}");
+struct List {
+    jobs: Vec<Job>,
+}
+
+impl List {
+    /// Adds a test that needs the system's tools of these names.
+    fn add(
+        &mut self,
+        name: impl std::fmt::Display,
+        tools: &'static [&'static str],
+        run: impl FnOnce() -> Result<(), Failed> + Send + 'static,
+    ) {
+        self.jobs.push(Job {
+            name: format!("c_lifecycle::{name}"),
+            group: &GROUP,
+            class: Class::Works,
+            has_server: false,
+            promise: None,
+            run: Box::new(move || match tools.iter().find(|tool| !is_here(tool)) {
+                Some(tool) if is_ci() => Err(format!("{tool} is missing, and CI is set: install it").into()),
+                Some(tool) => Ok(Completion::ignored_with(format!("{tool} is missing"))),
+                None => run().map(|()| Completion::Completed),
+            }),
+        });
+    }
+}
+
+static GROUP: Group = groups::C;
+
+const C11: &[&str] = &["-std=c11"];
+
+fn programs(workshop: &Arc<Workshop>, list: &mut List) {
+    let own = Arc::clone(workshop);
+    list.add("every_scenario_is_in_the_list", &["cc"], move || {
+        let program = own.program("tests/c/lifecycle.c", C11)?;
+        let listed = succeed(Command::new(program).arg("list"))?;
+        let listed = String::from_utf8(listed.stdout)?;
+        match listed.lines().eq(LIFECYCLE.iter().map(|(name, _)| *name)) {
+            true => Ok(()),
+            false => Err(format!("lifecycle.c has others: {listed}").into()),
+        }
+    });
     for &(scenario, leaks) in LIFECYCLE {
         for mode in ["callback", "poll"] {
-            let arguments = vec![scenario.into(), mode.into()];
-            run_plain_and_checked(trials, &format!("{scenario}::{mode}"), &lifecycle, arguments, leaks);
+            let name = format!("{scenario}::{mode}");
+            plain_and_checked(workshop, list, &name, "tests/c/lifecycle.c", leaks, move |_| {
+                vec![scenario.into(), mode.into()]
+            });
         }
     }
     for &(scenario, leaks) in DLOPEN {
-        let arguments = vec![scenario.into(), workshop.library()];
-        run_plain_and_checked(trials, &format!("dlopen::{scenario}"), &dlopen, arguments, leaks);
+        let name = format!("dlopen::{scenario}");
+        plain_and_checked(workshop, list, &name, "tests/c/dlopen.c", leaks, move |workshop| {
+            vec![scenario.into(), workshop.library()]
+        });
     }
 }
 
 /// A program with these arguments has to succeed: once by itself, once under valgrind.
-fn run_plain_and_checked(
-    trials: &mut Vec<Trial>,
+fn plain_and_checked(
+    workshop: &Arc<Workshop>,
+    list: &mut List,
     name: &str,
-    program: &Path,
-    arguments: Vec<PathBuf>,
+    source: &'static str,
     leaks: Leaks,
+    arguments: impl Fn(&Workshop) -> Vec<PathBuf> + Copy + Send + 'static,
 ) {
-    let (plain, with) = (program.to_owned(), arguments.clone());
-    trials.push(Trial::test(name.to_owned(), move || run(Command::new(plain).args(with))));
-    let checked = program.to_owned();
-    let trial = Trial::test(format!("{name}::valgrind"), move || {
-        run(Command::new("valgrind")
-            .args(["-q", "--error-exitcode=99"])
-            .args(leaks.flags())
-            .arg(checked)
-            .args(arguments))
+    let own = Arc::clone(workshop);
+    list.add(name, &["cc"], move || {
+        let program = own.program(source, C11)?;
+        Ok(succeed(Command::new(program).args(arguments(&own))).map(drop)?)
     });
-    trials.push(trial.with_ignored_flag(!has("valgrind")));
+    let own = Arc::clone(workshop);
+    list.add(format!("{name}::valgrind"), &["cc", "valgrind"], move || {
+        let program = own.program(source, C11)?;
+        Ok(succeed(in_valgrind(leaks, &program).args(arguments(&own))).map(drop)?)
+    });
 }
 
-fn run(command: &mut Command) -> Result<(), Failed> {
-    succeed(command).map(drop).map_err(Failed::from)
+fn in_valgrind(leaks: Leaks, program: &Path) -> Command {
+    let mut command = Command::new("valgrind");
+    command.args(["-q", "--error-exitcode=99"]).args(leaks.flags()).arg(program);
+    command
 }
 
 /// The C host program of the conformance suite, at the ends that the suite itself cannot check.
-fn hosts(workshop: &Arc<Workshop>, trials: &mut Vec<Trial>) {
+fn hosts(workshop: &Arc<Workshop>, list: &mut List) {
     const CONFIG: &str = "{\"type\":\"memory\"}";
     const WORK: &str = "set 1 1 0 7 1 4\nk[12]get 1 2 0 1\nkget_many 1 3 0 1 5\n\u{1}\0\0\0k";
-    let host = workshop.compile("cc", "tests/hosts/host.c", STRICT_C).expect("it compiles");
     for mode in ["default", "poll"] {
         for (name, rest, last, leaks) in [
             ("end_of_input", "", "freed 1\n", Leaks::Any),
@@ -158,18 +196,14 @@ fn hosts(workshop: &Arc<Workshop>, trials: &mut Vec<Trial>) {
             let commands = 3 + usize::from(!rest.is_empty());
             let length = CONFIG.len();
             let input = format!("create 1 {mode} {length}\n{CONFIG}burst {commands}\n{WORK}{rest}");
-            for checked in [false, true] {
-                let (host, input) = (host.clone(), input.clone());
-                let suffix = if checked { "::valgrind" } else { "" };
-                let trial = Trial::test(format!("host::{name}::{mode}{suffix}"), move || {
-                    let mut command = if checked { Command::new("valgrind") } else { Command::new(&host) };
-                    if checked {
-                        command.args(["-q", "--error-exitcode=99"]).args(leaks.flags()).arg(&host);
-                    }
-                    talk(&mut command, &input, last)
-                });
-                trials.push(trial.with_ignored_flag(checked && !has("valgrind")));
-            }
+            let (own, its_input) = (Arc::clone(workshop), input.clone());
+            list.add(format!("host::{name}::{mode}"), &["cc"], move || {
+                talk(&mut Command::new(own.program("tests/hosts/host.c", STRICT_C)?), &its_input, last)
+            });
+            let own = Arc::clone(workshop);
+            list.add(format!("host::{name}::{mode}::valgrind"), &["cc", "valgrind"], move || {
+                talk(&mut in_valgrind(leaks, &own.program("tests/hosts/host.c", STRICT_C)?), &input, last)
+            });
         }
     }
 }
@@ -187,51 +221,38 @@ fn talk(command: &mut Command, input: &str, last: &str) -> Result<(), Failed> {
     Err(format!("{}: it said {said:?}, not {last:?} at the end; {complaint}", output.status).into())
 }
 
-fn compilations(workshop: &Arc<Workshop>, trials: &mut Vec<Trial>) {
-    for (name, compiler, source, flags) in [
-        ("header_is_strict_c", "cc", "tests/c/header_alone.c", STRICT_C),
-        ("header_is_strict_cpp", "c++", "tests/c/header_alone.cpp", STRICT_CPP),
-    ] {
-        let workshop = Arc::clone(workshop);
-        let trial = Trial::test(name, move || {
-            workshop.compile(compiler, source, flags).map(drop).map_err(Failed::from)
-        });
-        trials.push(trial.with_ignored_flag(!has(compiler)));
-    }
+fn compilations(workshop: &Arc<Workshop>, list: &mut List) {
+    let own = Arc::clone(workshop);
+    list.add("header_is_strict_c", &["cc"], move || {
+        Ok(own.compile("cc", "tests/c/header_alone.c", STRICT_C).map(drop)?)
+    });
+    let own = Arc::clone(workshop);
+    list.add("header_is_strict_cpp", &["c++"], move || {
+        Ok(own.compile("c++", "tests/c/header_alone.cpp", STRICT_CPP).map(drop)?)
+    });
 }
 
-fn examples(workshop: &Arc<Workshop>, trials: &mut Vec<Trial>) {
-    const SAYS: &str = "user/ada: version 1, {\"name\": \"Ada\", \"born\": 1815}\n";
-    for (name, compiler, source, flags) in [
-        ("example_first_c", "cc", "examples/first.c", STRICT_C),
-        ("example_first_cpp", "c++", "examples/first.cpp", STRICT_CPP),
-    ] {
-        let workshop = Arc::clone(workshop);
-        let trial = Trial::test(name, move || {
-            let program = workshop.compile(compiler, source, flags)?;
-            says(&mut Command::new(&program), SAYS)?;
-            let error = succeed(Command::new(&program).arg("{\"type\":\"memry\"}")).err();
-            match error {
-                Some(said) if said.contains("did you mean") => Ok(()),
-                other => Err(format!("a wrong configuration gave {other:?}").into()),
-            }
-        });
-        trials.push(trial.with_ignored_flag(!has(compiler)));
-    }
-    let library = workshop.library();
-    let python = has("python3");
+fn examples(workshop: &Arc<Workshop>, list: &mut List) {
+    let own = Arc::clone(workshop);
+    list.add("example_first_c", &["cc"], move || {
+        first_example(&own.compile("cc", "examples/first.c", STRICT_C)?)
+    });
+    let own = Arc::clone(workshop);
+    list.add("example_first_cpp", &["c++"], move || {
+        first_example(&own.compile("c++", "examples/first.cpp", STRICT_CPP)?)
+    });
     // Python shows a document as one of its own values.
     const PYTHON_SAYS: &str = "user/ada: version 1, {'name': 'Ada', 'born': 1815}\n";
-    let trial = Trial::test("example_first_py", move || {
+    let own = Arc::clone(workshop);
+    list.add("example_first_py", &["python3"], move || {
         let source = Path::new(ROOT).join("examples/first.py");
-        says(Command::new("python3").env("CONNECTOR_LIBRARY", library).arg(source), PYTHON_SAYS)
+        says(Command::new("python3").env("CONNECTOR_LIBRARY", own.library()).arg(source), PYTHON_SAYS)
     });
-    trials.push(trial.with_ignored_flag(!python));
-    let library = workshop.library();
-    let trial = Trial::test("python_module_frees_what_nobody_does", move || {
+    let own = Arc::clone(workshop);
+    list.add("python_module_frees_what_nobody_does", &["python3"], move || {
         let module = |how: &str| {
             let mut python = Command::new("python3");
-            python.env("CONNECTOR_LIBRARY", &library);
+            python.env("CONNECTOR_LIBRARY", own.library());
             python.arg(Path::new(ROOT).join("tests/c/python_module.py")).arg(how);
             python
         };
@@ -242,16 +263,24 @@ fn examples(workshop: &Arc<Workshop>, trials: &mut Vec<Trial>) {
             status => Err(format!("an exit with work under way ended with {status}").into()),
         })
     });
-    trials.push(trial.with_ignored_flag(!python));
     for (name, mode) in [("callback", &[][..]), ("poll", &["poll"][..])] {
-        let library = workshop.library();
-        let trial = Trial::test(format!("python_exits_with_work_pending::{name}"), move || {
+        let own = Arc::clone(workshop);
+        list.add(format!("python_exits_with_work_pending::{name}"), &["python3"], move || {
             let source = Path::new(ROOT).join("tests/c/exit_with_work_pending.py");
             (0..5).try_for_each(|_| {
-                says(Command::new("python3").arg(&source).arg(&library).args(mode), "ran\n")
+                says(Command::new("python3").arg(&source).arg(own.library()).args(mode), "ran\n")
             })
         });
-        trials.push(trial.with_ignored_flag(!python));
+    }
+}
+
+/// The first program of C and C++.
+fn first_example(program: &Path) -> Result<(), Failed> {
+    says(&mut Command::new(program), "user/ada: version 1, {\"name\": \"Ada\", \"born\": 1815}\n")?;
+    let error = succeed(Command::new(program).arg("{\"type\":\"memry\"}")).err();
+    match error {
+        Some(said) if said.contains("did you mean") => Ok(()),
+        other => Err(format!("a wrong configuration gave {other:?}").into()),
     }
 }
 
@@ -263,10 +292,10 @@ fn says(command: &mut Command, expected: &str) -> Result<(), Failed> {
     Err(format!("{command:?} said {said:?}, not {expected:?}").into())
 }
 
-fn exports(workshop: &Arc<Workshop>, trials: &mut Vec<Trial>) {
-    let library = workshop.library();
-    let trial = Trial::test("only_the_interface_is_exported", move || {
-        let listed = succeed(Command::new("nm").args(["-D", "--defined-only"]).arg(library))?;
+fn exports(workshop: &Arc<Workshop>, list: &mut List) {
+    let own = Arc::clone(workshop);
+    list.add("only_the_interface_is_exported", &["nm"], move || {
+        let listed = succeed(Command::new("nm").args(["-D", "--defined-only"]).arg(own.library()))?;
         let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
         let header = std::fs::read_to_string(Path::new(ROOT).join("include/deepstream_connector.h"))?;
         let names: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().last()).collect();
@@ -276,17 +305,15 @@ fn exports(workshop: &Arc<Workshop>, trials: &mut Vec<Trial>) {
         }
         Ok(())
     });
-    trials.push(trial.with_ignored_flag(!has("nm")));
-    let library = workshop.library();
-    let trial = Trial::test("the_image_has_its_name_and_stays_loaded", move || {
-        let shown = succeed(Command::new("readelf").arg("-d").arg(library))?;
+    let own = Arc::clone(workshop);
+    list.add("the_image_has_its_name_and_stays_loaded", &["readelf"], move || {
+        let shown = succeed(Command::new("readelf").arg("-d").arg(own.library()))?;
         let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
-        for wanted in [support::SONAME, "NODELETE"] {
+        for wanted in [SONAME, "NODELETE"] {
             if !shown.contains(wanted) {
                 return Err(format!("no {wanted} in {shown}").into());
             }
         }
         Ok(())
     });
-    trials.push(trial.with_ignored_flag(!has("readelf")));
 }

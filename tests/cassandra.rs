@@ -1,19 +1,38 @@
 //! What is special to Cassandra: the table as a person sees it, keyspaces, consistency, timestamps,
 //! limits, logins, TLS, and a server that dies or hangs.
 
-mod support;
-
-use std::sync::OnceLock;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::load::under_load;
+use crate::support::{pool, wait_until, Client, Server, Told};
 use deepstream_connector::core::{Error, ErrorCode, Operation, Record, Reply};
-use support::load::under_load;
-use support::{wait_until, Client, Server, Told};
+
+use crate::harness::{test, Test};
+
+/// Every test.
+pub const TESTS: &[Test] = &[
+    test!(a_person_can_query_the_table),
+    test!(members_of_documents_are_in_columns_of_their_own),
+    test!(a_keyspace_is_made_only_if_asked),
+    test!(a_table_that_has_no_records_is_refused),
+    test!(a_table_that_is_dropped_is_made_again),
+    test!(a_ttl_is_the_servers),
+    test!(what_a_fast_clock_wrote_is_topped_once_it_was_read),
+    test!(connectors_in_turns_write_in_the_order_of_calls),
+    test!(a_record_that_is_too_large_names_both_sizes),
+    test!(a_key_that_is_too_long_for_a_partition_is_kept_beside_it),
+    test!(what_is_no_record_is_corrupt_and_harms_nobody_else),
+    test!(too_few_replicas_are_waited_for),
+    test!(a_datacentre_that_is_not_there_names_those_that_are),
+    test!(a_prefix_keeps_deployments_apart_in_one_table),
+    test!(logins_are_refused_without_the_password_and_rights_are_named),
+    test!(a_server_that_dies_is_waited_for_and_loses_nothing),
+];
 
 /// The server of all tests that do no harm to it, each in a keyspace of its own.
-fn shared() -> Option<&'static Server> {
-    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
-    SERVER.get_or_init(|| Server::start("cassandra", &[])).as_ref()
+fn shared() -> Arc<Server> {
+    pool::shared("cassandra", &[])
 }
 
 fn open(server: &Server, keyspace: &str, options: &str) -> Client {
@@ -40,9 +59,8 @@ fn wait_for_index(server: &Server, keyspace: &str, index: &str) {
     wait_until("the index is built", || server.client(&[&question]) == "true");
 }
 
-#[test]
 fn a_person_can_query_the_table() {
-    let Some(server) = shared() else { return };
+    let server = &*shared();
     let client = open(server, "person", "");
     client.set("users/1", 7, r#"{"name":"Ada"}"#).unwrap();
     client.set("users/2", 1, r#"{"name":"Grace"}"#).unwrap();
@@ -63,9 +81,8 @@ fn a_person_can_query_the_table() {
     assert_eq!(ask("SELECT COUNT(*) FROM person.records"), "3");
 }
 
-#[test]
 fn members_of_documents_are_in_columns_of_their_own() {
-    let Some(server) = shared() else { return };
+    let server = &*shared();
     let with = || open(server, "columns", r#", "columns": "name, Age,ok""#);
     let error = first_error(&with());
     assert_eq!(error.code(), ErrorCode::Configuration, "{error}");
@@ -98,9 +115,8 @@ fn members_of_documents_are_in_columns_of_their_own() {
     assert!(error.message().contains("bigint"), "{error}");
 }
 
-#[test]
 fn a_keyspace_is_made_only_if_asked() {
-    let Some(server) = shared() else { return };
+    let server = &*shared();
     let bare = |options: &str| {
         Client::open(&format!(
             r#"{{"type": "cassandra", "port": {}, "keyspace": "asked"{options}}}"#,
@@ -122,9 +138,8 @@ fn a_keyspace_is_made_only_if_asked() {
     bare("").set("a", 1, "{}").unwrap();
 }
 
-#[test]
 fn a_table_that_has_no_records_is_refused() {
-    let Some(server) = shared() else { return };
+    let server = &*shared();
     open(server, "tables", "").set("a", 1, "{}").unwrap();
     for columns in [
         "a text PRIMARY KEY",
@@ -141,9 +156,8 @@ fn a_table_that_has_no_records_is_refused() {
     }
 }
 
-#[test]
 fn a_table_that_is_dropped_is_made_again() {
-    let Some(server) = shared() else { return };
+    let server = &*shared();
     let client = open(server, "dropped", "");
     client.set("a", 1, "{}").unwrap();
     server.client(&["DROP TABLE dropped.records"]);
@@ -151,9 +165,8 @@ fn a_table_that_is_dropped_is_made_again() {
     assert_eq!(client.get("a").unwrap(), Some((2, "{}".into())));
 }
 
-#[test]
 fn a_ttl_is_the_servers() {
-    let Some(server) = shared() else { return };
+    let server = &*shared();
     let client = open(server, "lives", r#", "ttl": 1000"#);
     client.set("a/1", 1, "{}").unwrap();
     let ttl = server.client(&["SELECT TTL(version), TTL(data) FROM lives.records"]);
@@ -171,9 +184,8 @@ fn a_ttl_is_the_servers() {
     );
 }
 
-#[test]
 fn what_a_fast_clock_wrote_is_topped_once_it_was_read() {
-    let Some(server) = shared() else { return };
+    let server = &*shared();
     let client = open(server, "clocks", "");
     client.set("other", 1, "{}").unwrap();
     let ahead = now() + 20_000_000;
@@ -199,9 +211,8 @@ fn now() -> i64 {
     i64::try_from(now.as_micros()).unwrap()
 }
 
-#[test]
 fn connectors_in_turns_write_in_the_order_of_calls() {
-    let Some(server) = shared() else { return };
+    let server = &*shared();
     let clients = [open(server, "turns", ""), open(server, "turns", "")];
     for version in 0..100 {
         let writer = &clients[usize::from(version % 2 == 1)];
@@ -215,9 +226,8 @@ fn connectors_in_turns_write_in_the_order_of_calls() {
     }
 }
 
-#[test]
 fn a_record_that_is_too_large_names_both_sizes() {
-    let Some(server) = shared() else { return };
+    let server = &*shared();
     let client = open(server, "sizes", "");
     let data = |bytes: usize| format!("\"{}\"", "x".repeat(bytes - 2));
     let largest = (16 << 20) - (4 << 10) - "big".len();
@@ -230,9 +240,8 @@ fn a_record_that_is_too_large_names_both_sizes() {
     assert_eq!(client.head("big").unwrap(), Some(1));
 }
 
-#[test]
 fn a_key_that_is_too_long_for_a_partition_is_kept_beside_it() {
-    let Some(server) = shared() else { return };
+    let server = &*shared();
     let client = open(server, "keys", "");
     let long = format!("users/{}", "k".repeat(65_530));
     client.set(&long, 4, "[]").unwrap();
@@ -248,9 +257,8 @@ fn a_key_that_is_too_long_for_a_partition_is_kept_beside_it() {
     assert_eq!(client.get(&long).unwrap(), None);
 }
 
-#[test]
 fn what_is_no_record_is_corrupt_and_harms_nobody_else() {
-    let Some(server) = shared() else { return };
+    let server = &*shared();
     let client = open(server, "corrupt", "");
     client.set("good", 1, "{}").unwrap();
     server.client(&[
@@ -270,9 +278,8 @@ fn what_is_no_record_is_corrupt_and_harms_nobody_else() {
     assert_eq!(client.get("broken").unwrap(), Some((2, "[]".into())));
 }
 
-#[test]
 fn too_few_replicas_are_waited_for() {
-    let Some(server) = shared() else { return };
+    let server = &*shared();
     // One node cannot be two of three replicas, and Cassandra itself says so.
     let three = open(server, "three", r#", "timeout": 1500"#);
     three.set("a", 1, "{}").unwrap();
@@ -290,7 +297,7 @@ fn too_few_replicas_are_waited_for() {
     content.set("b", 1, "{}").unwrap();
     assert_eq!(content.get("b").unwrap(), Some((1, "{}".into())));
     alter_replication(server, 1);
-    receiver.recv_timeout(support::PATIENCE).expect("a callback is missing").unwrap();
+    receiver.recv_timeout(crate::support::PATIENCE).expect("a callback is missing").unwrap();
     assert_eq!(patient.head("a").unwrap(), Some(2));
 }
 
@@ -306,23 +313,21 @@ fn wait_for_error(client: &Client) -> Error {
     loop {
         match client.set("a", 1, "{}") {
             Err(error) => return error,
-            Ok(()) => assert!(begin.elapsed() < support::PATIENCE, "nothing failed"),
+            Ok(()) => assert!(begin.elapsed() < crate::support::PATIENCE, "nothing failed"),
         }
     }
 }
 
-#[test]
 fn a_datacentre_that_is_not_there_names_those_that_are() {
-    let Some(server) = shared() else { return };
+    let server = &*shared();
     let error = first_error(&open(server, "centres", r#", "localDataCenter": "moon""#));
     assert_eq!(error.code(), ErrorCode::Configuration, "{error}");
     assert!(error.message().contains("\"moon\"") && error.message().contains("datacenter1"), "{error}");
     open(server, "centres", r#", "localDataCenter": "datacenter1""#).set("a", 1, "{}").unwrap();
 }
 
-#[test]
 fn a_prefix_keeps_deployments_apart_in_one_table() {
-    let Some(server) = shared() else { return };
+    let server = &*shared();
     let (one, other) = (open(server, "parts", r#", "keyPrefix": "one-""#), open(server, "parts", ""));
     one.set("users/1", 1, "{}").unwrap();
     other.set("users/1", 2, "{}").unwrap();
@@ -333,9 +338,8 @@ fn a_prefix_keeps_deployments_apart_in_one_table() {
     );
 }
 
-#[test]
 fn logins_are_refused_without_the_password_and_rights_are_named() {
-    let Some(server) = Server::start("cassandra", &["password"]) else { return };
+    let server = Server::start("cassandra", &["password"]);
     for login in [
         r#", "username": "cassandra", "password": "hunter2""#,
         r#", "username": "nobody", "password": "hunter2""#,
@@ -368,9 +372,8 @@ fn logins_are_refused_without_the_password_and_rights_are_named() {
     assert!(error.message().contains("CREATE"), "{error}");
 }
 
-#[test]
 fn a_server_that_dies_is_waited_for_and_loses_nothing() {
-    let Some(server) = Server::start("cassandra", &["durable"]) else { return };
+    let server = Server::start("cassandra", &["durable"]);
     let client = open(&server, "dies", r#", "timeout": 90000"#);
     under_load(&client, || {
         server.ctl(&["kill"]);
@@ -392,9 +395,16 @@ fn a_server_that_dies_is_waited_for_and_loses_nothing() {
 }
 
 #[cfg(feature = "cassandra-tls")]
-mod tls {
+pub mod tls {
     use super::*;
-    use support::certificates;
+    use crate::support::certificates;
+
+    /// Every test.
+    pub const TESTS: &[Test] = &[
+        test!(tls_wants_the_right_authority_and_the_right_name),
+        test!(bad_certificates_are_refused),
+        test!(a_client_certificate_is_shown_where_it_is_asked_for),
+    ];
 
     fn path(name: &str) -> String {
         certificates().join(name).display().to_string()
@@ -406,9 +416,8 @@ mod tls {
         assert!(error.message().contains(word), "{error}");
     }
 
-    #[test]
     fn tls_wants_the_right_authority_and_the_right_name() {
-        let Some(server) = Server::start("cassandra", &["tls"]) else { return };
+        let server = Server::start("cassandra", &["tls"]);
         let (ca, other_ca) = (path("ca.crt"), path("other-ca.crt"));
         // The certificate holds the address.
         let client = open(&server, "tls", &format!(r#", "tls": {{"ca": "{ca}"}}"#));
@@ -428,18 +437,16 @@ mod tls {
         assert_eq!(first_error(&plain).code(), ErrorCode::Timeout);
     }
 
-    #[test]
     fn bad_certificates_are_refused() {
         let ca = path("ca.crt");
-        let Some(server) = Server::start("cassandra", &["tls", "tls-certificate=wrong-host"]) else { return };
+        let server = Server::start("cassandra", &["tls", "tls-certificate=wrong-host"]);
         refused(&server, &format!(r#", "tls": {{"ca": "{ca}"}}"#), "not to be trusted");
         let by_name = format!(r#", "tls": {{"ca": "{ca}", "serverName": "elsewhere.example"}}"#);
         open(&server, "tls", &by_name).set("a", 1, "{}").unwrap();
     }
 
-    #[test]
     fn a_client_certificate_is_shown_where_it_is_asked_for() {
-        let Some(server) = Server::start("cassandra", &["tls-client-auth"]) else { return };
+        let server = Server::start("cassandra", &["tls-client-auth"]);
         let (ca, cert, key) = (path("ca.crt"), path("client.crt"), path("client.key"));
         let with = format!(r#", "tls": {{"ca": "{ca}", "cert": "{cert}", "key": "{key}"}}"#);
         open(&server, "tls", &with).set("a", 1, "{}").unwrap();

@@ -1,13 +1,16 @@
 //! Cassandra with three nodes: one that dies or hangs is no outage, too few are waited for.
 
-mod support;
-
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
+use crate::support::load::under_load;
+use crate::support::{Client, Server, Told};
 use deepstream_connector::core::Record;
-use support::load::under_load;
-use support::{Client, Server, Told};
+
+use crate::harness::{test, Test};
+
+/// Every test.
+pub const TESTS: &[Test] = &[test!(a_node_that_is_away_is_no_outage_and_too_few_are_waited_for)];
 
 fn open(server: &Server, options: &str) -> Client {
     let configuration = format!(
@@ -29,9 +32,8 @@ fn assert_no_outage(client: &Client) {
     }
 }
 
-#[test]
 fn a_node_that_is_away_is_no_outage_and_too_few_are_waited_for() {
-    let Some(server) = Server::start("cassandra-cluster", &["durable"]) else { return };
+    let server = Server::start("cassandra-cluster", &["durable"]);
     let client = open(&server, "");
     client.set("a", 1, "{}").unwrap();
 
@@ -63,7 +65,7 @@ fn a_node_that_is_away_is_no_outage_and_too_few_are_waited_for() {
     client.connector.set("a", record, move |result| sender.send(result).unwrap()).unwrap();
     assert!(receiver.recv_timeout(Duration::from_secs(2)).is_err(), "one replica answered for two");
     server.ctl(&["thaw-node", "2"]);
-    receiver.recv_timeout(3 * support::PATIENCE).expect("a callback is missing").unwrap();
+    receiver.recv_timeout(3 * crate::support::PATIENCE).expect("a callback is missing").unwrap();
     assert_eq!(client.head("a").unwrap(), Some(99));
     assert_no_outage(&client);
 }

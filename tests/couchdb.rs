@@ -1,13 +1,31 @@
 //! What is special to CouchDB: documents and queries, revisions and conflicts, logins; and with its
 //! own recorded answers where PouchDB Server, which stands in for it, has others.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{certificates, wait_until, Client, Server, Told};
 use deepstream_connector::core::{Error, ErrorCode, Key, Operation, Record};
 use serde_json::{json, Value};
-use support::{certificates, wait_until, Client, Server, Told};
+
+use crate::harness::{test, Test};
+
+/// Every test.
+pub const TESTS: &[Test] = &[
+    test!(a_record_is_a_document_that_mango_reaches),
+    test!(what_others_wrote_can_be_read),
+    test!(the_order_of_calls_settles_conflicts),
+    test!(two_writers_of_one_document_both_get_through),
+    test!(conflicts_of_replication_are_left_alone),
+    test!(a_database_that_goes_is_made_again),
+    test!(logins_go_by_password_and_by_cookie),
+    test!(a_session_that_ends_is_begun_anew_unnoticed),
+    test!(a_user_who_may_not_is_told_so),
+    test!(a_deleted_document_comes_back_only_when_it_is_made_again),
+    test!(whatever_a_strict_server_refuses_is_not_sent_to_it),
+    test!(a_document_that_is_too_large_is_refused_alone_and_with_both_sizes),
+    test!(a_server_that_is_asked_too_much_is_waited_for_and_that_is_counted),
+    test!(tls_needs_a_certificate_that_is_to_be_trusted),
+];
 
 fn open(server: &Server, options: Value) -> Client {
     let mut all = json!({"type": "couchdb", "port": server.port});
@@ -46,9 +64,8 @@ fn retries(client: &Client) -> u64 {
     statistics["retries"].as_u64().unwrap()
 }
 
-#[test]
 fn a_record_is_a_document_that_mango_reaches() {
-    let Some(server) = Server::start("couchdb", &[]) else { return };
+    let server = Server::start("couchdb", &[]);
     let client = open(&server, json!({}));
     client.set("users/ada", 7, r#"{"name":"Ada","born":1815,"_rev":"x"}"#).unwrap();
     client.set("users/kay", 1, r#"{"name":"Kay","born":1940}"#).unwrap();
@@ -74,9 +91,8 @@ fn a_record_is_a_document_that_mango_reaches() {
     assert_eq!(found["docs"], json!([{"_id": "users/ada", "data": {"name": "Ada"}}]));
 }
 
-#[test]
 fn what_others_wrote_can_be_read() {
-    let Some(server) = Server::start("couchdb", &[]) else { return };
+    let server = Server::start("couchdb", &[]);
     let client = open(&server, json!({}));
     client.set("warm", 1, "{}").unwrap();
     ask(&server, "PUT", "/deepstream/theirs", &json!({"version": 3, "data": [null], "more": true}));
@@ -89,9 +105,8 @@ fn what_others_wrote_can_be_read() {
     assert_eq!(client.get("none").unwrap(), Some((1, "{}".into())));
 }
 
-#[test]
 fn the_order_of_calls_settles_conflicts() {
-    let Some(server) = Server::start("couchdb", &[]) else { return };
+    let server = Server::start("couchdb", &[]);
     let client = open(&server, json!({}));
     client.set("a", 1, "[1]").unwrap();
     let others_write = |content: Value| {
@@ -118,9 +133,8 @@ fn the_order_of_calls_settles_conflicts() {
     assert_eq!(retries(&client), before);
 }
 
-#[test]
 fn two_writers_of_one_document_both_get_through() {
-    let Some(server) = Server::start("couchdb", &[]) else { return };
+    let server = Server::start("couchdb", &[]);
     let options = json!({"timeout": 60_000});
     let mut clients = [open(&server, options.clone()), open(&server, options)];
     std::thread::scope(|scope| {
@@ -139,9 +153,8 @@ fn two_writers_of_one_document_both_get_through() {
     assert_eq!(versions[0], versions[1]);
 }
 
-#[test]
 fn conflicts_of_replication_are_left_alone() {
-    let Some(server) = Server::start("couchdb", &[]) else { return };
+    let server = Server::start("couchdb", &[]);
     let client = open(&server, json!({}));
     client.set("warm", 1, "{}").unwrap();
     let leaf = |rev: &str, version: i64| json!({"_id": "a", "_rev": rev, "version": version, "data": []});
@@ -155,9 +168,8 @@ fn conflicts_of_replication_are_left_alone() {
     assert_eq!(stored["_conflicts"], json!(["1-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"]));
 }
 
-#[test]
 fn a_database_that_goes_is_made_again() {
-    let Some(server) = Server::start("couchdb", &[]) else { return };
+    let server = Server::start("couchdb", &[]);
     let client = open(&server, json!({"database": "some/where", "reconnectDelay": 5}));
     client.set("a", 1, "{}").unwrap();
     assert_eq!(ask(&server, "DELETE", "/some%2Fwhere", &json!({}))["ok"], true);
@@ -165,9 +177,8 @@ fn a_database_that_goes_is_made_again() {
     assert_eq!(client.head("a").unwrap(), Some(2));
 }
 
-#[test]
 fn logins_go_by_password_and_by_cookie() {
-    let Some(server) = Server::start("couchdb-stub", &[]) else { return };
+    let server = Server::start("couchdb-stub", &[]);
     for auth in ["basic", "cookie"] {
         let client = open_as(&server, "admin", json!({"auth": auth}));
         client.set(auth, 1, "{}").unwrap();
@@ -189,9 +200,8 @@ fn logins_go_by_password_and_by_cookie() {
     assert_eq!(client.head("basic").unwrap(), Some(1));
 }
 
-#[test]
 fn a_session_that_ends_is_begun_anew_unnoticed() {
-    let Some(server) = Server::start("couchdb-stub", &[]) else { return };
+    let server = Server::start("couchdb-stub", &[]);
     let client = open_as(&server, "admin", json!({"auth": "cookie"}));
     for version in 1..=3 {
         client.set("a", version, "{}").unwrap();
@@ -206,9 +216,8 @@ fn a_session_that_ends_is_begun_anew_unnoticed() {
     assert!((4..=8).contains(&sessions), "{sessions} sessions");
 }
 
-#[test]
 fn a_user_who_may_not_is_told_so() {
-    let Some(server) = Server::start("couchdb-stub", &[]) else { return };
+    let server = Server::start("couchdb-stub", &[]);
     open_as(&server, "admin", json!({})).set("a", 1, "{}").unwrap();
     let error = open_as(&server, "reader", json!({})).get("a").unwrap_err();
     assert_eq!(error.code(), ErrorCode::Authentication);
@@ -217,9 +226,8 @@ fn a_user_who_may_not_is_told_so() {
     assert_eq!(error.code(), ErrorCode::Authentication, "{error}");
 }
 
-#[test]
 fn a_deleted_document_comes_back_only_when_it_is_made_again() {
-    let Some(server) = Server::start("couchdb-stub", &[]) else { return };
+    let server = Server::start("couchdb-stub", &[]);
     let client = open_as(&server, "admin", json!({}));
     for version in 1..=3 {
         client.set("a", version, "[]").unwrap();
@@ -237,9 +245,8 @@ fn a_deleted_document_comes_back_only_when_it_is_made_again() {
     assert_eq!(other.get("a").unwrap(), Some((5, "[5]".into())));
 }
 
-#[test]
 fn whatever_a_strict_server_refuses_is_not_sent_to_it() {
-    let Some(server) = Server::start("couchdb-stub", &[]) else { return };
+    let server = Server::start("couchdb-stub", &[]);
     let client = open_as(&server, "admin", json!({}));
     for (key, data) in
         [("_x", r#"{"_x":1}"#), ("surrogate", r#""\ud800""#), ("name", r#"{"\udc00":1}"#), ("_local/x", "1")]
@@ -249,9 +256,8 @@ fn whatever_a_strict_server_refuses_is_not_sent_to_it() {
     }
 }
 
-#[test]
 fn a_document_that_is_too_large_is_refused_alone_and_with_both_sizes() {
-    let Some(server) = Server::start("couchdb-stub", &[]) else { return };
+    let server = Server::start("couchdb-stub", &[]);
     let client = open_as(&server, "admin", json!({}));
     client.set("warm", 1, "{}").unwrap();
     // Together, so that they are one batch.
@@ -264,9 +270,8 @@ fn a_document_that_is_too_large_is_refused_alone_and_with_both_sizes() {
     assert_eq!(client.get("c").unwrap(), Some((1, "3".into())));
 }
 
-#[test]
 fn a_server_that_is_asked_too_much_is_waited_for_and_that_is_counted() {
-    let Some(server) = Server::start("couchdb-stub", &[]) else { return };
+    let server = Server::start("couchdb-stub", &[]);
     let client = open_as(&server, "admin", json!({"timeout": 30_000}));
     client.set("a", 1, "{}").unwrap();
     assert_eq!(retries(&client), 0);
@@ -283,9 +288,8 @@ fn a_server_that_is_asked_too_much_is_waited_for_and_that_is_counted() {
     assert_eq!(retries(&client), 8);
 }
 
-#[test]
 fn tls_needs_a_certificate_that_is_to_be_trusted() {
-    let Some(server) = Server::start("couchdb-stub", &["tls"]) else { return };
+    let server = Server::start("couchdb-stub", &["tls"]);
     let ca = certificates().join("ca.crt");
     let connect = |server: &Server, tls: Value| -> Result<(), Error> {
         open_as(server, "admin", json!({"host": "localhost", "tls": tls})).set("a", 1, "{}")
@@ -295,7 +299,7 @@ fn tls_needs_a_certificate_that_is_to_be_trusted() {
     assert_eq!(connect(&server, json!({"ca": other})).unwrap_err().code(), ErrorCode::Configuration);
     for certificate in ["wrong-host", "expired", "untrusted"] {
         let variant = format!("tls-certificate={certificate}");
-        let Some(server) = Server::start("couchdb-stub", &[&variant]) else { return };
+        let server = Server::start("couchdb-stub", &[&variant]);
         let error = connect(&server, json!({"ca": ca})).unwrap_err();
         assert_eq!(error.code(), ErrorCode::Configuration, "{certificate}: {error}");
     }

@@ -5,19 +5,10 @@
 //! A fenced block is checked by its language and the words behind it, see [`check_of`]; a block
 //! `text` right behind a program is what that prints. `UPDATE_DOCS=1` writes the tables.
 
-#![cfg(feature = "full")]
-
-#[path = "docs/pages.rs"]
 mod pages;
-#[path = "docs/places.rs"]
 mod places;
-#[path = "docs/programs.rs"]
 mod programs;
-mod support;
-#[path = "docs/tables.rs"]
 mod tables;
-#[path = "c/support.rs"]
-mod workshop;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -27,8 +18,43 @@ use deepstream_connector::core::ErrorCode;
 use deepstream_connector::{backends, Connector};
 use serde_json::{Deserializer, Map, Value};
 
-use pages::{file_named, spans, Block, ROOT};
-use workshop::Workshop;
+use crate::harness::{test, Test};
+use crate::support::workshop::Workshop;
+use crate::support::ROOT;
+use pages::{file_named, spans, Block};
+
+/// Every test.
+pub const TESTS: &[Test] = &[
+    test!(every_block_has_a_check),
+    test!(the_readme_has_at_most_200_lines),
+    test!(the_tables_are_those_of_the_code),
+    test!(every_backend_is_told),
+    test!(every_error_code_says_what_to_do),
+    test!(configurations_are_accepted),
+    test!(programs_in_javascript_run),
+    test!(programs_in_python_run),
+    test!(programs_in_c_run),
+    test!(commands_work),
+    test!(programs_in_rust_are_doc_tests),
+    test!(sqlite_can_be_asked),
+    test!(mysql_can_be_asked),
+    test!(mariadb_can_be_asked),
+    test!(postgres_can_be_asked),
+    test!(redis_can_be_asked),
+    test!(memcached_can_be_asked),
+    test!(ironcache_can_be_asked),
+    test!(cassandra_can_be_asked),
+    test!(mongodb_can_be_asked),
+    test!(couchdb_can_be_asked),
+    test!(dynamodb_can_be_asked),
+    test!(links_lead_somewhere),
+    test!(every_page_is_in_the_index),
+    test!(files_that_are_named_exist),
+    test!(commands_that_are_named_exist),
+    test!(files_hold_what_the_architecture_says),
+    test!(tests_that_are_named_exist),
+    test!(every_statistic_is_told),
+];
 
 /// How a block is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +95,6 @@ fn blocks_with(check: Check) -> Vec<Block> {
     blocks
 }
 
-#[test]
 fn every_block_has_a_check() {
     for block in pages::blocks() {
         let (place, language) = (block.place(), &block.language);
@@ -77,20 +102,17 @@ fn every_block_has_a_check() {
     }
 }
 
-#[test]
 fn the_readme_has_at_most_200_lines() {
     let lines = pages::read("README.md").text.lines().count();
     assert!(lines <= 200, "README.md has {lines} lines");
 }
 
-#[test]
 fn the_tables_are_those_of_the_code() {
     tables::compare();
 }
 
 /// A page with its options and a program or configuration; a row in the README and among the
 /// promises.
-#[test]
 fn every_backend_is_told() {
     let named = |page: &str, column: &str, beside: &str| -> BTreeSet<String> {
         let rows = pages::read(page).rows();
@@ -110,7 +132,6 @@ fn every_backend_is_told() {
     }
 }
 
-#[test]
 fn every_error_code_says_what_to_do() {
     let rows = pages::read("docs/errors.md").rows();
     let told: Vec<String> = rows
@@ -121,7 +142,6 @@ fn every_error_code_says_what_to_do() {
     assert_eq!(told, ErrorCode::ALL.map(ErrorCode::name));
 }
 
-#[test]
 fn configurations_are_accepted() {
     for block in blocks_with(Check::Configurations) {
         for configuration in Deserializer::from_str(&block.text).into_iter::<Value>() {
@@ -157,30 +177,25 @@ fn flow_mapping(text: &str) -> Value {
     Value::Object(entries.collect::<Map<_, _>>())
 }
 
-#[test]
 fn programs_in_javascript_run() {
     blocks_with(Check::JavaScript).iter().for_each(programs::javascript);
 }
 
-#[test]
 fn programs_in_python_run() {
-    let workshop = Workshop::open("docs_python");
+    let workshop = Workshop::new("docs_python");
     blocks_with(Check::Python).iter().for_each(|block| programs::python(block, &workshop));
 }
 
-#[test]
 fn programs_in_c_run() {
-    let workshop = Workshop::open("docs_c");
+    let workshop = Workshop::new("docs_c");
     blocks_with(Check::Compiled).iter().for_each(|block| programs::compiled(block, &workshop));
 }
 
-#[test]
 fn commands_work() {
-    let workshop = Workshop::open("docs_commands");
+    let workshop = Workshop::new("docs_commands");
     blocks_with(Check::Commands).iter().for_each(|block| programs::commands(block, &workshop));
 }
 
-#[test]
 fn programs_in_rust_are_doc_tests() {
     let library = fs::read_to_string(Path::new(ROOT).join("src/lib.rs")).expect("it is readable");
     for block in blocks_with(Check::DocTest) {
@@ -189,57 +204,46 @@ fn programs_in_rust_are_doc_tests() {
     }
 }
 
-#[test]
 fn sqlite_can_be_asked() {
     places::sqlite();
 }
 
-#[test]
 fn mysql_can_be_asked() {
     places::mysql();
 }
 
-#[test]
 fn mariadb_can_be_asked() {
     places::mariadb();
 }
 
-#[test]
 fn postgres_can_be_asked() {
     places::postgres();
 }
 
-#[test]
 fn redis_can_be_asked() {
     places::redis();
 }
 
-#[test]
 fn memcached_can_be_asked() {
     places::memcached();
 }
 
-#[test]
 fn ironcache_can_be_asked() {
     places::ironcache();
 }
 
-#[test]
 fn cassandra_can_be_asked() {
     places::cassandra();
 }
 
-#[test]
 fn mongodb_can_be_asked() {
     places::mongodb();
 }
 
-#[test]
 fn couchdb_can_be_asked() {
     places::couchdb();
 }
 
-#[test]
 fn dynamodb_can_be_asked() {
     places::dynamodb();
 }
@@ -251,7 +255,6 @@ fn pages_and_others() -> Vec<pages::Page> {
     pages
 }
 
-#[test]
 fn links_lead_somewhere() {
     let mut links = 0;
     for page in pages_and_others() {
@@ -276,7 +279,6 @@ fn links_lead_somewhere() {
     assert!(links > 50, "only {links} links were found");
 }
 
-#[test]
 fn every_page_is_in_the_index() {
     let index = pages::read("docs/README.md");
     let named: BTreeSet<PathBuf> =
@@ -287,7 +289,6 @@ fn every_page_is_in_the_index() {
     }
 }
 
-#[test]
 fn files_that_are_named_exist() {
     let mut files = 0;
     for page in pages_and_others() {
@@ -301,7 +302,6 @@ fn files_that_are_named_exist() {
     assert!(files > 50, "only {files} files were found");
 }
 
-#[test]
 fn commands_that_are_named_exist() {
     for page in pages_and_others() {
         for (line, span) in page.spans() {
@@ -315,7 +315,6 @@ fn commands_that_are_named_exist() {
 }
 
 /// What the tables of docs/architecture.md say that is in a file.
-#[test]
 fn files_hold_what_the_architecture_says() {
     let page = pages::read("docs/architecture.md");
     let mut found = 0;
@@ -345,7 +344,6 @@ fn has_words(text: &str, words: &str) -> bool {
 }
 
 /// The tests that hold the promises.
-#[test]
 fn tests_that_are_named_exist() {
     let mut sources = String::new();
     for folder in ["tests", "src"] {
@@ -377,7 +375,6 @@ fn read_all(folder: &Path, into: &mut String) {
 }
 
 /// docs/statistics.md names every member and no other.
-#[test]
 fn every_statistic_is_told() {
     let connector = Connector::open(r#"{"type": "memory"}"#, ()).expect("it opens");
     let statistics: Value = serde_json::from_str(&connector.statistics_json()).expect("it is JSON");

@@ -1,13 +1,34 @@
 //! What is special to DynamoDB: items and tables, its limits, and on a stand-in what Amazon's local
 //! version cannot do: signatures, throttling, unprocessed items, tables that take their time, TLS.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{certificates, wait_until, Client, Server, Told};
 use deepstream_connector::core::{Error, ErrorCode, Key, Operation, Record, Reply};
 use serde_json::{json, Value};
-use support::{certificates, wait_until, Client, Server, Told};
+
+use crate::harness::{test, Test};
+
+/// Every test.
+pub const TESTS: &[Test] = &[
+    test!(a_record_is_an_item_that_partiql_reaches),
+    test!(what_others_wrote_can_be_read),
+    test!(a_table_that_is_not_there_is_named_and_one_of_another_kind_too),
+    test!(a_record_that_is_too_large_is_refused_alone_and_with_both_sizes),
+    test!(records_up_to_the_limit_are_taken),
+    test!(answers_of_more_than_16_mb_come_in_parts),
+    test!(records_expire),
+    test!(collections_have_tables_of_their_own),
+    test!(what_is_signed_is_accepted_and_batches_keep_to_the_limits),
+    test!(wrong_credentials_are_fatal_and_in_no_message),
+    test!(credentials_that_expire_are_an_outage_that_ends),
+    test!(throttling_backs_off_and_is_counted),
+    test!(what_is_left_unprocessed_is_asked_for_again),
+    test!(one_bad_item_does_not_fail_its_neighbours),
+    test!(a_clock_that_is_off_is_made_up_for),
+    test!(a_table_in_the_making_is_waited_for),
+    test!(tls_needs_a_certificate_that_is_to_be_trusted),
+];
 
 /// A connector to the local version, with its table made.
 fn open(server: &Server, options: Value) -> Client {
@@ -58,9 +79,8 @@ fn retries(client: &Client) -> u64 {
     statistics["retries"].as_u64().unwrap()
 }
 
-#[test]
 fn a_record_is_an_item_that_partiql_reaches() {
-    let Some(server) = Server::start("dynamodb", &[]) else { return };
+    let server = Server::start("dynamodb", &[]);
     let client = open(&server, json!({"table": "people"}));
     client.set("users/ada", 7, r#"{"name":"Ada","born":1815,"likes":["engines"]}"#).unwrap();
     client.set("users/kay", 1, r#"{"name":"Kay","born":1940}"#).unwrap();
@@ -87,9 +107,8 @@ fn a_record_is_an_item_that_partiql_reaches() {
     assert_eq!(item("odd")["ds_json"], json!({"S": r#"{"":1}"#}));
 }
 
-#[test]
 fn what_others_wrote_can_be_read() {
-    let Some(server) = Server::start("dynamodb", &[]) else { return };
+    let server = Server::start("dynamodb", &[]);
     let client = open(&server, json!({}));
     client.set("warm", 1, "{}").unwrap();
     let put = |key: &str, rest: Value| {
@@ -110,9 +129,8 @@ fn what_others_wrote_can_be_read() {
     assert_eq!(client.head("theirs").unwrap(), Some(3));
 }
 
-#[test]
 fn a_table_that_is_not_there_is_named_and_one_of_another_kind_too() {
-    let Some(server) = Server::start("dynamodb", &[]) else { return };
+    let server = Server::start("dynamodb", &[]);
     let client = open(&server, json!({"table": "absent", "createTable": false}));
     let error = client.get("a").unwrap_err();
     assert_eq!(error.code(), ErrorCode::Configuration);
@@ -132,9 +150,8 @@ fn a_table_that_is_not_there_is_named_and_one_of_another_kind_too() {
     assert!(error.message().contains("the key id") && error.message().contains("ds_key"), "{error}");
 }
 
-#[test]
 fn a_record_that_is_too_large_is_refused_alone_and_with_both_sizes() {
-    let Some(server) = Server::start("dynamodb", &[]) else { return };
+    let server = Server::start("dynamodb", &[]);
     let client = open(&server, json!({}));
     let large = format!("\"{}\"", "x".repeat(410_000));
     let set = |key: &str, data: &str| {
@@ -150,9 +167,8 @@ fn a_record_that_is_too_large_is_refused_alone_and_with_both_sizes() {
 }
 
 /// Whatever we count as small enough, DynamoDB takes.
-#[test]
 fn records_up_to_the_limit_are_taken() {
-    let Some(server) = Server::start("dynamodb", &[]) else { return };
+    let server = Server::start("dynamodb", &[]);
     let client = open(&server, json!({}));
     let list: fn(&str, usize) -> String = |element, count| format!("[{}]", vec![element; count].join(","));
     type Document = Box<dyn Fn(usize) -> String>;
@@ -183,9 +199,8 @@ fn records_up_to_the_limit_are_taken() {
     }
 }
 
-#[test]
 fn answers_of_more_than_16_mb_come_in_parts() {
-    let Some(server) = Server::start("dynamodb", &[]) else { return };
+    let server = Server::start("dynamodb", &[]);
     let client = open(&server, json!({"timeout": 60_000}));
     let large = format!("\"{}\"", "x".repeat(390_000));
     let key = |index: usize| Key::from(format!("large/{index}"));
@@ -198,9 +213,8 @@ fn answers_of_more_than_16_mb_come_in_parts() {
     }
 }
 
-#[test]
 fn records_expire() {
-    let Some(server) = Server::start("dynamodb", &[]) else { return };
+    let server = Server::start("dynamodb", &[]);
     let client = open(&server, json!({"ttl": 2, "ttlAttribute": "gone_at"}));
     client.set("a", 1, "{}").unwrap();
     let described = call(&server, "DescribeTimeToLive", &json!({"TableName": "deepstream"}));
@@ -212,9 +226,8 @@ fn records_expire() {
     assert_eq!(forever.get("a").unwrap(), Some((1, "{}".into())), "the item is still there");
 }
 
-#[test]
 fn collections_have_tables_of_their_own() {
-    let Some(server) = Server::start("dynamodb", &[]) else { return };
+    let server = Server::start("dynamodb", &[]);
     let options = json!({"table": "app", "tablePerCollection": true, "ttl": 1000});
     let client = open(&server, options.clone());
     for key in ["users/1", "user profiles/1", "config", "users/"] {
@@ -235,9 +248,8 @@ fn collections_have_tables_of_their_own() {
     assert_eq!(client.get("users/1").unwrap(), Some((2, "[]".into())));
 }
 
-#[test]
 fn what_is_signed_is_accepted_and_batches_keep_to_the_limits() {
-    let Some(server) = Server::start("dynamodb-stub", &[]) else { return };
+    let server = Server::start("dynamodb-stub", &[]);
     let client = open(&server, json!({}));
     assert!(client.many(sets(500)).iter().all(Result::is_ok));
     all_found(client.many(gets(500)));
@@ -254,9 +266,8 @@ fn what_is_signed_is_accepted_and_batches_keep_to_the_limits() {
     assert_eq!(client.head("many/7").unwrap(), Some(1));
 }
 
-#[test]
 fn wrong_credentials_are_fatal_and_in_no_message() {
-    let Some(server) = Server::start("dynamodb-stub", &[]) else { return };
+    let server = Server::start("dynamodb-stub", &[]);
     let endpoint = format!("http://127.0.0.1:{}", server.port);
     for (id, secret) in [("AKIDEXAMPLE", "hunter2"), ("hunter2", "right"), ("ASIAEXAMPLE", "right")] {
         let client = open_at(endpoint.clone(), id, secret, json!({"reconnectMaxDelay": 50})).unwrap();
@@ -268,9 +279,8 @@ fn wrong_credentials_are_fatal_and_in_no_message() {
     }
 }
 
-#[test]
 fn credentials_that_expire_are_an_outage_that_ends() {
-    let Some(server) = Server::start("dynamodb-stub", &[]) else { return };
+    let server = Server::start("dynamodb-stub", &[]);
     let client = open(&server, json!({"reconnectMaxDelay": 50}));
     client.set("a", 1, "{}").unwrap();
     tell(&server, "expire");
@@ -281,9 +291,8 @@ fn credentials_that_expire_are_an_outage_that_ends() {
     assert_eq!(client.head("a").unwrap(), Some(3));
 }
 
-#[test]
 fn throttling_backs_off_and_is_counted() {
-    let Some(server) = Server::start("dynamodb-stub", &[]) else { return };
+    let server = Server::start("dynamodb-stub", &[]);
     let client = open(&server, json!({"timeout": 30_000}));
     client.set("a", 1, "{}").unwrap();
     assert_eq!(retries(&client), 0);
@@ -306,15 +315,14 @@ fn throttling_backs_off_and_is_counted() {
         .connector
         .many(vec![(Key::from("a"), operation)], move |results| sender.send(results).unwrap())
         .unwrap();
-    let results = receiver.recv_timeout(support::PATIENCE).unwrap();
+    let results = receiver.recv_timeout(crate::support::PATIENCE).unwrap();
     let error = results[0].as_ref().unwrap_err();
     assert_eq!(error.code(), ErrorCode::Timeout);
     assert!(error.message().contains("ProvisionedThroughputExceededException"), "{error}");
 }
 
-#[test]
 fn what_is_left_unprocessed_is_asked_for_again() {
-    let Some(server) = Server::start("dynamodb-stub", &[]) else { return };
+    let server = Server::start("dynamodb-stub", &[]);
     let client = open(&server, json!({"timeout": 60_000}));
     client.set("warm", 1, "{}").unwrap();
     tell(&server, "unprocessed/6");
@@ -328,9 +336,8 @@ fn what_is_left_unprocessed_is_asked_for_again() {
     assert!(client.many(gets(100)).iter().all(|reply| matches!(reply, Ok(Reply::Record(None)))));
 }
 
-#[test]
 fn one_bad_item_does_not_fail_its_neighbours() {
-    let Some(server) = Server::start("dynamodb-stub", &[]) else { return };
+    let server = Server::start("dynamodb-stub", &[]);
     let client = open(&server, json!({}));
     client.set("warm", 1, "{}").unwrap();
     tell(&server, "invalid/many%2F7");
@@ -347,9 +354,8 @@ fn one_bad_item_does_not_fail_its_neighbours() {
     );
 }
 
-#[test]
 fn a_clock_that_is_off_is_made_up_for() {
-    let Some(server) = Server::start("dynamodb-stub", &[]) else { return };
+    let server = Server::start("dynamodb-stub", &[]);
     tell(&server, "ahead/-7200");
     let client = open(&server, json!({}));
     client.set("a", 1, "{}").unwrap();
@@ -358,9 +364,8 @@ fn a_clock_that_is_off_is_made_up_for() {
     assert_eq!(client.head("a").unwrap(), Some(2));
 }
 
-#[test]
 fn a_table_in_the_making_is_waited_for() {
-    let Some(server) = Server::start("dynamodb-stub", &[]) else { return };
+    let server = Server::start("dynamodb-stub", &[]);
     tell(&server, "slow-tables/4");
     let client = open(&server, json!({"timeout": 30_000, "tablePerCollection": true}));
     client.set("config", 1, "{}").unwrap();
@@ -369,9 +374,8 @@ fn a_table_in_the_making_is_waited_for() {
     assert!(tell(&server, "report")["requests"]["DescribeTable"].as_u64().unwrap() >= 8);
 }
 
-#[test]
 fn tls_needs_a_certificate_that_is_to_be_trusted() {
-    let Some(server) = Server::start("dynamodb-stub", &["tls"]) else { return };
+    let server = Server::start("dynamodb-stub", &["tls"]);
     let ca = certificates().join("ca.crt");
     let connect = |server: &Server, tls: Value| {
         let endpoint = format!("https://localhost:{}", server.port);
@@ -385,7 +389,7 @@ fn tls_needs_a_certificate_that_is_to_be_trusted() {
     assert_eq!(error.code(), ErrorCode::Configuration, "{error}");
     for certificate in ["wrong-host", "expired", "untrusted"] {
         let variant = format!("tls-certificate={certificate}");
-        let Some(server) = Server::start("dynamodb-stub", &[&variant]) else { return };
+        let server = Server::start("dynamodb-stub", &[&variant]);
         let error = connect(&server, json!({"ca": ca})).unwrap_err();
         assert_eq!(error.code(), ErrorCode::Configuration, "{certificate}: {error}");
         assert!(error.message().contains("not to be trusted"), "{certificate}: {error}");

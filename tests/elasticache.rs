@@ -1,13 +1,27 @@
 //! Amazon ElastiCache: its endpoints, and nodes that come and go. The nodes are real; the
 //! discovery of memcached's is a stub.
 
-mod support;
-
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
+use crate::support::{certificates, wait_until, Client, Server, Told, PATIENCE};
 use deepstream_connector::core::{Error, ErrorCode, Operation, Record, Reply};
-use support::{certificates, wait_until, Client, Server, Told, PATIENCE};
+
+use crate::harness::{test, Test};
+
+/// Every test.
+pub const TESTS: &[Test] = &[
+    test!(nodes_are_added_and_removed_without_a_restart),
+    test!(operations_go_on_while_nodes_come_and_go),
+    test!(the_known_nodes_do_without_the_endpoint),
+    test!(an_endpoint_that_is_absent_is_waited_for),
+    test!(a_node_that_is_replaced_is_given_up),
+    test!(a_server_without_discovery_is_a_clear_error),
+    test!(discovery_and_nodes_have_tls),
+    test!(redis_has_a_token_or_a_user_over_tls),
+    test!(cluster_mode_is_found_by_its_configuration_endpoint),
+    test!(reads_go_to_the_reader_endpoint),
+];
 
 fn ca() -> String {
     format!(r#", "tls": {{"ca": "{}"}}"#, certificates().join("ca.crt").display())
@@ -20,8 +34,8 @@ fn memcached(endpoint: &Server, options: &str) -> Client {
         .unwrap()
 }
 
-fn nodes(count: usize, variants: &[&str]) -> Vec<Server> {
-    (0..count).map_while(|_| Server::start("memcached", variants)).collect()
+fn nodes<const COUNT: usize>(variants: &[&str]) -> [Server; COUNT] {
+    std::array::from_fn(|_| Server::start("memcached", variants))
 }
 
 fn name(endpoint: &Server, nodes: &[&Server]) {
@@ -60,11 +74,10 @@ fn assert_no_trouble(client: &Client) {
     }
 }
 
-#[test]
 fn nodes_are_added_and_removed_without_a_restart() {
-    let nodes = nodes(3, &[]);
-    let [first, second, third] = &nodes[..] else { return };
-    let Some(endpoint) = Server::start("elasticache", &[]) else { return };
+    let nodes = nodes(&[]);
+    let [first, second, third] = &nodes;
+    let endpoint = Server::start("elasticache", &[]);
     name(&endpoint, &[first, second]);
     let client = memcached(&endpoint, r#", "timeout": 30000"#);
     let idle = connections(third);
@@ -88,11 +101,10 @@ fn nodes_are_added_and_removed_without_a_restart() {
     assert_no_trouble(&client);
 }
 
-#[test]
 fn operations_go_on_while_nodes_come_and_go() {
-    let nodes = nodes(3, &[]);
-    let [first, second, third] = &nodes[..] else { return };
-    let Some(endpoint) = Server::start("elasticache", &[]) else { return };
+    let nodes = nodes(&[]);
+    let [first, second, third] = &nodes;
+    let endpoint = Server::start("elasticache", &[]);
     name(&endpoint, &[first]);
     let client = memcached(&endpoint, r#", "timeout": 30000"#);
     let (sender, receiver) = channel::<Result<(), Error>>();
@@ -117,11 +129,10 @@ fn operations_go_on_while_nodes_come_and_go() {
     }
 }
 
-#[test]
 fn the_known_nodes_do_without_the_endpoint() {
-    let nodes = nodes(2, &[]);
-    let [first, second] = &nodes[..] else { return };
-    let Some(endpoint) = Server::start("elasticache", &[]) else { return };
+    let nodes = nodes(&[]);
+    let [first, second] = &nodes;
+    let endpoint = Server::start("elasticache", &[]);
     name(&endpoint, &[first]);
     let client = memcached(&endpoint, "");
     fill(&client, 20, 1);
@@ -138,11 +149,10 @@ fn the_known_nodes_do_without_the_endpoint() {
     wait_until("it is asked again", || connections(second) > idle);
 }
 
-#[test]
 fn an_endpoint_that_is_absent_is_waited_for() {
-    let nodes = nodes(1, &[]);
-    let [node] = &nodes[..] else { return };
-    let Some(endpoint) = Server::start("elasticache", &[]) else { return };
+    let nodes = nodes(&[]);
+    let [node] = &nodes;
+    let endpoint = Server::start("elasticache", &[]);
     name(&endpoint, &[node]);
     endpoint.ctl(&["kill"]);
     let client = memcached(&endpoint, r#", "timeout": 30000"#);
@@ -153,11 +163,10 @@ fn an_endpoint_that_is_absent_is_waited_for() {
     assert_eq!(receiver.recv_timeout(PATIENCE).expect("a callback is missing").unwrap(), None);
 }
 
-#[test]
 fn a_node_that_is_replaced_is_given_up() {
-    let nodes = nodes(3, &[]);
-    let [first, second, third] = &nodes[..] else { return };
-    let Some(endpoint) = Server::start("elasticache", &[]) else { return };
+    let nodes = nodes(&[]);
+    let [first, second, third] = &nodes;
+    let endpoint = Server::start("elasticache", &[]);
     name(&endpoint, &[first, second]);
     let client = memcached(&endpoint, r#", "timeout": 30000"#);
     fill(&client, 50, 1);
@@ -170,19 +179,17 @@ fn a_node_that_is_replaced_is_given_up() {
     assert!(count_at(third, 50) > 0);
 }
 
-#[test]
 fn a_server_without_discovery_is_a_clear_error() {
-    let Some(server) = Server::start("memcached", &[]) else { return };
+    let server = Server::start("memcached", &[]);
     let error = memcached(&server, "").get("a").unwrap_err();
     assert_eq!(error.code(), ErrorCode::Configuration, "{error}");
     assert!(error.message().contains("\"configurationEndpoint\""), "{error}");
 }
 
-#[test]
 fn discovery_and_nodes_have_tls() {
-    let nodes = nodes(2, &["tls"]);
-    let [first, second] = &nodes[..] else { return };
-    let Some(endpoint) = Server::start("elasticache", &["tls"]) else { return };
+    let nodes = nodes(&["tls"]);
+    let [first, second] = &nodes;
+    let endpoint = Server::start("elasticache", &["tls"]);
     // By their names, which the certificates hold.
     let places = [first, second].map(|node| format!("localhost:{}", node.port));
     endpoint.ctl(&["nodes", &places[0], &places[1]]);
@@ -200,7 +207,6 @@ fn redis(server: &Server, endpoint: &str, options: &str) -> Client {
     Client::open(&format!(r#"{{"type": "elasticache", "{endpoint}": "{place}"{options}}}"#)).unwrap()
 }
 
-#[test]
 fn redis_has_a_token_or_a_user_over_tls() {
     let ca = ca();
     for (variants, good, bad) in [
@@ -211,7 +217,7 @@ fn redis_has_a_token_or_a_user_over_tls() {
             r#""username": "connector", "password": "hunter2""#,
         ),
     ] {
-        let Some(server) = Server::start("redis", variants) else { return };
+        let server = Server::start("redis", variants);
         let client = redis(&server, "primaryEndpoint", &format!("{ca}, {good}"));
         client.set("a", 1, "{}").unwrap();
         assert_eq!(server.client(&["GET", "a_v"]), "1");
@@ -225,12 +231,11 @@ fn redis_has_a_token_or_a_user_over_tls() {
     }
 }
 
-#[test]
 fn cluster_mode_is_found_by_its_configuration_endpoint() {
     let host_names =
         ["--cluster-announce-hostname", "localhost", "--cluster-preferred-endpoint-type", "hostname"];
     let variants = [&["tls", "password=secret", "--"][..], &host_names].concat();
-    let Some(server) = Server::start("redis-cluster", &variants) else { return };
+    let server = Server::start("redis-cluster", &variants);
     let options = format!(r#", "engine": "valkey", "timeout": 60000, "password": "secret"{}"#, ca());
     let client = redis(&server, "configurationEndpoint", &options);
     fill(&client, 300, 1);
@@ -239,12 +244,11 @@ fn cluster_mode_is_found_by_its_configuration_endpoint() {
     assert_eq!(client.head("record/7").unwrap(), Some(2));
 }
 
-#[test]
 fn reads_go_to_the_reader_endpoint() {
-    let Some(primary) = Server::start("redis", &["tls", "password=secret"]) else { return };
+    let primary = Server::start("redis", &["tls", "password=secret"]);
     let of = ["--replicaof", "127.0.0.1", &primary.port.to_string()];
     let variants = [&["tls", "password=secret", "--"][..], &of].concat();
-    let Some(reader) = Server::start("redis", &variants) else { return };
+    let reader = Server::start("redis", &variants);
     wait_until("the replica follows", || {
         reader.client(&["INFO", "replication"]).contains("master_link_status:up")
     });

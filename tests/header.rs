@@ -1,6 +1,6 @@
 //! The committed header is the one that the source gives, and says what the library says.
 //!
-//! `UPDATE_HEADER=1 cargo test --test header` writes it.
+//! `UPDATE_HEADER=1 cargo test --release -p deepstream-connector-tests header` writes it.
 #![allow(clippy::disallowed_methods)] // Tests read C strings as a C host does.
 
 use std::ffi::CStr;
@@ -9,10 +9,21 @@ use std::path::Path;
 use deepstream_connector::capi;
 use deepstream_connector::core::{ErrorCode, LogLevel};
 
-const HEADER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/include/deepstream_connector.h");
+use crate::harness::{test, Test};
+use crate::support::ROOT;
+
+/// Every test.
+pub const TESTS: &[Test] = &[
+    test!(header_is_what_the_source_gives),
+    test!(versions_agree),
+    test!(every_code_and_level_is_in_the_header),
+    test!(every_exported_function_is_documented),
+];
+
+const HEADER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../include/deepstream_connector.h");
 
 fn generated() -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = Path::new(ROOT);
     let mut config =
         cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("cbindgen.toml is readable");
     config.after_includes = Some(format!(
@@ -35,7 +46,6 @@ fn committed() -> String {
     std::fs::read_to_string(HEADER).unwrap_or_default()
 }
 
-#[test]
 fn header_is_what_the_source_gives() {
     let header = generated();
     if std::env::var_os("UPDATE_HEADER").is_some() {
@@ -43,11 +53,10 @@ fn header_is_what_the_source_gives() {
     }
     assert!(
         header == committed(),
-        "include/deepstream_connector.h is stale; run UPDATE_HEADER=1 cargo test --test header"
+        "include/deepstream_connector.h is stale; run UPDATE_HEADER=1 cargo test --release -p deepstream-connector-tests header"
     );
 }
 
-#[test]
 fn versions_agree() {
     // SAFETY: a static text with a NUL at its end, by the function's documentation.
     let version = unsafe { CStr::from_ptr(capi::connector_version()) };
@@ -60,7 +69,6 @@ fn versions_agree() {
     assert!(build.contains(&format!("-soname,libdeepstream_connector.so.{abi}")));
 }
 
-#[test]
 fn every_code_and_level_is_in_the_header() {
     let header = generated();
     assert!(header.contains("#define CONNECTOR_OK 0\n"));
@@ -77,7 +85,6 @@ fn every_code_and_level_is_in_the_header() {
     }
 }
 
-#[test]
 fn every_exported_function_is_documented() {
     let header = generated();
     for (index, line) in header.lines().enumerate() {

@@ -1,15 +1,32 @@
 //! IronCache: its items as others see them, limits, a service that is asked too much, tokens, and TLS. The server is
 //! our stand-in, `tests/servers/ironcache.js`, since the service cannot be reached from a test.
 
-mod support;
-
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
+use crate::support::load::under_load;
+use crate::support::{certificates, wait_until, Client, Server, Told, PATIENCE};
 use deepstream_connector::core::{ErrorCode, Operation, Record, Reply};
 use serde_json::{json, Value};
-use support::load::under_load;
-use support::{certificates, wait_until, Client, Server, Told, PATIENCE};
+
+use crate::harness::{test, Class, Test};
+
+/// Every test.
+pub const TESTS: &[Test] = &[
+    test!(a_record_is_an_item_of_json_text),
+    test!(records_of_others_are_read_in_both_forms),
+    test!(numbers_keep_every_digit),
+    test!(names_that_a_url_cannot_have_are_stored_in_other_words),
+    test!(a_record_that_is_too_large_is_refused_with_both_sizes),
+    test!(a_busy_service_is_asked_again_after_a_while),
+    test!(a_service_that_stays_busy_is_an_error_at_the_deadline),
+    test!(a_service_that_dies_or_hangs_under_load_loses_nothing).class(Class::Works),
+    test!(connections_are_kept),
+    test!(a_token_that_is_taken_back_is_told_at_once),
+    test!(what_is_not_the_service_is_named),
+    test!(tls_wants_the_right_authority_and_the_right_name),
+    test!(options_that_cannot_be_are_refused),
+];
 
 fn configuration(server: &Server, more: Value) -> String {
     let mut options = json!({
@@ -39,9 +56,8 @@ fn trouble(server: &Server, what: Value) {
 
 const ITEMS: &str = "/1/projects/project/caches/records/items";
 
-#[test]
 fn a_record_is_an_item_of_json_text() {
-    let Some(server) = Server::start("ironcache", &[]) else { return };
+    let server = Server::start("ironcache", &[]);
     let client = open(&server, json!({"expires_in": 3600}));
     client.set("user/1 ü", 7, r#"{"name":"Ada","n":12345678901234567890.5}"#).unwrap();
     let item = ask(&server, &["GET", &format!("{ITEMS}/user%2F1%20%C3%BC")]);
@@ -55,9 +71,8 @@ fn a_record_is_an_item_of_json_text() {
     assert_eq!(item["expires"], "9999-01-01T00:00:00Z");
 }
 
-#[test]
 fn records_of_others_are_read_in_both_forms() {
-    let Some(server) = Server::start("ironcache", &[]) else { return };
+    let server = Server::start("ironcache", &[]);
     let client = open(&server, json!({}));
     for (key, value) in [("v1", r#"{ "_d": [1, 2], "_v": 3 }"#), ("v2", r#"{"data":[1, 2],"version":3}"#)] {
         server.client(&["PUT", &format!("{ITEMS}/{key}"), &json!({ "value": value }).to_string()]);
@@ -67,9 +82,8 @@ fn records_of_others_are_read_in_both_forms() {
 }
 
 /// The service makes numbers of values that look like some, which a record never does.
-#[test]
 fn numbers_keep_every_digit() {
-    let Some(server) = Server::start("ironcache", &[]) else { return };
+    let server = Server::start("ironcache", &[]);
     let client = open(&server, json!({}));
     for number in ["9007199254740993", "0.1000000000000000055511151231257827", "1.0", "-0", "1e400"] {
         client.set("n", i64::MAX, number).unwrap();
@@ -82,9 +96,8 @@ fn numbers_keep_every_digit() {
     assert_eq!(error.code(), ErrorCode::Corrupt, "{error}");
 }
 
-#[test]
 fn names_that_a_url_cannot_have_are_stored_in_other_words() {
-    let Some(server) = Server::start("ironcache", &[]) else { return };
+    let server = Server::start("ironcache", &[]);
     let client = open(&server, json!({}));
     let long = "long/".repeat(1_000);
     let names = [
@@ -116,9 +129,8 @@ fn names_that_a_url_cannot_have_are_stored_in_other_words() {
     }
 }
 
-#[test]
 fn a_record_that_is_too_large_is_refused_with_both_sizes() {
-    let Some(server) = Server::start("ironcache", &[]) else { return };
+    let server = Server::start("ironcache", &[]);
     let client = open(&server, json!({}));
     client.set("a", 1, "{}").unwrap();
     let large = format!("\"{}\"", "x".repeat(1 << 20));
@@ -128,9 +140,8 @@ fn a_record_that_is_too_large_is_refused_with_both_sizes() {
     assert_eq!(client.head("a").unwrap(), Some(1), "nothing is stored");
 }
 
-#[test]
 fn a_busy_service_is_asked_again_after_a_while() {
-    let Some(server) = Server::start("ironcache", &[]) else { return };
+    let server = Server::start("ironcache", &[]);
     let client = open(&server, json!({}));
     client.set("a", 1, "{}").unwrap();
     for status in [429, 500, 502, 503] {
@@ -147,9 +158,8 @@ fn a_busy_service_is_asked_again_after_a_while() {
     assert!(quiet, "a busy service is no outage");
 }
 
-#[test]
 fn a_service_that_stays_busy_is_an_error_at_the_deadline() {
-    let Some(server) = Server::start("ironcache", &[]) else { return };
+    let server = Server::start("ironcache", &[]);
     let client = open(&server, json!({"timeout": 700}));
     client.set("a", 1, "{}").unwrap();
     trouble(&server, json!({"status": 503, "times": 1_000_000}));
@@ -170,9 +180,8 @@ fn a_service_that_stays_busy_is_an_error_at_the_deadline() {
     assert!(asked < 50 * 30, "50 operations in 0.7 s were tried {asked} times");
 }
 
-#[test]
 fn a_service_that_dies_or_hangs_under_load_loses_nothing() {
-    let Some(server) = Server::start("ironcache", &["durable"]) else { return };
+    let server = Server::start("ironcache", &["durable"]);
     let client = open(&server, json!({"timeout": 60_000}));
     under_load(&client, || {
         server.ctl(&["kill"]);
@@ -184,9 +193,8 @@ fn a_service_that_dies_or_hangs_under_load_loses_nothing() {
     });
 }
 
-#[test]
 fn connections_are_kept() {
-    let Some(server) = Server::start("ironcache", &[]) else { return };
+    let server = Server::start("ironcache", &[]);
     let client = open(&server, json!({"connections": 3}));
     client.set("a", 1, "{}").unwrap();
     let before = counts(&server);
@@ -199,9 +207,8 @@ fn connections_are_kept() {
     assert!(grown("connections") <= 3, "{} connections for 300 requests", grown("connections"));
 }
 
-#[test]
 fn a_token_that_is_taken_back_is_told_at_once() {
-    let Some(server) = Server::start("ironcache", &[]) else { return };
+    let server = Server::start("ironcache", &[]);
     let client = open(&server, json!({"reconnectMaxDelay": 50}));
     client.set("a", 1, "{}").unwrap();
     assert!(matches!(client.event(), Told::Ready));
@@ -216,9 +223,8 @@ fn a_token_that_is_taken_back_is_told_at_once() {
     wait_until("it is taken again", || client.set("a", 3, "{}").is_ok());
 }
 
-#[test]
 fn what_is_not_the_service_is_named() {
-    let Some(server) = Server::start("ironcache", &[]) else { return };
+    let server = Server::start("ironcache", &[]);
     let client = open(&server, json!({"timeout": 1_000}));
     client.set("a", 1, "{}").unwrap();
     trouble(&server, json!({"status": 200, "times": 1, "body": "<html>welcome</html>"}));
@@ -233,9 +239,8 @@ fn what_is_not_the_service_is_named() {
     assert!(error.message().contains("\"project_id\""), "{error}");
 }
 
-#[test]
 fn tls_wants_the_right_authority_and_the_right_name() {
-    let Some(server) = Server::start("ironcache", &["tls"]) else { return };
+    let server = Server::start("ironcache", &["tls"]);
     let ca = |name: &str| certificates().join(name).display().to_string();
     let with = |tls: Value| open(&server, json!({"protocol": "https", "timeout": 3_000, "tls": tls}));
     let client = with(json!({"ca": ca("ca.crt")}));
@@ -253,7 +258,6 @@ fn tls_wants_the_right_authority_and_the_right_name() {
     assert_eq!(plain.get("a").unwrap_err().code(), ErrorCode::Timeout, "there is no fallback from TLS");
 }
 
-#[test]
 fn options_that_cannot_be_are_refused() {
     let refusal = |options: Value| {
         let mut all = json!({"type": "ironcache"});

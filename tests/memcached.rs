@@ -1,12 +1,33 @@
 //! What is special to memcached: the layout, logins, TLS, and one of several servers that goes.
 
-mod support;
-
 use std::sync::mpsc::channel;
 
+use crate::support::load::under_load;
+use crate::support::{certificates, wait_until, Client, Server, Told, PATIENCE};
 use deepstream_connector::core::{ErrorCode, Operation, Record, Reply};
-use support::load::under_load;
-use support::{certificates, wait_until, Client, Server, Told, PATIENCE};
+
+use crate::harness::{test, Class, Test};
+
+/// Every test.
+pub const TESTS: &[Test] = &[
+    test!(layout_v2_is_that_of_the_official_connector),
+    test!(layout_v1_is_that_of_the_classic_connector),
+    test!(what_is_no_record_is_corrupt_and_harms_nobody_else),
+    test!(names_that_are_no_keys_are_escaped_or_digested),
+    test!(a_lifetime_may_be_longer_than_thirty_days),
+    test!(an_item_over_the_limit_names_both_sizes_and_harms_nobody_else),
+    test!(a_wrong_login_is_a_clear_error_without_the_password),
+    test!(a_password_is_not_told_to_a_server_that_asks_for_none),
+    test!(half_a_login_is_refused_when_the_connector_is_made),
+    test!(tls_wants_the_right_authority_and_the_right_name),
+    test!(a_client_certificate_is_shown_where_it_is_asked_for),
+    test!(a_crash_is_one_outage_and_takes_the_records),
+    test!(the_keys_of_a_dead_server_wait_while_the_others_go_on),
+    test!(with_failover_the_keys_of_a_dead_server_move_and_come_back),
+    test!(one_server_that_hangs_does_not_hold_up_the_others),
+    test!(one_server_that_talks_nonsense_does_not_spoil_the_others),
+    test!(servers_that_go_and_come_back_under_load_lose_nothing).class(Class::Works),
+];
 
 fn open_at(servers: &[&Server], options: &str) -> Client {
     let places: Vec<String> = servers.iter().map(|server| format!("\"127.0.0.1:{}\"", server.port)).collect();
@@ -38,9 +59,8 @@ fn names_at(servers: &[&Server], options: &str) -> Vec<String> {
     servers.iter().map(|server| names.iter().find(|name| is_at(server, name)).unwrap().clone()).collect()
 }
 
-#[test]
 fn layout_v2_is_that_of_the_official_connector() {
-    let Some(server) = Server::start("memcached", &[]) else { return };
+    let server = Server::start("memcached", &[]);
     let client = open(&server, r#", "memcachedOptions": {"namespace": "app:"}"#);
     client.set("user/1", 7, r#"{"name":"Ada"}"#).unwrap();
     assert_eq!(
@@ -54,9 +74,8 @@ fn layout_v2_is_that_of_the_official_connector() {
     assert_eq!(server.client(&["get app:theirs"]), "END");
 }
 
-#[test]
 fn layout_v1_is_that_of_the_classic_connector() {
-    let Some(server) = Server::start("memcached", &[]) else { return };
+    let server = Server::start("memcached", &[]);
     let client = open(&server, r#", "layout": "V1""#);
     client.set("user/1", 7, r#"{"name":"Ada"}"#).unwrap();
     assert_eq!(
@@ -69,9 +88,8 @@ fn layout_v1_is_that_of_the_classic_connector() {
     assert_eq!(open(&server, "").get("user/1").unwrap(), Some((7, r#"{"name":"Ada"}"#.into())));
 }
 
-#[test]
 fn what_is_no_record_is_corrupt_and_harms_nobody_else() {
-    let Some(server) = Server::start("memcached", &[]) else { return };
+    let server = Server::start("memcached", &[]);
     let client = open(&server, "");
     client.set("good", 1, "{}").unwrap();
     server.client(&["set bad 0 0 8", "nonsense"]);
@@ -81,9 +99,8 @@ fn what_is_no_record_is_corrupt_and_harms_nobody_else() {
     assert!(matches!(&results[1], Ok(Reply::Record(Some(record))) if record.version == 1));
 }
 
-#[test]
 fn names_that_are_no_keys_are_escaped_or_digested() {
-    let Some(server) = Server::start("memcached", &[]) else { return };
+    let server = Server::start("memcached", &[]);
     let client = open(&server, "");
     let (long, digest) = ("a".repeat(251), "21f5b107cda33036590a19419afd7fb6");
     for (version, name) in (1..).zip(["a b", "a%20b", "line\nbreak", "\u{0}\u{7f}", &long, digest]) {
@@ -99,9 +116,8 @@ fn names_that_are_no_keys_are_escaped_or_digested() {
     assert_eq!(client.head(&long).unwrap(), Some(9));
 }
 
-#[test]
 fn a_lifetime_may_be_longer_than_thirty_days() {
-    let Some(server) = Server::start("memcached", &[]) else { return };
+    let server = Server::start("memcached", &[]);
     for (name, lifetime) in [("short", 100), ("long", 40 * 24 * 60 * 60)] {
         open(&server, &format!(r#", "lifetime": {lifetime}"#)).set(name, 1, "{}").unwrap();
         let left = server.client(&[&format!("mg {name} t")]);
@@ -112,10 +128,9 @@ fn a_lifetime_may_be_longer_than_thirty_days() {
     assert_eq!(server.client(&["mg short t"]), "HD t-1", "a set without lifetime lives for ever");
 }
 
-#[test]
 fn an_item_over_the_limit_names_both_sizes_and_harms_nobody_else() {
-    let Some(plain) = Server::start("memcached", &["--", "-I", "2m"]) else { return };
-    let Some(sasl) = Server::start("memcached", &["sasl"]) else { return };
+    let plain = Server::start("memcached", &["--", "-I", "2m"]);
+    let sasl = Server::start("memcached", &["sasl"]);
     let login = r#", "username": "connector", "password": "secret", "authentication": "sasl""#;
     for (server, options, limit) in [(&plain, "", 2 << 20), (&sasl, login, 1 << 20)] {
         let client = open(server, options);
@@ -136,10 +151,9 @@ fn an_item_over_the_limit_names_both_sizes_and_harms_nobody_else() {
     }
 }
 
-#[test]
 fn a_wrong_login_is_a_clear_error_without_the_password() {
     for protocol in ["ascii", "sasl"] {
-        let Some(server) = Server::start("memcached", &[protocol]) else { return };
+        let server = Server::start("memcached", &[protocol]);
         let login = |username: &str, password: &str| {
             let words = format!(r#", "username": "{username}", "password": "{password}""#);
             open(&server, &format!(r#"{words}, "authentication": "{protocol}""#))
@@ -160,13 +174,12 @@ fn a_wrong_login_is_a_clear_error_without_the_password() {
         client.delete("a").unwrap();
         assert_eq!(client.head("a").unwrap(), None);
     }
-    let Some(server) = Server::start("memcached", &["ascii"]) else { return };
+    let server = Server::start("memcached", &["ascii"]);
     assert_eq!(first_error(&open(&server, "")).code(), ErrorCode::Authentication);
 }
 
-#[test]
 fn a_password_is_not_told_to_a_server_that_asks_for_none() {
-    let Some(server) = Server::start("memcached", &[]) else { return };
+    let server = Server::start("memcached", &[]);
     for protocol in ["ascii", "sasl"] {
         let options = r#", "username": "me", "password": "hunter2", "authentication""#;
         let error = first_error(&open(&server, &format!("{options}: \"{protocol}\"")));
@@ -176,7 +189,6 @@ fn a_password_is_not_told_to_a_server_that_asks_for_none() {
     assert_eq!(server.client(&["get auth"]), "END");
 }
 
-#[test]
 fn half_a_login_is_refused_when_the_connector_is_made() {
     for (options, word) in [
         (r#""username": "me""#, "\"password\""),
@@ -193,9 +205,8 @@ fn half_a_login_is_refused_when_the_connector_is_made() {
     }
 }
 
-#[test]
 fn tls_wants_the_right_authority_and_the_right_name() {
-    let Some(server) = Server::start("memcached", &["tls"]) else { return };
+    let server = Server::start("memcached", &["tls"]);
     let folder = certificates();
     let path = |name: &str| folder.join(name).display().to_string();
     let good = format!(r#", "tls": {{"ca": "{}"}}"#, path("ca.crt"));
@@ -217,18 +228,17 @@ fn tls_wants_the_right_authority_and_the_right_name() {
     assert_eq!(first_error(&open(&server, r#", "timeout": 500"#)).code(), ErrorCode::Timeout);
     for certificate in ["wrong-host", "expired"] {
         let shows = format!("tls-certificate={certificate}");
-        let Some(server) = Server::start("memcached", &["tls", &shows]) else { return };
+        let server = Server::start("memcached", &["tls", &shows]);
         let error = first_error(&open(&server, &good));
         assert_eq!(error.code(), ErrorCode::Configuration, "{certificate}: {error}");
     }
-    let Some(server) = Server::start("memcached", &["tls", "sasl"]) else { return };
+    let server = Server::start("memcached", &["tls", "sasl"]);
     let login = r#", "username": "connector", "password": "secret", "authentication": "sasl""#;
     open(&server, &format!("{good}{login}")).set("a", 1, "{}").unwrap();
 }
 
-#[test]
 fn a_client_certificate_is_shown_where_it_is_asked_for() {
-    let Some(server) = Server::start("memcached", &["tls-client-auth"]) else { return };
+    let server = Server::start("memcached", &["tls-client-auth"]);
     let folder = certificates();
     let path = |name: &str| folder.join(name).display().to_string();
     let (ca, cert, key) = (path("ca.crt"), path("client.crt"), path("client.key"));
@@ -239,9 +249,8 @@ fn a_client_certificate_is_shown_where_it_is_asked_for() {
     assert!(error.message().contains("client certificate"), "{error}");
 }
 
-#[test]
 fn a_crash_is_one_outage_and_takes_the_records() {
-    let Some(server) = Server::start("memcached", &[]) else { return };
+    let server = Server::start("memcached", &[]);
     let client = open(&server, r#", "timeout": 30000"#);
     client.set("a", 1, "{}").unwrap();
     assert!(matches!(client.event(), Told::Ready));
@@ -256,10 +265,9 @@ fn a_crash_is_one_outage_and_takes_the_records() {
     assert_eq!(client.head("a").unwrap(), Some(2));
 }
 
-#[test]
 fn the_keys_of_a_dead_server_wait_while_the_others_go_on() {
-    let servers: Vec<Server> = (0..3).map_while(|_| Server::start("memcached", &["kept"])).collect();
-    let [first, second, third] = &servers[..] else { return };
+    let servers: [Server; 3] = std::array::from_fn(|_| Server::start("memcached", &["kept"]));
+    let [first, second, third] = &servers;
     let all = [first, second, third];
     let names = names_at(&all, "");
     let client = open_at(&all, r#", "timeout": 30000"#);
@@ -286,10 +294,9 @@ fn the_keys_of_a_dead_server_wait_while_the_others_go_on() {
     assert_eq!(client.head(&names[1]).unwrap(), Some(2));
 }
 
-#[test]
 fn with_failover_the_keys_of_a_dead_server_move_and_come_back() {
-    let servers: Vec<Server> = (0..3).map_while(|_| Server::start("memcached", &[])).collect();
-    let [first, second, third] = &servers[..] else { return };
+    let servers: [Server; 3] = std::array::from_fn(|_| Server::start("memcached", &[]));
+    let [first, second, third] = &servers;
     let all = [first, second, third];
     // What moved in one outage is still there in the next, so each has a name of its own.
     let names = [&names_at(&all, "")[1], &names_at(&all, r#", "memcachedOptions": {"namespace": "2"}"#)[1]];
@@ -312,10 +319,9 @@ fn with_failover_the_keys_of_a_dead_server_move_and_come_back() {
     }
 }
 
-#[test]
 fn one_server_that_hangs_does_not_hold_up_the_others() {
-    let servers: Vec<Server> = (0..2).map_while(|_| Server::start("memcached", &[])).collect();
-    let [first, second] = &servers[..] else { return };
+    let servers: [Server; 2] = std::array::from_fn(|_| Server::start("memcached", &[]));
+    let [first, second] = &servers;
     let names = names_at(&[first, second], "");
     let client = open_at(&[first, second], r#", "timeout": 20000"#);
     client.set(&names[1], 1, "{}").unwrap();
@@ -331,12 +337,11 @@ fn one_server_that_hangs_does_not_hold_up_the_others() {
     assert_eq!(client.head(&names[1]).unwrap(), Some(2));
 }
 
-#[test]
 fn one_server_that_talks_nonsense_does_not_spoil_the_others() {
-    let servers: Vec<Server> = (0..2).map_while(|_| Server::start("memcached", &[])).collect();
-    let [first, second] = &servers[..] else { return };
+    let servers: [Server; 2] = std::array::from_fn(|_| Server::start("memcached", &[]));
+    let [first, second] = &servers;
     let target = format!("127.0.0.1:{}", second.port);
-    let Some(proxy) = Server::start("proxy", &["--", "--target", &target]) else { return };
+    let proxy = Server::start("proxy", &["--", "--target", &target]);
     let all = [first, &proxy];
     let client = open_at(&all, r#", "timeout": 20000"#);
     let is_at_first = |name: &String| {
@@ -362,10 +367,9 @@ fn one_server_that_talks_nonsense_does_not_spoil_the_others() {
     }
 }
 
-#[test]
 fn servers_that_go_and_come_back_under_load_lose_nothing() {
-    let servers: Vec<Server> = (0..3).map_while(|_| Server::start("memcached", &["kept"])).collect();
-    let [first, second, third] = &servers[..] else { return };
+    let servers: [Server; 3] = std::array::from_fn(|_| Server::start("memcached", &["kept"]));
+    let [first, second, third] = &servers;
     let client = open_at(&[first, second, third], r#", "timeout": 60000"#);
     under_load(&client, || {
         second.ctl(&["end"]);

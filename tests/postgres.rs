@@ -1,13 +1,34 @@
 //! What is special to PostgreSQL: tables, names, versions, notifications, rights, and what others
 //! do to the tables meanwhile.
 
-mod support;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::Arc;
 
+use crate::support::{pool, Client, Server};
 use deepstream_connector::core::{ErrorCode, Operation, Record, Reply};
-use support::{Client, Server};
+
+use crate::harness::{test, Test};
+
+/// Every test.
+pub const TESTS: &[Test] = &[
+    test!(tables_are_those_of_the_official_connector),
+    test!(records_of_older_connectors_are_read_in_every_form),
+    test!(what_jsonb_cannot_hold_comes_back_equal_and_the_rest_can_be_queried),
+    test!(a_record_name_is_a_name_and_nothing_else),
+    test!(names_beyond_63_bytes_stay_apart),
+    test!(options_say_where_records_are),
+    test!(large_versions_need_an_option),
+    test!(notifications_are_those_of_the_official_connector),
+    test!(without_the_option_there_is_no_trigger_and_no_function),
+    test!(what_is_dropped_under_us_is_made_again),
+    test!(what_is_no_table_for_records_is_named),
+    test!(one_refused_row_does_not_fail_its_neighbours),
+    test!(a_spoiled_row_is_corrupt_and_harms_nobody_else),
+    test!(a_role_that_may_only_read_is_told_so),
+    test!(a_missing_database_is_named),
+    test!(a_database_of_another_encoding_says_what_it_cannot_hold),
+    test!(records_can_be_queried_with_an_index),
+];
 
 /// A server that tests share, each with a schema of its own.
 struct Place {
@@ -15,16 +36,12 @@ struct Place {
     schema: String,
 }
 
-fn place() -> Option<Place> {
-    static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
+fn place() -> Place {
     static PLACES: AtomicUsize = AtomicUsize::new(1);
-    let mut shared = SHARED.lock().unwrap_or_else(|broken| broken.into_inner());
-    let server = match shared.upgrade() {
-        Some(server) => server,
-        None => Arc::new(Server::start("postgres", &[])?),
-    };
-    *shared = Arc::downgrade(&server);
-    Some(Place { server, schema: format!("place{}", PLACES.fetch_add(1, Ordering::Relaxed)) })
+    Place {
+        server: pool::shared("postgres", &[]),
+        schema: format!("place{}", PLACES.fetch_add(1, Ordering::Relaxed)),
+    }
 }
 
 impl Place {
@@ -69,9 +86,8 @@ fn set(version: i64, data: &str) -> Operation {
     Operation::Set(Record { version, data: data.to_owned().into() })
 }
 
-#[test]
 fn tables_are_those_of_the_official_connector() {
-    let Some(place) = place() else { return };
+    let place = place();
     let client = place.open("");
     client.set("users/1", 7, r#"{"name":"Ada's \"x\""}"#).unwrap();
     client.set("lonely", 1, "[1, 2]").unwrap();
@@ -94,9 +110,8 @@ fn tables_are_those_of_the_official_connector() {
     assert_eq!(client.get("users/1").unwrap(), Some((8, "{}".into())));
 }
 
-#[test]
 fn records_of_older_connectors_are_read_in_every_form() {
-    let Some(place) = place() else { return };
+    let place = place();
     let client = place.open("");
     client.set("made/1", 1, "{}").unwrap();
     place.sql_as_connector(
@@ -113,9 +128,8 @@ fn records_of_older_connectors_are_read_in_every_form() {
     assert_eq!(client.head("old/new").unwrap(), Some(8));
 }
 
-#[test]
 fn what_jsonb_cannot_hold_comes_back_equal_and_the_rest_can_be_queried() {
-    let Some(place) = place() else { return };
+    let place = place();
     let client = place.open(r#", "useJsonb": true"#);
     for (index, data) in
         [r#"{"a":"\u0000","b":-0}"#, r#"["\ud800"]"#, r#"{"a":1,"a":2}"#, r#"{"ds_json":"x"}"#, "1e2000"]
@@ -131,9 +145,8 @@ fn what_jsonb_cannot_hold_comes_back_equal_and_the_rest_can_be_queried() {
 
 /// The exploits of deepstream's own connector: reading, writing and deleting what one may not, a
 /// quote that fails a whole batch, a name that stops all later writes, names that become equal.
-#[test]
 fn a_record_name_is_a_name_and_nothing_else() {
-    let Some(place) = place() else { return };
+    let place = place();
     let client = place.open("");
     client.set("users/secret", 1, r#"{"mine":true}"#).unwrap();
     let hostile = [
@@ -186,9 +199,8 @@ fn a_record_name_is_a_name_and_nothing_else() {
     assert_eq!(client.head("users/secret").unwrap(), Some(1));
 }
 
-#[test]
 fn names_beyond_63_bytes_stay_apart() {
-    let Some(place) = place() else { return };
+    let place = place();
     let client = place.open("");
     let long = |end: &str| format!("{}{end}/1", "n".repeat(80));
     let names = [long("a"), long("b"), format!("{}/1", "n".repeat(63)), format!("{}/1", "é".repeat(40))];
@@ -211,9 +223,8 @@ fn names_beyond_63_bytes_stay_apart() {
     );
 }
 
-#[test]
 fn options_say_where_records_are() {
-    let Some(place) = place() else { return };
+    let place = place();
     let client =
         place.open(r#", "splitChar": "::", "defaultTable": "Misc'ellaneous\"", "table": {"prefix": "ds_"}"#);
     client.set("users::1/2", 1, "{}").unwrap();
@@ -248,9 +259,8 @@ fn options_say_where_records_are() {
     assert_eq!(by_words.get("a/1").unwrap(), None);
 }
 
-#[test]
 fn large_versions_need_an_option() {
-    let Some(place) = place() else { return };
+    let place = place();
     let client = place.open("");
     let largest = i64::from(i32::MAX);
     let results = client.many(vec![
@@ -279,9 +289,8 @@ fn large_versions_need_an_option() {
     assert_eq!(place.columns("new"), "id text NO, version bigint YES 0, val text NO");
 }
 
-#[test]
 fn notifications_are_those_of_the_official_connector() {
-    let Some(place) = place() else { return };
+    let place = place();
     let all = r#", "dropEmptyTables": true, "notifications": {"CREATE_TABLE": true, "DESTROY_TABLE": true, "INSERT": true, "UPDATE": true, "DELETE": true}"#;
     let client = place.open(all);
     client.set("ready/1", 1, "{}").unwrap();
@@ -290,11 +299,11 @@ fn notifications_are_those_of_the_official_connector() {
     let listener = format!(
         "LISTEN {schema}; SELECT pg_advisory_lock(7);
          {} SELECT 1;",
-        support::wait_for_table_sql(schema, "done")
+        crate::support::wait_for_table_sql(schema, "done")
     );
     let heard = std::thread::scope(|scope| {
         let listener = scope.spawn(|| place.server.client_with_input(&listener));
-        support::wait_until("psql listens", || {
+        crate::support::wait_until("psql listens", || {
             place.sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7 AND granted")
                 == "1"
         });
@@ -334,9 +343,8 @@ fn notifications_are_those_of_the_official_connector() {
     assert_eq!(client.head("us'ers/3").unwrap(), Some(1));
 }
 
-#[test]
 fn without_the_option_there_is_no_trigger_and_no_function() {
-    let Some(place) = place() else { return };
+    let place = place();
     let client = place.open("");
     client.set("users/1", 1, "{}").unwrap();
     client.delete("users/1").unwrap();
@@ -350,9 +358,8 @@ fn without_the_option_there_is_no_trigger_and_no_function() {
     assert_eq!(place.sql("SELECT count(*) FROM pg_proc WHERE proname = 'broadcast_update' AND pronamespace = 'public'::regnamespace"), "0");
 }
 
-#[test]
 fn what_is_dropped_under_us_is_made_again() {
-    let Some(place) = place() else { return };
+    let place = place();
     let client = place.open("");
     for round in 1..=3 {
         client.set("users/1", round, "{}").unwrap();
@@ -386,9 +393,8 @@ fn what_is_dropped_under_us_is_made_again() {
     assert_eq!(client.get("users/1").unwrap(), Some((0, "[]".into())));
 }
 
-#[test]
 fn what_is_no_table_for_records_is_named() {
-    let Some(place) = place() else { return };
+    let place = place();
     let client = place.open("");
     client.set("users/1", 1, "{}").unwrap();
     place.sql_as_connector("CREATE TABLE $.numbers (id int, val text); CREATE TABLE $.other (a text); CREATE TABLE $.keyless (id text, version int, val text); CREATE INDEX taken ON $.other (a)");
@@ -402,9 +408,8 @@ fn what_is_no_table_for_records_is_named() {
     assert_eq!(client.get("other/1").unwrap_err().code(), ErrorCode::Backend);
 }
 
-#[test]
 fn one_refused_row_does_not_fail_its_neighbours() {
-    let Some(place) = place() else { return };
+    let place = place();
     let client = place.open("");
     client.set("users/1", 1, "{}").unwrap();
     place.sql("ALTER TABLE $.users ADD CHECK (val NOT LIKE '%hunter2%')");
@@ -432,9 +437,8 @@ fn one_refused_row_does_not_fail_its_neighbours() {
     assert_eq!(client.head("bikes/1").unwrap(), Some(5));
 }
 
-#[test]
 fn a_spoiled_row_is_corrupt_and_harms_nobody_else() {
-    let Some(place) = place() else { return };
+    let place = place();
     let client = place.open("");
     client.set("users/good", 1, "{}").unwrap();
     place.sql("INSERT INTO $.users VALUES ('bad', 1, 'hunter2 {')");
@@ -448,9 +452,8 @@ fn a_spoiled_row_is_corrupt_and_harms_nobody_else() {
     assert_eq!(client.get("users/bad").unwrap(), Some((2, "[]".into())));
 }
 
-#[test]
 fn a_role_that_may_only_read_is_told_so() {
-    let Some(place) = place() else { return };
+    let place = place();
     place.open("").set("users/1", 1, "{}").unwrap();
     place.sql("CREATE ROLE reader LOGIN PASSWORD 'secret'; GRANT USAGE ON SCHEMA $ TO reader; GRANT SELECT ON ALL TABLES IN SCHEMA $ TO reader");
     let reader = place.open_as("reader", "");
@@ -467,9 +470,8 @@ fn a_role_that_may_only_read_is_told_so() {
     assert!(error.message().contains("\"schema\""), "{error}");
 }
 
-#[test]
 fn a_missing_database_is_named() {
-    let Some(place) = place() else { return };
+    let place = place();
     let client = Client::open(&format!(
         r#"{{"type": "postgres", "host": "127.0.0.1", "port": {}, "user": "connector", "password": "secret", "database": "nowhere"}}"#,
         place.server.port
@@ -479,9 +481,8 @@ fn a_missing_database_is_named() {
     assert!(error.message().contains("\"nowhere\"") && error.message().contains("\"database\""), "{error}");
 }
 
-#[test]
 fn a_database_of_another_encoding_says_what_it_cannot_hold() {
-    let Some(place) = place() else { return };
+    let place = place();
     place.sql("CREATE DATABASE latin OWNER connector ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
     let client = Client::open(&format!(
         r#"{{"type": "postgres", "host": "127.0.0.1", "port": {}, "user": "connector", "password": "secret", "database": "latin"}}"#,
@@ -500,9 +501,8 @@ fn a_database_of_another_encoding_says_what_it_cannot_hold() {
 }
 
 /// As docs/backends/postgres.md has it.
-#[test]
 fn records_can_be_queried_with_an_index() {
-    let Some(place) = place() else { return };
+    let place = place();
     let client = place.open("");
     let users =
         (0..2000).map(|n| (format!("users/{n}").into(), set(1, &format!(r#"{{"name":"n{n}","age":{n}}}"#))));

@@ -1,16 +1,30 @@
 //! What may befall a PostgreSQL server, its tables and its connections, under a load that checks
 //! itself: every callback once, in order, and nothing lost that was acknowledged.
 
-mod support;
-
 use std::collections::HashMap;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use crate::support::load::under_load;
+use crate::support::part::{self, Part};
+use crate::support::{need_mounts, Client, Server, Told, PATIENCE};
 use deepstream_connector::core::{ErrorCode, Operation, Record};
-use support::load::under_load;
-use support::{Client, Server, Told, PATIENCE};
+
+use crate::harness::{test, Class, Test};
+
+/// Every test.
+pub const TESTS: &[Test] = &[
+    test!(connections_that_an_administrator_ends_lose_nothing).class(Class::Works),
+    test!(restarts_lose_nothing).class(Class::Works),
+    test!(statements_that_are_cancelled_are_sent_again).class(Class::Works),
+    test!(deadlocks_are_broken_up_and_tried_again),
+    test!(a_full_disk_is_told_and_loses_nothing),
+    test!(a_server_out_of_connections_is_waited_for),
+    test!(a_host_that_is_not_there_is_passed_over_and_a_read_only_time_is_waited_out),
+    test!(sixty_tables_are_made_by_four_processes_at_once).class(Class::Works),
+    test!(a_write_that_hung_does_not_come_after_a_later_one),
+];
 
 fn open(server: &Server, options: &str) -> Client {
     Client::open(&configuration(server.port, options)).unwrap()
@@ -29,9 +43,8 @@ fn set(version: i64, data: &str) -> Operation {
 const TERMINATE: &str =
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'connector'";
 
-#[test]
 fn connections_that_an_administrator_ends_lose_nothing() {
-    let Some(server) = Server::start("postgres", &[]) else { return };
+    let server = Server::start("postgres", &[]);
     let client = open(&server, r#", "timeout": 60000"#);
     under_load(&client, || {
         for _ in 0..10 {
@@ -46,9 +59,8 @@ fn connections_that_an_administrator_ends_lose_nothing() {
     });
 }
 
-#[test]
 fn restarts_lose_nothing() {
-    let Some(server) = Server::start("postgres", &[]) else { return };
+    let server = Server::start("postgres", &[]);
     let client = open(&server, r#", "timeout": 60000"#);
     under_load(&client, || {
         for _ in 0..2 {
@@ -57,9 +69,8 @@ fn restarts_lose_nothing() {
     });
 }
 
-#[test]
 fn statements_that_are_cancelled_are_sent_again() {
-    let Some(server) = Server::start("postgres", &[]) else { return };
+    let server = Server::start("postgres", &[]);
     let client = open(&server, r#", "timeout": 60000"#);
     under_load(&client, || {
         for _ in 0..20 {
@@ -75,9 +86,8 @@ fn statements_that_are_cancelled_are_sent_again() {
 }
 
 /// Two transactions that lock the same rows in opposite order: the server ends one of them.
-#[test]
 fn deadlocks_are_broken_up_and_tried_again() {
-    let Some(server) = Server::start("postgres", &[]) else { return };
+    let server = Server::start("postgres", &[]);
     server.client(&["-c", "ALTER SYSTEM SET deadlock_timeout = '50ms'", "-c", "SELECT pg_reload_conf()"]);
     let client = open(&server, "");
     let both = |version| vec![("users/a".into(), set(version, "{}")), ("users/b".into(), set(version, "{}"))];
@@ -97,9 +107,9 @@ fn deadlocks_are_broken_up_and_tried_again() {
     assert!(results.iter().all(Result::is_ok), "{results:?}");
 }
 
-#[test]
 fn a_full_disk_is_told_and_loses_nothing() {
-    let Some(server) = Server::start("postgres", &["small-disk=8m"]) else { return };
+    need_mounts();
+    let server = Server::start("postgres", &["small-disk=8m"]);
     server.client(&["-c", "ALTER ROLE connector SET default_tablespace TO small"]);
     let client = open(&server, "");
     // What does not compress.
@@ -134,14 +144,11 @@ fn a_full_disk_is_told_and_loses_nothing() {
     client.set("big/again", 1, "{}").unwrap();
 }
 
-#[test]
 fn a_server_out_of_connections_is_waited_for() {
-    let Some(server) = Server::start(
+    let server = Server::start(
         "postgres",
         &["--", "-c", "max_connections=6", "-c", "superuser_reserved_connections=2"],
-    ) else {
-        return;
-    };
+    );
     let others: Vec<Client> = (0..4)
         .map(|_| {
             let client = open(&server, "");
@@ -160,9 +167,8 @@ fn a_server_out_of_connections_is_waited_for() {
     assert!(receiver.recv_timeout(PATIENCE).expect("a callback is missing").unwrap().is_none());
 }
 
-#[test]
 fn a_host_that_is_not_there_is_passed_over_and_a_read_only_time_is_waited_out() {
-    let Some(server) = Server::start("postgres", &[]) else { return };
+    let server = Server::start("postgres", &[]);
     let nobody = 1;
     let client = Client::open(&format!(
         r#"{{"type": "postgres", "host": "127.0.0.1,127.0.0.1", "port": "{nobody},{}", "user": "connector", "password": "secret", "database": "records"}}"#,
@@ -183,10 +189,11 @@ fn a_host_that_is_not_there_is_passed_over_and_a_read_only_time_is_waited_out() 
 const TABLES: usize = 60;
 const PROCESSES: usize = 4;
 
-/// Not a test by itself: one of the processes of the next one.
-#[test]
-fn one_of_several_processes() {
-    let Ok(port) = std::env::var("RACE_PORT") else { return };
+/// One of several processes that make the same tables.
+pub const TABLE_MAKER: Part = ("postgres table maker", make_tables);
+
+fn make_tables() {
+    let port = std::env::var("RACE_PORT").unwrap();
     let mine = std::env::var("RACE_NUMBER").unwrap();
     let told = r#", "notifications": {"INSERT": true, "CREATE_TABLE": true}"#;
     let client = Client::open(&configuration(port.parse().unwrap(), told)).unwrap();
@@ -206,14 +213,11 @@ fn one_of_several_processes() {
     assert_eq!(calls, vec![1; TABLES], "each callback comes once");
 }
 
-#[test]
 fn sixty_tables_are_made_by_four_processes_at_once() {
-    let Some(server) = Server::start("postgres", &[]) else { return };
-    let program = std::env::current_exe().unwrap();
+    let server = Server::start("postgres", &[]);
     let processes: Vec<_> = (0..PROCESSES)
         .map(|number| {
-            Command::new(&program)
-                .args(["one_of_several_processes", "--exact", "--nocapture"])
+            part::command(TABLE_MAKER.0)
                 .env("RACE_PORT", server.port.to_string())
                 .env("RACE_NUMBER", number.to_string())
                 .stdout(Stdio::piped())
@@ -245,10 +249,9 @@ fn sixty_tables_are_made_by_four_processes_at_once() {
 
 /// What is left in the server of a connection that was lost in the middle of a write must not
 /// come after what was sent again.
-#[test]
 fn a_write_that_hung_does_not_come_after_a_later_one() {
-    let Some(server) = Server::start("postgres", &[]) else { return };
-    let proxy = Server::start("proxy", &["--", "--target", &format!("127.0.0.1:{}", server.port)]).unwrap();
+    let server = Server::start("postgres", &[]);
+    let proxy = Server::start("proxy", &["--", "--target", &format!("127.0.0.1:{}", server.port)]);
     let client = Client::open(&configuration(proxy.port, r#", "timeout": 60000"#)).unwrap();
     client.set("users/1", 1, "{}").unwrap();
     let is_locked = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'ds.users'::regclass";
@@ -257,10 +260,12 @@ fn a_write_that_hung_does_not_come_after_a_later_one() {
     let server_ref = &server;
     std::thread::scope(|scope| {
         // Version 2 waits in the server for this lock, and its connection is gone meanwhile.
-        let sql =
-            format!("BEGIN; LOCK TABLE ds.users; {} COMMIT;", support::wait_for_table_sql("public", "go"));
+        let sql = format!(
+            "BEGIN; LOCK TABLE ds.users; {} COMMIT;",
+            crate::support::wait_for_table_sql("public", "go")
+        );
         let lock = scope.spawn(move || server_ref.client_with_input(&sql));
-        support::wait_until("the table is locked", || server.client(&["-c", is_locked]) == "1");
+        crate::support::wait_until("the table is locked", || server.client(&["-c", is_locked]) == "1");
         let (sender, receiver) = channel();
         let write = |version| {
             let sender = sender.clone();
@@ -268,12 +273,12 @@ fn a_write_that_hung_does_not_come_after_a_later_one() {
             client.connector.set("users/1", record, move |result| sender.send(result).unwrap()).unwrap();
         };
         write(2);
-        support::wait_until("the write waits in the server", || server.client(&["-c", waits]) == "1");
+        crate::support::wait_until("the write waits in the server", || server.client(&["-c", waits]) == "1");
         let first = server.client(&["-c", process]);
         proxy.ctl(&["set", "reset"]);
         proxy.ctl(&["set", "pass"]);
         write(3);
-        support::wait_until("the write waits on another connection alone", || {
+        crate::support::wait_until("the write waits on another connection alone", || {
             let now = server.client(&["-c", process]);
             !now.is_empty() && now != first && !now.contains(' ')
         });

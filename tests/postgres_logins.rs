@@ -1,10 +1,20 @@
 //! How PostgreSQL lets a connector in: passwords of every kind, certificates, and TLS as libpq
 //! names its modes.
 
-mod support;
-
+use crate::support::{certificates, Client, Server, Told};
 use deepstream_connector::core::{Error, ErrorCode};
-use support::{certificates, Client, Server, Told};
+
+use crate::harness::{test, Test};
+
+/// Every test.
+pub const TESTS: &[Test] = &[
+    test!(every_kind_of_password_is_known),
+    test!(tls_modes_are_those_of_libpq),
+    test!(the_name_in_the_certificate_matters_to_verify_full_alone),
+    test!(an_expired_certificate_is_refused_where_one_is_looked_at),
+    test!(a_certificate_is_a_login),
+    test!(scram_is_bound_to_the_channel),
+];
 
 struct Login<'a> {
     server: &'a Server,
@@ -57,9 +67,8 @@ fn make_role(server: &Server, role: &str, more: &str) {
     ]);
 }
 
-#[test]
 fn every_kind_of_password_is_known() {
-    let Some(server) = Server::start("postgres", &[]) else { return };
+    let server = Server::start("postgres", &[]);
     make_role(&server, "md5user", "SET password_encryption TO md5;");
     make_role(&server, "plain", "");
     for user in ["connector", "md5user", "plain"] {
@@ -89,9 +98,8 @@ fn every_kind_of_password_is_known() {
     }
 }
 
-#[test]
 fn tls_modes_are_those_of_libpq() {
-    let Some(server) = Server::start("postgres", &["tls"]) else { return };
+    let server = Server::start("postgres", &["tls"]);
     make_role(&server, "sslonly", "");
     let path = |name: &str| certificates().join(name).display().to_string();
     let (ca, other) = (path("ca.crt"), path("other-ca.crt"));
@@ -139,9 +147,8 @@ fn tls_modes_are_those_of_libpq() {
     assert!(error.message().contains("\"sslmode\""), "{error}");
 }
 
-#[test]
 fn the_name_in_the_certificate_matters_to_verify_full_alone() {
-    let Some(server) = Server::start("postgres", &["tls", "tls-certificate=wrong-host"]) else { return };
+    let server = Server::start("postgres", &["tls", "tls-certificate=wrong-host"]);
     let ca = certificates().join("ca.crt").display().to_string();
     let login = Login::new(&server);
     assert!(login.is_protected(&format!(r#", "sslmode": "verify-ca", "ssl": {{"ca": "{ca}"}}"#)));
@@ -150,9 +157,8 @@ fn the_name_in_the_certificate_matters_to_verify_full_alone() {
     assert!(error.message().contains("tls.serverName"), "{error}");
 }
 
-#[test]
 fn an_expired_certificate_is_refused_where_one_is_looked_at() {
-    let Some(server) = Server::start("postgres", &["tls", "tls-certificate=expired"]) else { return };
+    let server = Server::start("postgres", &["tls", "tls-certificate=expired"]);
     let ca = certificates().join("ca.crt").display().to_string();
     let login = Login::new(&server);
     for mode in ["verify-ca", "verify-full"] {
@@ -162,9 +168,8 @@ fn an_expired_certificate_is_refused_where_one_is_looked_at() {
     assert!(login.is_protected(r#", "sslmode": "require""#));
 }
 
-#[test]
 fn a_certificate_is_a_login() {
-    let Some(server) = Server::start("postgres", &["tls"]) else { return };
+    let server = Server::start("postgres", &["tls"]);
     make_role(&server, "certuser", "");
     let path = |name: &str| certificates().join(name).display().to_string();
     let (ca, cert, key) = (path("ca.crt"), path("client.crt"), path("client.key"));
@@ -179,9 +184,8 @@ fn a_certificate_is_a_login() {
 
 /// SCRAM tells whether the server holds the certificate that we saw: somebody in between has
 /// another one, with whatever name.
-#[test]
 fn scram_is_bound_to_the_channel() {
-    let Some(server) = Server::start("postgres", &["tls"]) else { return };
+    let server = Server::start("postgres", &["tls"]);
     let open = |more: &str| {
         Client::open(&format!(
             r#"{{"type": "postgres", "connectionString": "host=127.0.0.1 port={} user=connector password=secret dbname=records channel_binding=require {more}"}}"#,

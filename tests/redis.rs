@@ -1,9 +1,27 @@
 //! What is special to Redis: layouts, logins, TLS, expiry, and what the server may answer.
 
-mod support;
-
+use crate::support::{certificates, Client, Server, Told};
 use deepstream_connector::core::{ErrorCode, Operation, Record, Reply};
-use support::{certificates, Client, Server, Told};
+
+use crate::harness::{test, Test};
+
+/// Every test.
+pub const TESTS: &[Test] = &[
+    test!(layout_v2_is_that_of_the_official_connector),
+    test!(layout_v1_is_that_of_the_classic_connector),
+    test!(what_is_no_record_is_corrupt_and_harms_nobody_else),
+    test!(version_and_data_expire_together),
+    test!(one_forbidden_key_does_not_fail_its_neighbours),
+    test!(a_wrong_password_is_a_clear_error_without_the_password),
+    test!(a_database_that_is_not_there_is_named),
+    test!(tls_wants_the_right_authority_and_the_right_name),
+    test!(a_bad_certificate_is_refused_and_named),
+    test!(a_client_certificate_is_shown_where_it_is_asked_for),
+    test!(a_full_server_says_so),
+    test!(a_server_that_loads_is_waited_for),
+    test!(a_former_primary_is_left),
+    test!(valkey_works_too),
+];
 
 fn open(server: &Server, options: &str) -> Client {
     Client::open(&format!(r#"{{"type": "redis", "port": {}{options}}}"#, server.port)).unwrap()
@@ -14,9 +32,8 @@ fn first_error(client: &Client) -> deepstream_connector::core::Error {
     client.get("anything").unwrap_err()
 }
 
-#[test]
 fn layout_v2_is_that_of_the_official_connector() {
-    let Some(server) = Server::start("redis", &[]) else { return };
+    let server = Server::start("redis", &[]);
     let client = open(&server, "");
     client.set("user/1", 7, r#"{"name":"Ada"}"#).unwrap();
     assert_eq!(server.client(&["GET", "user/1_v"]), "7");
@@ -28,9 +45,8 @@ fn layout_v2_is_that_of_the_official_connector() {
     assert_eq!(server.client(&["DBSIZE"]), "2");
 }
 
-#[test]
 fn layout_v1_is_that_of_the_classic_connector() {
-    let Some(server) = Server::start("redis", &[]) else { return };
+    let server = Server::start("redis", &[]);
     let client = open(&server, r#", "layout": "V1", "keyPrefix": "app:""#);
     client.set("user/1", 7, r#"{"name":"Ada"}"#).unwrap();
     assert_eq!(server.client(&["GET", "app:user/1"]), r#"{"_v":7,"_d":{"name":"Ada"}}"#);
@@ -41,9 +57,8 @@ fn layout_v1_is_that_of_the_classic_connector() {
     assert_eq!(client.get("broken").unwrap_err().code(), ErrorCode::Corrupt);
 }
 
-#[test]
 fn what_is_no_record_is_corrupt_and_harms_nobody_else() {
-    let Some(server) = Server::start("redis", &[]) else { return };
+    let server = Server::start("redis", &[]);
     let client = open(&server, "");
     client.set("good", 1, "{}").unwrap();
     server.client(&["MSET", "bad_v", "seven", "bad_d", "{}"]);
@@ -52,9 +67,8 @@ fn what_is_no_record_is_corrupt_and_harms_nobody_else() {
     assert!(matches!(&results[1], Ok(Reply::Record(Some(record))) if record.version == 1));
 }
 
-#[test]
 fn version_and_data_expire_together() {
-    let Some(server) = Server::start("redis", &[]) else { return };
+    let server = Server::start("redis", &[]);
     for layout in ["V1", "V2"] {
         let client =
             open(&server, &format!(r#", "ttl": 100, "layout": "{layout}", "keyPrefix": "{layout}:""#));
@@ -71,9 +85,8 @@ fn version_and_data_expire_together() {
     assert_eq!(server.client(&["TTL", "V2:a_v"]), "-1", "a set without ttl lives for ever");
 }
 
-#[test]
 fn one_forbidden_key_does_not_fail_its_neighbours() {
-    let Some(server) = Server::start("redis", &["acl"]) else { return };
+    let server = Server::start("redis", &["acl"]);
     server.client(&["ACL", "SETUSER", "half", "on", ">secret", "+@all", "~open*"]);
     let client = open(&server, r#", "username": "half", "password": "secret""#);
     let record = || Operation::Set(Record { version: 1, data: "{}".into() });
@@ -93,9 +106,8 @@ fn one_forbidden_key_does_not_fail_its_neighbours() {
     assert!(results[0].is_ok() && results[1].is_err(), "{results:?}");
 }
 
-#[test]
 fn a_wrong_password_is_a_clear_error_without_the_password() {
-    let Some(server) = Server::start("redis", &["password=right"]) else { return };
+    let server = Server::start("redis", &["password=right"]);
     for options in [r#", "password": "hunter2""#, "", r#", "username": "nobody", "password": "hunter2""#] {
         let client = open(&server, options);
         let error = first_error(&client);
@@ -109,17 +121,15 @@ fn a_wrong_password_is_a_clear_error_without_the_password() {
     assert_eq!(server.client(&["-n", "5", "DBSIZE"]), "2");
 }
 
-#[test]
 fn a_database_that_is_not_there_is_named() {
-    let Some(server) = Server::start("redis", &[]) else { return };
+    let server = Server::start("redis", &[]);
     let error = first_error(&open(&server, r#", "db": 99"#));
     assert_eq!(error.code(), ErrorCode::Configuration);
     assert!(error.message().contains("\"db\""), "{error}");
 }
 
-#[test]
 fn tls_wants_the_right_authority_and_the_right_name() {
-    let Some(server) = Server::start("redis", &["tls"]) else { return };
+    let server = Server::start("redis", &["tls"]);
     let folder = certificates();
     let path = |name: &str| folder.join(name).display().to_string();
     let client = open(&server, &format!(r#", "tls": {{"ca": "{}"}}"#, path("ca.crt")));
@@ -153,22 +163,18 @@ fn tls_wants_the_right_authority_and_the_right_name() {
     assert_eq!(first_error(&plain).code(), ErrorCode::Timeout);
 }
 
-#[test]
 fn a_bad_certificate_is_refused_and_named() {
     let ca = certificates().join("ca.crt").display().to_string();
     for (certificate, reason) in [("expired", "xpired"), ("wrong-host", "name"), ("untrusted", "ssuer")] {
-        let Some(server) = Server::start("redis", &["tls", &format!("tls-certificate={certificate}")]) else {
-            return;
-        };
+        let server = Server::start("redis", &["tls", &format!("tls-certificate={certificate}")]);
         let error = first_error(&open(&server, &format!(r#", "tls": {{"ca": "{ca}"}}"#)));
         assert_eq!(error.code(), ErrorCode::Configuration, "{certificate}: {error}");
         assert!(error.message().contains(reason), "{certificate}: {error}");
     }
 }
 
-#[test]
 fn a_client_certificate_is_shown_where_it_is_asked_for() {
-    let Some(server) = Server::start("redis", &["tls-client-auth"]) else { return };
+    let server = Server::start("redis", &["tls-client-auth"]);
     let folder = certificates();
     let path = |name: &str| folder.join(name).display().to_string();
     let (ca, cert, key) = (path("ca.crt"), path("client.crt"), path("client.key"));
@@ -182,9 +188,8 @@ fn a_client_certificate_is_shown_where_it_is_asked_for() {
     assert!(half.message().contains("\"tls.key\""), "{half}");
 }
 
-#[test]
 fn a_full_server_says_so() {
-    let Some(server) = Server::start("redis", &[]) else { return };
+    let server = Server::start("redis", &[]);
     let client = open(&server, "");
     client.set("a", 1, "{}").unwrap();
     server.client(&["CONFIG", "SET", "maxmemory", "1"]);
@@ -194,9 +199,8 @@ fn a_full_server_says_so() {
     assert_eq!(client.get("a").unwrap(), Some((1, "{}".into())));
 }
 
-#[test]
 fn a_server_that_loads_is_waited_for() {
-    let Some(server) = Server::start("redis", &[]) else { return };
+    let server = Server::start("redis", &[]);
     let client = open(&server, "");
     client.set("a", 1, "{}").unwrap();
     server.client(&["DEBUG", "POPULATE", "500", "filler", "10"]);
@@ -212,9 +216,8 @@ fn a_server_that_loads_is_waited_for() {
     });
 }
 
-#[test]
 fn a_former_primary_is_left() {
-    let Some(server) = Server::start("redis", &[]) else { return };
+    let server = Server::start("redis", &[]);
     let client = open(&server, "");
     client.set("a", 1, "{}").unwrap();
     assert!(matches!(client.event(), Told::Ready));
@@ -225,13 +228,12 @@ fn a_former_primary_is_left() {
     let Told::Error { error, fatal: false } = client.event() else { panic!("no outage was told") };
     assert!(error.message().contains("replica"), "{error}");
     server.client(&["REPLICAOF", "NO", "ONE"]);
-    receiver.recv_timeout(support::PATIENCE).expect("a callback is missing").unwrap();
+    receiver.recv_timeout(crate::support::PATIENCE).expect("a callback is missing").unwrap();
     assert_eq!(client.head("a").unwrap(), Some(2));
 }
 
-#[test]
 fn valkey_works_too() {
-    let Some(server) = Server::start("valkey", &[]) else { return };
+    let server = Server::start("valkey", &[]);
     let client = open(&server, "");
     client.set("a", 1, "[null]").unwrap();
     assert_eq!(client.get("a").unwrap(), Some((1, "[null]".into())));

@@ -1,13 +1,33 @@
 //! Redis Cluster: slots that move, nodes that die, logins and TLS at every node.
 
-mod support;
-
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
+use crate::support::load::under_load;
+use crate::support::{certificates, wait_until, Client, Server, Told, PATIENCE};
 use deepstream_connector::core::{ErrorCode, Operation, Record, Reply};
-use support::load::under_load;
-use support::{certificates, wait_until, Client, Server, Told, PATIENCE};
+
+use crate::harness::{test, Class, Test};
+
+/// Every test.
+pub const TESTS: &[Test] = &[
+    test!(both_keys_of_a_record_are_in_one_slot),
+    test!(bulk_operations_span_slots_in_both_layouts_with_and_without_ttl),
+    test!(slots_move_under_load).class(Class::Works),
+    test!(a_record_is_found_in_every_state_of_its_move),
+    test!(a_cluster_that_is_down_is_waited_for),
+    test!(a_bulk_operation_is_at_all_nodes_together),
+    test!(a_replica_takes_over_by_command_under_load).class(Class::Works),
+    test!(a_primary_dies_under_load).class(Class::Works),
+    test!(a_primary_freezes_under_load).class(Class::Works),
+    test!(a_node_that_hangs_holds_up_its_own_keys_alone),
+    test!(seeds_may_be_dead),
+    test!(a_primary_may_be_dead_at_the_start),
+    test!(a_single_server_is_no_cluster),
+    test!(too_few_replicas_are_an_error_that_says_so),
+    test!(every_node_wants_the_login),
+    test!(every_node_wants_tls),
+];
 
 /// Long enough for a failover on a busy machine.
 const PATIENT: &str = r#", "timeout": 60000"#;
@@ -31,9 +51,8 @@ fn name_at(server: &Server, node: &str) -> String {
     (0..).map(|number| format!("name{number}")).find(|name| owner(server, name) == node).unwrap()
 }
 
-#[test]
 fn both_keys_of_a_record_are_in_one_slot() {
-    let Some(server) = Server::start("redis-cluster", &[]) else { return };
+    let server = Server::start("redis-cluster", &[]);
     let client = open(&server, "");
     let names =
         ["plain", "user/1", "a}b", "}", "}{", "{", "{}", "{a}", "{}{b}", "x{y}z", "{a", "_{_}}", "ü{ö}"];
@@ -53,9 +72,8 @@ fn both_keys_of_a_record_are_in_one_slot() {
     }
 }
 
-#[test]
 fn bulk_operations_span_slots_in_both_layouts_with_and_without_ttl() {
-    let Some(server) = Server::start("redis-cluster", &[]) else { return };
+    let server = Server::start("redis-cluster", &[]);
     let keys: Vec<String> = (0..500).map(|number| format!("bulk/{number}")).collect();
     let each = |make: &dyn Fn(i64) -> Operation| {
         keys.iter().zip(1..).map(|(key, version)| (key.as_str().into(), make(version))).collect()
@@ -77,9 +95,8 @@ fn bulk_operations_span_slots_in_both_layouts_with_and_without_ttl() {
     }
 }
 
-#[test]
 fn slots_move_under_load() {
-    let Some(server) = Server::start("redis-cluster", &[]) else { return };
+    let server = Server::start("redis-cluster", &[]);
     let client = open(&server, PATIENT);
     under_load(&client, || {
         for (from, to) in [("0", "1"), ("1", "2")] {
@@ -90,9 +107,8 @@ fn slots_move_under_load() {
 
 /// The slot of a record on its way: its node sends us on (`ASK`), between its two keys nobody
 /// can answer (`TRYAGAIN`), and at the end it is the other's (`MOVED`).
-#[test]
 fn a_record_is_found_in_every_state_of_its_move() {
-    let Some(server) = Server::start("redis-cluster", &[]) else { return };
+    let server = Server::start("redis-cluster", &[]);
     let client = open(&server, PATIENT);
     let (from, to) = ("0", "1");
     let name = name_at(&server, from);
@@ -129,9 +145,8 @@ fn a_record_is_found_in_every_state_of_its_move() {
 }
 
 /// A node without all slots answers `CLUSTERDOWN`.
-#[test]
 fn a_cluster_that_is_down_is_waited_for() {
-    let Some(server) = Server::start("redis-cluster", &[]) else { return };
+    let server = Server::start("redis-cluster", &[]);
     let client = open(&server, PATIENT);
     let name = name_at(&server, "0");
     let slot = slot(&server, &name);
@@ -150,14 +165,13 @@ fn a_cluster_that_is_down_is_waited_for() {
 }
 
 /// Each node is a second away, and has one batch under way while the others have theirs.
-#[test]
 fn a_bulk_operation_is_at_all_nodes_together() {
-    let Some(server) = Server::start("redis-cluster", &[]) else { return };
+    let server = Server::start("redis-cluster", &[]);
     let nodes = ["0", "1", "2"];
     let names = nodes.map(|node| name_at(&server, node));
     let proxies = nodes.map(|node| {
         let target = format!("127.0.0.1:{}", server.ctl(&["port", node]));
-        let proxy = Server::start("proxy", &["--", "--target", &target]).expect("Node.js is there");
+        let proxy = Server::start("proxy", &["--", "--target", &target]);
         let port = proxy.port.to_string();
         assert_eq!(server.ctl(&["node", node, "CONFIG", "SET", "cluster-announce-port", &port]), "OK");
         proxy
@@ -180,9 +194,8 @@ fn a_bulk_operation_is_at_all_nodes_together() {
     assert!(took < Duration::from_millis(2_500), "the nodes were asked one after the other: {took:?}");
 }
 
-#[test]
 fn a_replica_takes_over_by_command_under_load() {
-    let Some(server) = Server::start("redis-cluster", &[]) else { return };
+    let server = Server::start("redis-cluster", &[]);
     let client = open(&server, SAFE);
     under_load(&client, || {
         let replica = server.ctl(&["replica", "0"]);
@@ -191,9 +204,8 @@ fn a_replica_takes_over_by_command_under_load() {
     });
 }
 
-#[test]
 fn a_primary_dies_under_load() {
-    let Some(server) = Server::start("redis-cluster", &[]) else { return };
+    let server = Server::start("redis-cluster", &[]);
     let client = open(&server, SAFE);
     assert!(matches!(client.event(), Told::Ready));
     under_load(&client, || {
@@ -210,9 +222,8 @@ fn a_primary_dies_under_load() {
     }
 }
 
-#[test]
 fn a_primary_freezes_under_load() {
-    let Some(server) = Server::start("redis-cluster", &[]) else { return };
+    let server = Server::start("redis-cluster", &[]);
     let client = open(&server, r#", "timeout": 60000, "waitReplicas": 1, "connectTimeout": 1000"#);
     under_load(&client, || {
         let replica = server.ctl(&["replica", "1"]);
@@ -223,9 +234,8 @@ fn a_primary_freezes_under_load() {
     });
 }
 
-#[test]
 fn a_node_that_hangs_holds_up_its_own_keys_alone() {
-    let Some(server) = Server::start("redis-cluster", &[]) else { return };
+    let server = Server::start("redis-cluster", &[]);
     let client = open(&server, PATIENT);
     let names = ["0", "1", "2"].map(|node| name_at(&server, node));
     for name in &names {
@@ -248,9 +258,8 @@ fn a_node_that_hangs_holds_up_its_own_keys_alone() {
     assert_eq!(order[2], 0, "{order:?}");
 }
 
-#[test]
 fn seeds_may_be_dead() {
-    let Some(server) = Server::start("redis-cluster", &[]) else { return };
+    let server = Server::start("redis-cluster", &[]);
     let text =
         format!(r#"{{"type": "redis", "nodes": "127.0.0.1:1,127.0.0.1:{}"}}"#, server.ctl(&["port", "4"]));
     let client = Client::open(&text).unwrap();
@@ -258,9 +267,8 @@ fn seeds_may_be_dead() {
     assert_eq!(client.get("a").unwrap(), Some((1, "{}".into())));
 }
 
-#[test]
 fn a_primary_may_be_dead_at_the_start() {
-    let Some(server) = Server::start("redis-cluster", &[]) else { return };
+    let server = Server::start("redis-cluster", &[]);
     let names = ["0", "1", "2"].map(|node| name_at(&server, node));
     let text =
         format!(r#"{{"type": "redis", "nodes": "127.0.0.1:{}"{PATIENT}}}"#, server.ctl(&["port", "1"]));
@@ -272,26 +280,23 @@ fn a_primary_may_be_dead_at_the_start() {
     }
 }
 
-#[test]
 fn a_single_server_is_no_cluster() {
-    let Some(server) = Server::start("redis", &[]) else { return };
+    let server = Server::start("redis", &[]);
     let error = open(&server, "").get("a").unwrap_err();
     assert_eq!(error.code(), ErrorCode::Configuration, "{error}");
     assert!(error.message().contains("\"nodes\""), "{error}");
 }
 
-#[test]
 fn too_few_replicas_are_an_error_that_says_so() {
-    let Some(server) = Server::start("redis-cluster", &[]) else { return };
+    let server = Server::start("redis-cluster", &[]);
     let client = open(&server, r#", "timeout": 1500, "waitReplicas": 3, "waitTimeout": 100"#);
     let error = client.set("a", 1, "{}").unwrap_err();
     assert!(error.message().contains("\"waitReplicas\""), "{error}");
     assert_eq!(client.get("a").unwrap(), Some((1, "{}".into())), "the primary has it");
 }
 
-#[test]
 fn every_node_wants_the_login() {
-    let Some(server) = Server::start("redis-cluster", &["acl"]) else { return };
+    let server = Server::start("redis-cluster", &["acl"]);
     let login =
         |word: &str| format!(r#", "redisOptions": {{"username": "connector", "password": "{word}"}}"#);
     let client = open(&server, &login("secret"));
@@ -314,9 +319,8 @@ fn every_node_wants_the_login() {
     assert!(twice.err().unwrap().message().contains("\"redisOptions\""));
 }
 
-#[test]
 fn every_node_wants_tls() {
-    let Some(server) = Server::start("redis-cluster", &["tls-client-auth"]) else { return };
+    let server = Server::start("redis-cluster", &["tls-client-auth"]);
     let folder = certificates();
     let path = |name: &str| folder.join(name).display().to_string();
     let (cert, key) = (path("client.crt"), path("client.key"));

@@ -1,14 +1,29 @@
 //! Reads from replicas (`readFrom`): what others wrote may come late, what we wrote does not.
 
-mod support;
-
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use support::load::under_load;
-use support::{wait_until, Client, Server, Told};
+use crate::support::load::under_load;
+use crate::support::{wait_until, Client, Server, Told};
+
+use crate::harness::{test, Class, Test};
+
+/// Every test.
+pub const TESTS: &[Test] = &[
+    test!(what_we_wrote_is_read_though_the_replica_lacks_it),
+    test!(what_we_wrote_is_read_after_an_outage_too),
+    test!(what_others_wrote_may_be_older_but_never_missing),
+    test!(without_replicas_the_primary_answers),
+    test!(a_replica_that_hangs_is_left),
+    test!(a_user_who_may_not_ask_how_far_a_server_is_reads_at_the_primary),
+    test!(a_clusters_replicas_are_read_from_under_load_and_while_slots_move).class(Class::Works),
+    test!(a_clusters_replica_is_believed_when_it_is_as_far_as_our_last_write),
+    test!(a_primary_dies_under_load_and_every_read_sees_the_writes_before_it).class(Class::Works),
+    test!(sentinels_replicas_are_read_from_and_followed_through_a_failover).class(Class::Works),
+    test!(replicas_that_nobody_can_find_are_refused),
+];
 
 /// A replica that gets everything by way of a proxy, which can hold it back.
 struct Pair {
@@ -18,16 +33,16 @@ struct Pair {
 }
 
 impl Pair {
-    fn start() -> Option<Pair> {
-        let primary = Server::start("redis", &[])?;
-        let replica = Server::start("redis", &["--", "--repl-diskless-sync-delay", "0"])?;
+    fn start() -> Pair {
+        let primary = Server::start("redis", &[]);
+        let replica = Server::start("redis", &["--", "--repl-diskless-sync-delay", "0"]);
         let target = format!("127.0.0.1:{}", primary.port);
-        let between = Server::start("proxy", &["--", "--target", &target])?;
+        let between = Server::start("proxy", &["--", "--target", &target]);
         primary.client(&["CONFIG", "SET", "repl-diskless-sync-delay", "0"]);
         replica.client(&["REPLICAOF", "127.0.0.1", &between.port.to_string()]);
         let pair = Pair { primary, replica, between };
         pair.wait_for_the_link();
-        Some(pair)
+        pair
     }
 
     fn wait_for_the_link(&self) {
@@ -70,9 +85,8 @@ fn calls(statistics: &str) -> u64 {
     line.and_then(|line| line.split(',').next()).map_or(0, |calls| calls.parse().unwrap())
 }
 
-#[test]
 fn what_we_wrote_is_read_though_the_replica_lacks_it() {
-    let Some(pair) = Pair::start() else { return };
+    let pair = Pair::start();
     let client = pair.open();
     pair.hold_back(1_000);
     for version in 2..20 {
@@ -90,9 +104,8 @@ fn what_we_wrote_is_read_though_the_replica_lacks_it() {
     assert_eq!(client.get("first").unwrap(), None);
 }
 
-#[test]
 fn what_we_wrote_is_read_after_an_outage_too() {
-    let Some(pair) = Pair::start() else { return };
+    let pair = Pair::start();
     let client = pair.open();
     assert!(matches!(client.event(), Told::Ready));
     pair.hold_back(2_000);
@@ -107,9 +120,8 @@ fn what_we_wrote_is_read_after_an_outage_too() {
     }
 }
 
-#[test]
 fn what_others_wrote_may_be_older_but_never_missing() {
-    let Some(pair) = Pair::start() else { return };
+    let pair = Pair::start();
     let client = pair.open();
     pair.hold_back(2_000);
     pair.primary.client(&["MSET", "first_v", "2", "first_d", "{}", "new_v", "1", "new_d", "{}"]);
@@ -118,9 +130,8 @@ fn what_others_wrote_may_be_older_but_never_missing() {
     wait_until("the replica has it", || client.head("first").unwrap() == Some(2));
 }
 
-#[test]
 fn without_replicas_the_primary_answers() {
-    let Some(pair) = Pair::start() else { return };
+    let pair = Pair::start();
     let client = pair.open();
     pair.replica.ctl(&["kill"]);
     for version in 2..5 {
@@ -142,9 +153,8 @@ fn without_replicas_the_primary_answers() {
     assert!(quiet, "a replica that is away is no outage");
 }
 
-#[test]
 fn a_replica_that_hangs_is_left() {
-    let Some(pair) = Pair::start() else { return };
+    let pair = Pair::start();
     let client = pair.open();
     pair.replica.ctl(&["freeze"]);
     for _ in 0..3 {
@@ -153,9 +163,8 @@ fn a_replica_that_hangs_is_left() {
     pair.replica.ctl(&["thaw"]);
 }
 
-#[test]
 fn a_user_who_may_not_ask_how_far_a_server_is_reads_at_the_primary() {
-    let Some(pair) = Pair::start() else { return };
+    let pair = Pair::start();
     for server in [&pair.primary, &pair.replica] {
         server.client(&["ACL", "SETUSER", "plain", "on", ">secret", "~*", "+@all", "-role"]);
     }
@@ -184,9 +193,8 @@ fn reads_of(server: &Server, nodes: &[&str]) -> u64 {
     asked.map(|statistics| calls(&statistics)).sum()
 }
 
-#[test]
 fn a_clusters_replicas_are_read_from_under_load_and_while_slots_move() {
-    let Some(server) = Server::start("redis-cluster", &[]) else { return };
+    let server = Server::start("redis-cluster", &[]);
     let client = open_cluster(&server, "");
     let replicas = ["0", "1", "2"].map(|node| server.ctl(&["replica", node]));
     under_load(&client, || {
@@ -272,7 +280,6 @@ fn replica_at(offset: u32) -> String {
     format!("*5\r\n$5\r\nslave\r\n$1\r\nh\r\n:1\r\n$9\r\nconnected\r\n:{offset}\r\n")
 }
 
-#[test]
 fn a_clusters_replica_is_believed_when_it_is_as_far_as_our_last_write() {
     let (primary, replica) = (Puppet::start(), Puppet::start());
     let place = |puppet: &Puppet| format!("*2\r\n$9\r\n127.0.0.1\r\n:{}\r\n", puppet.port);
@@ -297,9 +304,8 @@ fn a_clusters_replica_is_believed_when_it_is_as_far_as_our_last_write() {
     assert_eq!(primary.reads(), before, "the replica has the write");
 }
 
-#[test]
 fn a_primary_dies_under_load_and_every_read_sees_the_writes_before_it() {
-    let Some(server) = Server::start("redis-cluster", &[]) else { return };
+    let server = Server::start("redis-cluster", &[]);
     let client = open_cluster(&server, r#", "waitReplicas": 1"#);
     under_load(&client, || {
         let replica = server.ctl(&["replica", "0"]);
@@ -309,9 +315,8 @@ fn a_primary_dies_under_load_and_every_read_sees_the_writes_before_it() {
     });
 }
 
-#[test]
 fn sentinels_replicas_are_read_from_and_followed_through_a_failover() {
-    let Some(server) = Server::start("redis-sentinel", &[]) else { return };
+    let server = Server::start("redis-sentinel", &[]);
     let text = format!(
         r#"{{"type": "redis", "sentinels": "127.0.0.1:{}", "name": "records", "readFrom": "replica", "timeout": 60000, "waitReplicas": 1}}"#,
         server.port
@@ -339,7 +344,6 @@ fn sentinels_replicas_are_read_from_and_followed_through_a_failover() {
     });
 }
 
-#[test]
 fn replicas_that_nobody_can_find_are_refused() {
     let refusal = |options: &str| {
         let text = format!(r#"{{"type": "redis", {options}}}"#);

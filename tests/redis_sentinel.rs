@@ -1,10 +1,23 @@
 //! Redis Sentinel: primaries that change, sentinels that are away, logins and TLS at both.
 
-mod support;
-
+use crate::support::load::under_load;
+use crate::support::{certificates, wait_until, Client, Server, Told};
 use deepstream_connector::core::{Error, ErrorCode};
-use support::load::under_load;
-use support::{certificates, wait_until, Client, Server, Told};
+
+use crate::harness::{test, Class, Test};
+
+/// Every test.
+pub const TESTS: &[Test] = &[
+    test!(the_primary_dies_under_load).class(Class::Works),
+    test!(the_primary_freezes_under_load_and_is_not_written_to_when_it_thaws).class(Class::Works),
+    test!(a_replica_takes_over_by_command_under_load).class(Class::Works),
+    test!(a_switch_is_followed_without_any_write),
+    test!(one_sentinel_that_answers_is_enough),
+    test!(a_name_that_the_sentinels_do_not_know_is_an_error),
+    test!(sentinels_and_servers_have_logins_of_their_own),
+    test!(sentinels_and_servers_want_tls),
+    test!(options_that_contradict_each_other_are_refused),
+];
 
 /// Long enough for a failover on a busy machine, and no acknowledged write may be lost in it.
 const SAFE: &str = r#", "timeout": 60000, "waitReplicas": 1"#;
@@ -35,9 +48,8 @@ fn assert_told_once(client: &Client) {
     }
 }
 
-#[test]
 fn the_primary_dies_under_load() {
-    let Some(server) = Server::start("redis-sentinel", &[]) else { return };
+    let server = Server::start("redis-sentinel", &[]);
     let client = open(&server, SAFE);
     under_load(&client, || {
         let primary = server.ctl(&["primary"]);
@@ -49,9 +61,8 @@ fn the_primary_dies_under_load() {
     assert_told_once(&client);
 }
 
-#[test]
 fn the_primary_freezes_under_load_and_is_not_written_to_when_it_thaws() {
-    let Some(server) = Server::start("redis-sentinel", &[]) else { return };
+    let server = Server::start("redis-sentinel", &[]);
     let client = open(&server, r#", "timeout": 60000, "waitReplicas": 1, "connectTimeout": 2000"#);
     under_load(&client, || {
         let primary = server.ctl(&["primary"]);
@@ -63,9 +74,8 @@ fn the_primary_freezes_under_load_and_is_not_written_to_when_it_thaws() {
     assert_told_once(&client);
 }
 
-#[test]
 fn a_replica_takes_over_by_command_under_load() {
-    let Some(server) = Server::start("redis-sentinel", &[]) else { return };
+    let server = Server::start("redis-sentinel", &[]);
     let client = open(&server, SAFE);
     under_load(&client, || {
         let primary = server.ctl(&["primary"]);
@@ -77,9 +87,8 @@ fn a_replica_takes_over_by_command_under_load() {
 
 /// As long as nothing is written the former primary does not refuse us: the sentinels' word ends
 /// the connection.
-#[test]
 fn a_switch_is_followed_without_any_write() {
-    let Some(server) = Server::start("redis-sentinel", &[]) else { return };
+    let server = Server::start("redis-sentinel", &[]);
     let client = open(&server, "");
     client.set("a", 1, "{}").unwrap();
     let primary = server.ctl(&["primary"]);
@@ -92,9 +101,8 @@ fn a_switch_is_followed_without_any_write() {
     assert_eq!(client.get("a").unwrap(), Some((1, "{}".into())));
 }
 
-#[test]
 fn one_sentinel_that_answers_is_enough() {
-    let Some(server) = Server::start("redis-sentinel", &[]) else { return };
+    let server = Server::start("redis-sentinel", &[]);
     server.ctl(&["kill-node", "0"]);
     server.ctl(&["freeze-node", "1"]);
     let client = open(&server, "");
@@ -107,18 +115,16 @@ fn error_of(client: &Client) -> Error {
     client.get("anything").unwrap_err()
 }
 
-#[test]
 fn a_name_that_the_sentinels_do_not_know_is_an_error() {
-    let Some(server) = Server::start("redis-sentinel", &[]) else { return };
+    let server = Server::start("redis-sentinel", &[]);
     let text = configuration(&server, "").replace("records", "nobody");
     let error = error_of(&Client::open(&text).unwrap());
     assert_eq!(error.code(), ErrorCode::Configuration, "{error}");
     assert!(error.message().contains("\"name\""), "{error}");
 }
 
-#[test]
 fn sentinels_and_servers_have_logins_of_their_own() {
-    let Some(server) = Server::start("redis-sentinel", &["acl"]) else { return };
+    let server = Server::start("redis-sentinel", &["acl"]);
     let login = |watcher: &str, user: &str| {
         format!(
             r#", "sentinelUsername": "watcher", "sentinelPassword": "{watcher}", "username": "connector", "password": "{user}""#
@@ -136,9 +142,8 @@ fn sentinels_and_servers_have_logins_of_their_own() {
     }
 }
 
-#[test]
 fn sentinels_and_servers_want_tls() {
-    let Some(server) = Server::start("redis-sentinel", &["tls-client-auth"]) else { return };
+    let server = Server::start("redis-sentinel", &["tls-client-auth"]);
     let folder = certificates();
     let path = |name: &str| folder.join(name).display().to_string();
     let tls = |ca: &str| {
@@ -166,7 +171,6 @@ fn sentinels_and_servers_want_tls() {
     assert_eq!(error_of(&half).code(), ErrorCode::Timeout, "there is no fallback to plain, nor from it");
 }
 
-#[test]
 fn options_that_contradict_each_other_are_refused() {
     let refusal = |options: &str| {
         let text = format!(r#"{{"type": "redis", {options}}}"#);

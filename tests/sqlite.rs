@@ -1,10 +1,6 @@
 //! What is special to SQLite: durability, other programs at the same file, full and read-only
 //! disks, and tables that a person can query.
 
-#![cfg(feature = "sqlite")]
-
-mod support;
-
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,11 +9,36 @@ use std::sync::mpsc::channel;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::part::{self, Part};
+use crate::support::{need_mounts, race, Client, Told, PATIENCE};
 use deepstream_connector::core::{Error, ErrorCode, Key, Operation, Record, Reply};
 use deepstream_connector::Connector;
 use rusqlite::Connection as Plain;
-use support::{race, Client, Told, PATIENCE};
 use tempfile::TempDir;
+
+use crate::harness::{test, Class, Test};
+
+/// Every test.
+pub const TESTS: &[Test] = &[
+    test!(records_are_there_after_reopening),
+    test!(the_documented_query_and_index_work),
+    test!(collections_that_sqlite_would_confuse_stay_apart),
+    test!(any_key_is_a_key),
+    test!(the_exploits_of_the_official_connector_do_nothing),
+    test!(tables_and_rows_of_somebody_else_are_not_listed),
+    test!(a_file_that_is_no_database_is_refused),
+    test!(a_folder_that_is_missing_is_named_and_waited_for),
+    test!(a_damaged_page_fails_what_is_on_it_and_says_what_to_do),
+    test!(a_read_only_file_is_refused),
+    test!(a_disk_that_fills_up_loses_nothing_that_was_acknowledged),
+    test!(a_file_that_is_removed_is_made_again_before_anything_is_acknowledged),
+    test!(a_short_lock_of_another_program_only_delays),
+    test!(a_lock_that_is_never_released_is_named_by_the_timeout),
+    test!(a_file_that_is_locked_from_the_start_is_waited_for),
+    test!(two_connectors_of_one_process_see_each_other),
+    test!(four_processes_that_make_the_same_tables_at_once_lose_nothing).class(Class::Works),
+    test!(a_killed_process_loses_no_acknowledged_write).class(Class::Works),
+];
 
 fn configuration(path: &Path, options: &str) -> String {
     format!(r#"{{"type": "sqlite", "path": {}{options}}}"#, serde_json::to_string(path).unwrap())
@@ -48,7 +69,6 @@ fn refusal(path: &Path) -> Error {
 // ---------------------------------------------------------------------------------------------
 // Tables
 
-#[test]
 fn records_are_there_after_reopening() {
     let (_folder, path) = place();
     let client = open(&path, "");
@@ -63,7 +83,6 @@ fn records_are_there_after_reopening() {
     assert_eq!(client.get("users/2").unwrap(), None);
 }
 
-#[test]
 fn the_documented_query_and_index_work() {
     let (_folder, path) = place();
     let client = open(&path, "");
@@ -85,7 +104,6 @@ fn the_documented_query_and_index_work() {
     assert_eq!(found(&plain), ada);
 }
 
-#[test]
 fn collections_that_sqlite_would_confuse_stay_apart() {
     let (_folder, path) = place();
     let client = open(&path, "");
@@ -124,7 +142,6 @@ fn collections_that_sqlite_would_confuse_stay_apart() {
     assert_eq!(tables, keys.len() as i64);
 }
 
-#[test]
 fn any_key_is_a_key() {
     let (_folder, path) = place();
     let client = open(&path, "");
@@ -203,7 +220,6 @@ fn record(version: i64, data: &str) -> Record {
 }
 
 /// What opened the official PostgreSQL connector to anybody who could name a record.
-#[test]
 fn the_exploits_of_the_official_connector_do_nothing() {
     let (_folder, path) = place();
     let client = open(&path, "");
@@ -229,7 +245,6 @@ fn the_exploits_of_the_official_connector_do_nothing() {
     assert_eq!(client.head("users/large").unwrap(), Some(i64::MAX));
 }
 
-#[test]
 fn tables_and_rows_of_somebody_else_are_not_listed() {
     let (_folder, path) = place();
     let client = open(&path, "");
@@ -255,7 +270,6 @@ fn tables_and_rows_of_somebody_else_are_not_listed() {
 // ---------------------------------------------------------------------------------------------
 // Files that will not do
 
-#[test]
 fn a_file_that_is_no_database_is_refused() {
     let (_folder, path) = place();
     let text = "This is somebody's diary, and it is not to be written over. ".repeat(100);
@@ -265,7 +279,6 @@ fn a_file_that_is_no_database_is_refused() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
 }
 
-#[test]
 fn a_folder_that_is_missing_is_named_and_waited_for() {
     let (folder, _) = place();
     let inner = folder.path().join("not yet");
@@ -279,7 +292,6 @@ fn a_folder_that_is_missing_is_named_and_waited_for() {
     client.set("users/1", 1, "{}").unwrap();
 }
 
-#[test]
 fn a_damaged_page_fails_what_is_on_it_and_says_what_to_do() {
     let (_folder, path) = place();
     let client = open(&path, "");
@@ -315,7 +327,8 @@ fn a_damaged_page_fails_what_is_on_it_and_says_what_to_do() {
 struct SmallDisk(TempDir);
 
 impl SmallDisk {
-    fn mount(size: &str) -> Option<SmallDisk> {
+    fn mount(size: &str) -> SmallDisk {
+        need_mounts();
         let folder = tempfile::tempdir().unwrap();
         let options = format!("size={size},mode=0777");
         let mounted = Command::new("mount")
@@ -323,11 +336,8 @@ impl SmallDisk {
             .arg(folder.path())
             .stderr(Stdio::null())
             .status();
-        if !mounted.is_ok_and(|status| status.success()) {
-            eprintln!("SKIPPED: a file system in memory can be mounted by root alone");
-            return None;
-        }
-        Some(SmallDisk(folder))
+        assert!(mounted.is_ok_and(|status| status.success()), "no file system in memory was mounted");
+        SmallDisk(folder)
     }
 
     fn path(&self) -> &Path {
@@ -342,9 +352,8 @@ impl Drop for SmallDisk {
     }
 }
 
-#[test]
 fn a_read_only_file_is_refused() {
-    let Some(disk) = SmallDisk::mount("4m") else { return };
+    let disk = SmallDisk::mount("4m");
     let path = disk.path().join("records.sqlite");
     let client = open(&path, "");
     client.set("users/1", 1, "{}").unwrap();
@@ -357,9 +366,8 @@ fn a_read_only_file_is_refused() {
     assert!(message.contains("cannot be opened or made"), "{message}");
 }
 
-#[test]
 fn a_disk_that_fills_up_loses_nothing_that_was_acknowledged() {
-    let Some(disk) = SmallDisk::mount("1m") else { return };
+    let disk = SmallDisk::mount("1m");
     let path = disk.path().join("records.sqlite");
     let client = open(&path, "");
     let data = format!("\"{}\"", "x".repeat(20_000));
@@ -391,7 +399,6 @@ fn a_disk_that_fills_up_loses_nothing_that_was_acknowledged() {
     assert!(client.get("later").unwrap().is_some());
 }
 
-#[test]
 fn a_file_that_is_removed_is_made_again_before_anything_is_acknowledged() {
     let (_folder, path) = place();
     let client = open(&path, "");
@@ -411,7 +418,6 @@ fn a_file_that_is_removed_is_made_again_before_anything_is_acknowledged() {
 // ---------------------------------------------------------------------------------------------
 // Other programs at the same file
 
-#[test]
 fn a_short_lock_of_another_program_only_delays() {
     let (_folder, path) = place();
     let client = open(&path, "");
@@ -430,7 +436,6 @@ fn a_short_lock_of_another_program_only_delays() {
     assert_eq!(client.head("users/1").unwrap(), Some(2));
 }
 
-#[test]
 fn a_lock_that_is_never_released_is_named_by_the_timeout() {
     let (_folder, path) = place();
     let client = open(&path, r#", "timeout": 500"#);
@@ -450,7 +455,6 @@ fn a_lock_that_is_never_released_is_named_by_the_timeout() {
     assert_eq!(open(&path, "").head("users/1").unwrap(), Some(1));
 }
 
-#[test]
 fn a_file_that_is_locked_from_the_start_is_waited_for() {
     let (_folder, path) = place();
     let plain = Plain::open(&path).unwrap();
@@ -464,7 +468,6 @@ fn a_file_that_is_locked_from_the_start_is_waited_for() {
     client.set("users/1", 1, "{}").unwrap();
 }
 
-#[test]
 fn two_connectors_of_one_process_see_each_other() {
     let (_folder, path) = place();
     let (one, other) = (open(&path, ""), open(&path, ""));
@@ -476,38 +479,26 @@ fn two_connectors_of_one_process_see_each_other() {
     }
 }
 
-const CHILD_TASK: &str = "SQLITE_TEST_CHILD";
+/// Tells the writer the number of its first record, and the file.
+const FIRST: &str = "SQLITE_WRITER_FIRST";
+const PATH: &str = "SQLITE_WRITER_PATH";
 
-/// Runs [`child`] in a process of its own.
-fn spawn(task: &str, path: &Path) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child", "--ignored", "--nocapture"])
-        .env(CHILD_TASK, task)
-        .env("SQLITE_TEST_PATH", path)
+/// A process that writes until it is killed.
+pub const WRITER: Part = ("sqlite writer", write_until_killed);
+
+fn start_writer(first: usize, path: &Path) -> Child {
+    part::command(WRITER.0)
+        .env(FIRST, first.to_string())
+        .env(PATH, path)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap()
 }
 
-#[test]
-#[ignore = "a part of another test, which runs it in a process of its own"]
-fn child() {
-    let Ok(task) = std::env::var(CHILD_TASK) else { return };
-    let path = PathBuf::from(std::env::var_os("SQLITE_TEST_PATH").unwrap());
-    write_until_killed(&path, task.parse().unwrap());
-}
-
-#[test]
-#[ignore = "a part of another test, which runs it in a process of its own"]
-fn race_child() {
-    race::run_child();
-}
-
-#[test]
 fn four_processes_that_make_the_same_tables_at_once_lose_nothing() {
     let (_folder, path) = place();
-    race::run("race_child", &configuration(&path, r#", "timeout": 60000"#));
+    race::run(&configuration(&path, r#", "timeout": 60000"#));
     let plain = Plain::open(&path).unwrap();
     for number in 0..race::COLLECTIONS {
         let query = format!("SELECT count(*) FROM {}", race::collection(number));
@@ -522,7 +513,9 @@ const COLLECTIONS: usize = 10;
 
 /// Goes on writing, with many writes under way, and prints the number of each that is
 /// acknowledged.
-fn write_until_killed(path: &Path, first: usize) {
+fn write_until_killed() {
+    let path = PathBuf::from(std::env::var_os(PATH).unwrap());
+    let first: usize = std::env::var(FIRST).unwrap().parse().unwrap();
     struct Load {
         connector: Connector,
         next: AtomicUsize,
@@ -541,7 +534,7 @@ fn write_until_killed(path: &Path, first: usize) {
         let key = format!("collection{}/{number}", number % COLLECTIONS);
         load.connector.set(&key, record(number as i64, &format!("[{number}]")), done).unwrap();
     }
-    let connector = Connector::open(&configuration(path, ""), ()).unwrap();
+    let connector = Connector::open(&configuration(&path, ""), ()).unwrap();
     let load = Arc::new(Load { connector, next: AtomicUsize::new(first) });
     for _ in 0..64 {
         go_on(&load);
@@ -551,12 +544,11 @@ fn write_until_killed(path: &Path, first: usize) {
     }
 }
 
-#[test]
 fn a_killed_process_loses_no_acknowledged_write() {
     let (_folder, path) = place();
     let mut acknowledged = Vec::new();
     for round in 0..5 {
-        let mut child = spawn(&(round * 1_000_000).to_string(), &path);
+        let mut child = start_writer(round * 1_000_000, &path);
         let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let before = acknowledged.len();
         for line in lines {

@@ -9,29 +9,31 @@ use deepstream_connector::core::{Backend, EngineOptions, Error, ErrorCode};
 use serde_json::{json, Map, Value};
 
 #[cfg(feature = "cassandra")]
-use crate::cassandra_places::Cassandra;
+use crate::conformance::cassandra_places::Cassandra;
 #[cfg(feature = "couchdb")]
-use crate::couchdb_places::{self, CouchDb};
+use crate::conformance::couchdb_places::{self, CouchDb};
 #[cfg(feature = "dynamodb")]
-use crate::dynamodb_places::{self, DynamoDb};
+use crate::conformance::dynamodb_places::{self, DynamoDb};
 #[cfg(feature = "elasticache")]
-use crate::elasticache_places;
-use crate::faulty::{Attempt, Faulty};
+use crate::conformance::elasticache_places;
+use crate::conformance::faulty::{Attempt, Faulty};
 #[cfg(feature = "ironcache")]
-use crate::ironcache_places::IronCache;
+use crate::conformance::ironcache_places::IronCache;
 #[cfg(feature = "memcached")]
-use crate::memcached_places::{Memcached, Protocol};
+use crate::conformance::memcached_places::{Memcached, Protocol};
 #[cfg(feature = "mongodb")]
-use crate::mongodb_places::{self, Mongodb};
+use crate::conformance::mongodb_places::{self, Mongodb};
 #[cfg(feature = "mysql")]
-use crate::mysql_places::Mysql;
+use crate::conformance::mysql_places::Mysql;
 #[cfg(feature = "postgres")]
-use crate::postgres_places::{self, Postgres};
-use crate::promises::Scope;
+use crate::conformance::postgres_places::{self, Postgres};
+use crate::conformance::promises::Scope;
 #[cfg(feature = "redis")]
-use crate::redis_places::{Form, Redis};
-use crate::servers;
-use crate::stage::object;
+use crate::conformance::redis_places::{Form, Redis};
+use crate::conformance::stage::object;
+use crate::groups;
+use crate::harness::Group;
+use crate::support;
 
 /// A password that servers refuse until `Place::accept_credentials`. It must appear nowhere.
 pub const WRONG_PASSWORD: &str = "hunter2-and-more";
@@ -120,15 +122,8 @@ pub struct BackendKind {
     pub missing: fn() -> Option<String>,
     /// A fresh place for a promise of that scope.
     pub place: fn(Scope) -> Box<dyn Place>,
-}
-
-impl BackendKind {
-    /// Whether it is tested in each way of a language: by callbacks and by polling, with each
-    /// interface of Node.js, on each thread. That is the engine's and the host's part, so that the
-    /// embedded backends, a cache and a storage show it.
-    pub fn shows_every_way(&self) -> bool {
-        matches!(self.name, "memory" | "sqlite" | "redis" | "postgres")
-    }
+    /// What its servers take.
+    pub group: Group,
 }
 
 /// The misbehaving backend, which is no part of the library.
@@ -153,9 +148,10 @@ const STORAGE_SERVER: &[Scope] = &[
 ];
 
 /// Every backend of this build, the misbehaving one first.
-const ALL: &[BackendKind] = &[
+pub const ALL: &[BackendKind] = &[
     BackendKind {
         name: FAULTY,
+        group: groups::FAULTY,
         scopes: &[Scope::Faulty, Scope::Server, Scope::Listed],
         missing: || None,
         place: |_| Box::new(FaultyPlace::new()),
@@ -163,6 +159,7 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "memory")]
     BackendKind {
         name: "memory",
+        group: groups::MEMORY,
         scopes: &[Scope::Every, Scope::Unlisted],
         missing: || None,
         place: |_| Box::new(Memory),
@@ -170,6 +167,7 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "sqlite")]
     BackendKind {
         name: "sqlite",
+        group: groups::SQLITE,
         scopes: &[Scope::Every, Scope::Kept, Scope::Listed],
         missing: || None,
         place: |_| Box::new(Sqlite::new()),
@@ -177,6 +175,7 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "redis")]
     BackendKind {
         name: "redis",
+        group: groups::REDIS,
         scopes: &[
             Scope::Every,
             Scope::Kept,
@@ -186,12 +185,13 @@ const ALL: &[BackendKind] = &[
             Scope::Credentials,
             Scope::Unlisted,
         ],
-        missing: || servers::missing("redis"),
+        missing: || support::Server::missing("redis"),
         place: |scope| Box::new(Redis::new(Form::Single, scope)),
     },
     #[cfg(feature = "redis")]
     BackendKind {
         name: "redis-cluster",
+        group: groups::REDIS_CLUSTER,
         scopes: &[
             Scope::Every,
             Scope::Kept,
@@ -201,12 +201,13 @@ const ALL: &[BackendKind] = &[
             Scope::Credentials,
             Scope::Unlisted,
         ],
-        missing: || servers::missing("redis-cluster"),
+        missing: || support::Server::missing("redis-cluster"),
         place: |scope| Box::new(Redis::new(Form::Cluster, scope)),
     },
     #[cfg(feature = "redis")]
     BackendKind {
         name: "redis-sentinel",
+        group: groups::REDIS_SENTINEL,
         scopes: &[
             Scope::Every,
             Scope::Kept,
@@ -216,12 +217,13 @@ const ALL: &[BackendKind] = &[
             Scope::Credentials,
             Scope::Unlisted,
         ],
-        missing: || servers::missing("redis-sentinel"),
+        missing: || support::Server::missing("redis-sentinel"),
         place: |scope| Box::new(Redis::new(Form::Sentinel, scope)),
     },
     #[cfg(feature = "memcached")]
     BackendKind {
         name: "memcached",
+        group: groups::MEMCACHED,
         scopes: &[
             Scope::Every,
             Scope::Kept,
@@ -230,19 +232,21 @@ const ALL: &[BackendKind] = &[
             Scope::Credentials,
             Scope::Unlisted,
         ],
-        missing: || servers::missing("memcached"),
+        missing: || support::Server::missing("memcached"),
         place: |scope| Box::new(Memcached::new(Protocol::Meta, scope)),
     },
     #[cfg(feature = "memcached")]
     BackendKind {
         name: "memcached-sasl",
+        group: groups::MEMCACHED_SASL,
         scopes: &[Scope::Every, Scope::Kept, Scope::Credentials],
-        missing: || servers::missing("memcached"),
+        missing: || support::Server::missing("memcached"),
         place: |scope| Box::new(Memcached::new(Protocol::Sasl, scope)),
     },
     #[cfg(feature = "ironcache")]
     BackendKind {
         name: "ironcache",
+        group: groups::IRONCACHE,
         scopes: &[
             Scope::Every,
             Scope::Kept,
@@ -251,12 +255,13 @@ const ALL: &[BackendKind] = &[
             Scope::Credentials,
             Scope::Unlisted,
         ],
-        missing: || servers::missing("ironcache"),
+        missing: || support::Server::missing("ironcache"),
         place: |scope| Box::new(IronCache::new(scope)),
     },
     #[cfg(feature = "couchdb")]
     BackendKind {
         name: "couchdb",
+        group: groups::COUCHDB,
         scopes: STORAGE_SERVER,
         missing: couchdb_places::missing,
         place: |scope| Box::new(CouchDb::new(scope)),
@@ -264,6 +269,7 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "dynamodb")]
     BackendKind {
         name: "dynamodb",
+        group: groups::DYNAMODB,
         scopes: &[Scope::Every, Scope::Kept, Scope::Server, Scope::Crash, Scope::Network, Scope::Listed],
         missing: dynamodb_places::missing,
         place: |scope| Box::new(DynamoDb::new(dynamodb_places::Form::OneTable, scope)),
@@ -271,6 +277,7 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "dynamodb")]
     BackendKind {
         name: "dynamodb-tables",
+        group: groups::DYNAMODB_TABLES,
         scopes: &[Scope::Every, Scope::Kept, Scope::Listed],
         missing: dynamodb_places::missing,
         place: |scope| Box::new(DynamoDb::new(dynamodb_places::Form::TablePerCollection, scope)),
@@ -278,27 +285,31 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "cassandra")]
     BackendKind {
         name: "cassandra",
+        group: groups::CASSANDRA,
         scopes: STORAGE_SERVER,
-        missing: || servers::missing("cassandra"),
+        missing: || support::Server::missing("cassandra"),
         place: |scope| Box::new(Cassandra::new(scope)),
     },
     #[cfg(feature = "mysql")]
     BackendKind {
         name: "mysql",
+        group: groups::MYSQL,
         scopes: STORAGE_SERVER,
-        missing: || servers::missing("mysql"),
+        missing: || support::Server::missing("mysql"),
         place: |scope| Box::new(Mysql::new("mysql", scope)),
     },
     #[cfg(feature = "mysql")]
     BackendKind {
         name: "mariadb",
+        group: groups::MARIADB,
         scopes: STORAGE_SERVER,
-        missing: || servers::missing("mariadb"),
+        missing: || support::Server::missing("mariadb"),
         place: |scope| Box::new(Mysql::new("mariadb", scope)),
     },
     #[cfg(feature = "postgres")]
     BackendKind {
         name: "postgres",
+        group: groups::POSTGRES,
         scopes: STORAGE_SERVER,
         missing: postgres_places::missing,
         place: |scope| Box::new(Postgres::new("text", scope)),
@@ -306,6 +317,7 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "postgres")]
     BackendKind {
         name: "postgres-jsonb",
+        group: groups::POSTGRES_JSONB,
         scopes: &[Scope::Every, Scope::Kept, Scope::Listed],
         missing: postgres_places::missing,
         place: |scope| Box::new(Postgres::new("jsonb", scope)),
@@ -313,6 +325,7 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "mongodb")]
     BackendKind {
         name: "mongodb",
+        group: groups::MONGODB,
         scopes: STORAGE_SERVER,
         missing: mongodb_places::missing,
         place: |scope| Box::new(Mongodb::new(scope)),
@@ -320,15 +333,17 @@ const ALL: &[BackendKind] = &[
     #[cfg(feature = "elasticache")]
     BackendKind {
         name: "elasticache",
+        group: groups::ELASTICACHE,
         scopes: &[Scope::Every, Scope::Server, Scope::Credentials, Scope::Unlisted],
-        missing: || servers::missing("redis"),
+        missing: || support::Server::missing("redis"),
         place: |scope| Box::new(elasticache_places::ByRedis::new(scope)),
     },
     #[cfg(feature = "elasticache")]
     BackendKind {
         name: "elasticache-memcached",
+        group: groups::ELASTICACHE_MEMCACHED,
         scopes: &[Scope::Every, Scope::Unlisted],
-        missing: || servers::missing("elasticache").or_else(|| servers::missing("memcached")),
+        missing: || support::Server::missing("elasticache").or_else(|| support::Server::missing("memcached")),
         place: |_| Box::new(elasticache_places::ByMemcached::new()),
     },
 ];

@@ -15,11 +15,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{json, Map, Value};
 
-use crate::backends::{Place, Server, WRONG_PASSWORD};
-use crate::hosts::PROJECT;
-use crate::promises::Scope;
-use crate::servers::{Proxy, Running};
-use crate::stage::object;
+use crate::conformance::backends::{Place, Server, WRONG_PASSWORD};
+use crate::conformance::promises::Scope;
+use crate::conformance::servers::{Proxy, Running};
+use crate::conformance::stage::object;
+use crate::support::ROOT;
 
 /// A key prefix.
 pub struct Cassandra {
@@ -156,7 +156,7 @@ impl Drop for Cassandra {
             (Some(server), _) => drop(server.client_with_input(&statement)),
             (None, Some(address)) => {
                 let (host, port) = address.rsplit_once(':').expect("DSC_TEST_CASSANDRA is host:port");
-                let client = format!("{PROJECT}/tests/servers/cassandra/cql.js");
+                let client = format!("{ROOT}/tests/servers/cassandra/cql.js");
                 let ended =
                     Command::new("node").args([&client, port, &statement]).env("CQL_HOST", host).status();
                 assert!(ended.is_ok_and(|status| status.success()), "{} stays behind", self.table);

@@ -14,9 +14,9 @@ use deepstream_connector::core::{
 };
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 
-use crate::backends::open;
-use crate::host::{Command, Event, Failure, Features, Host};
-use crate::rust_host::{
+use crate::conformance::backends::open;
+use crate::conformance::host::{Command, Event, Failure, Features, Host};
+use crate::conformance::rust_host::{
     answer, cursor_of, failure, log, many, operations, record, set_operations, tell, utf8,
 };
 

@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{json, Map, Value};
 
-use crate::backends::{Place, Server, WRONG_PASSWORD};
-use crate::promises::Scope;
-use crate::servers::{self, Proxy, Running};
-use crate::stage::object;
+use crate::conformance::backends::{Place, Server, WRONG_PASSWORD};
+use crate::conformance::promises::Scope;
+use crate::conformance::servers::{Proxy, Running};
+use crate::conformance::stage::object;
+use crate::support;
 
 /// A database.
 pub struct CouchDb {
@@ -30,7 +31,7 @@ pub fn missing() -> Option<String> {
     if own_server().is_some() {
         return None;
     }
-    servers::missing("couchdb")
+    support::Server::missing("couchdb")
 }
 
 impl CouchDb {

@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{json, Map, Value};
 
-use crate::backends::{Place, Server};
-use crate::promises::Scope;
-use crate::servers::{self, Proxy, Running};
-use crate::stage::object;
+use crate::conformance::backends::{Place, Server};
+use crate::conformance::promises::Scope;
+use crate::conformance::servers::{Proxy, Running};
+use crate::conformance::stage::object;
+use crate::support;
 
 /// How records are distributed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub fn missing() -> Option<String> {
     if own_service().is_some() {
         return None;
     }
-    servers::missing("dynamodb")
+    support::Server::missing("dynamodb")
 }
 
 impl DynamoDb {

@@ -6,10 +6,10 @@ use std::sync::OnceLock;
 
 use serde_json::{json, Map, Value};
 
-use crate::backends::{Place, Server, WRONG_PASSWORD};
-use crate::promises::Scope;
-use crate::servers::Running;
-use crate::stage::object;
+use crate::conformance::backends::{Place, Server, WRONG_PASSWORD};
+use crate::conformance::promises::Scope;
+use crate::conformance::servers::Running;
+use crate::conformance::stage::object;
 use crate::support::certificates;
 
 static PLACES: AtomicU64 = AtomicU64::new(1);

@@ -10,13 +10,11 @@ use std::process::Command as Process;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use crate::core_host::{CoreHost, Delivers};
-use crate::host::Host;
-use crate::program_host::ProgramHost;
-use crate::rust_host::RustHost;
-
-/// The folder of the project.
-pub const PROJECT: &str = env!("CARGO_MANIFEST_DIR");
+use crate::conformance::core_host::{CoreHost, Delivers};
+use crate::conformance::host::Host;
+use crate::conformance::program_host::ProgramHost;
+use crate::conformance::rust_host::RustHost;
+use crate::support::{is_here, ROOT};
 
 /// A host, and the way in which it makes connectors.
 pub struct HostKind {
@@ -57,6 +55,11 @@ impl HostKind {
     /// Whether it runs as a process of its own.
     pub fn is_program(&self) -> bool {
         !matches!(self.program, Program::Rust | Program::Core(_))
+    }
+
+    /// Whether it makes connectors as most users of its language do.
+    pub fn is_usual_way(&self) -> bool {
+        matches!(self.name, "rust" | "c" | "node" | "python")
     }
 
     pub fn is_slow(&self) -> bool {
@@ -106,12 +109,12 @@ impl HostKind {
             }
             Program::Node => {
                 let mut node = Process::new("node");
-                node.arg(Path::new(PROJECT).join("tests/hosts/host.js"));
+                node.arg(Path::new(ROOT).join("tests/hosts/host.js"));
                 Box::new(ProgramHost::start(node))
             }
             Program::Python => {
                 let mut python = Process::new("python3");
-                python.arg(Path::new(PROJECT).join("tests/hosts/host.py"));
+                python.arg(Path::new(ROOT).join("tests/hosts/host.py"));
                 python.env("CONNECTOR_LIBRARY", library().unwrap_or_else(|reason| panic!("{reason}")));
                 Box::new(ProgramHost::start(python))
             }
@@ -175,13 +178,11 @@ fn missing_node() -> Option<String> {
 }
 
 fn missing_file(path: &str) -> Option<String> {
-    (!Path::new(PROJECT).join(path).exists()).then(|| format!("{path} is not there; build it first"))
+    (!Path::new(ROOT).join(path).exists()).then(|| format!("{path} is not there; build it first"))
 }
 
 fn missing_program(name: &str) -> Option<String> {
-    let found =
-        env::split_paths(&env::var_os("PATH").unwrap_or_default()).any(|folder| folder.join(name).is_file());
-    (!found).then(|| format!("{name} is not installed"))
+    (!is_here(name)).then(|| format!("{name} is not installed"))
 }
 
 /// The C host, compiled once in each run against the library of this very build.
@@ -209,8 +210,8 @@ fn compile_c() -> Result<PathBuf, String> {
     let mut compiler = Process::new("cc");
     compiler
         .args(["-std=c11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"])
-        .arg(format!("-I{PROJECT}/include"))
-        .arg(format!("{PROJECT}/tests/hosts/host.c"))
+        .arg(format!("-I{ROOT}/include"))
+        .arg(format!("{ROOT}/tests/hosts/host.c"))
         .arg(folder.join(&name))
         .arg(format!("-Wl,-rpath,{}", folder.display()))
         .arg("-o")

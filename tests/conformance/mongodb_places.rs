@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use mongodb::bson::{doc, Document};
 use serde_json::{json, Map, Value};
 
-use crate::backends::{Place, Server, WRONG_PASSWORD};
-use crate::promises::Scope;
-use crate::servers::{self, Proxy, Running};
-use crate::stage::object;
+use crate::conformance::backends::{Place, Server, WRONG_PASSWORD};
+use crate::conformance::promises::Scope;
+use crate::conformance::servers::{Proxy, Running};
+use crate::conformance::stage::object;
+use crate::support;
 
 /// A server of the user's own, if there is one.
 const URL: &str = "DSC_TEST_MONGODB_URL";
@@ -25,7 +26,7 @@ pub struct Mongodb {
 
 /// Why the promises cannot be tested here, if so.
 pub fn missing() -> Option<String> {
-    servers::missing("mongodb")
+    support::Server::missing("mongodb")
 }
 
 impl Mongodb {

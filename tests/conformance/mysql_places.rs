@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{json, Map, Value};
 
-use crate::backends::{Place, Server, WRONG_PASSWORD};
-use crate::promises::Scope;
-use crate::servers::{Proxy, Running};
-use crate::stage::object;
+use crate::conformance::backends::{Place, Server, WRONG_PASSWORD};
+use crate::conformance::promises::Scope;
+use crate::conformance::servers::{Proxy, Running};
+use crate::conformance::stage::object;
 
 /// A database of its own, or a table on a server that is given.
 pub struct Mysql {

@@ -6,16 +6,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{json, Map, Value};
 
-use crate::backends::{Place, Server, WRONG_PASSWORD};
-use crate::promises::Scope;
-use crate::servers::{self, Proxy, Running};
-use crate::stage::object;
+use crate::conformance::backends::{Place, Server, WRONG_PASSWORD};
+use crate::conformance::promises::Scope;
+use crate::conformance::servers::{Proxy, Running};
+use crate::conformance::stage::object;
+use crate::support;
 
 const GIVEN: &str = "DSC_TEST_POSTGRES_URL";
 
 /// Why there is no server, if so. One that is given is not hurt: that needs another.
 pub fn missing() -> Option<String> {
-    servers::missing("postgres")
+    support::Server::missing("postgres")
 }
 
 /// A schema.

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::host::{Command, Event, Features, Host};
-use crate::protocol;
+use crate::conformance::host::{Command, Event, Features, Host};
+use crate::conformance::protocol;
 
 /// How much of what a program says on its standard error is kept.
 const COMPLAINT_BYTES: usize = 16 * 1024;

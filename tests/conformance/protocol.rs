@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Read};
 
 use deepstream_connector::core::Page;
 
-use crate::host::{Answer, Command, Entry, Event, Failure};
+use crate::conformance::host::{Answer, Command, Entry, Event, Failure};
 
 /// Appends a command's line and payload.
 pub fn encode(command: &Command, out: &mut Vec<u8>) {
@@ -285,7 +285,7 @@ fn read_answers(mut payload: &[u8], count: usize) -> Option<Vec<Answer>> {
 }
 
 fn shown(bytes: &[u8]) -> String {
-    crate::host::shown(bytes)
+    crate::conformance::host::shown(bytes)
 }
 
 fn wrong(message: impl Into<String>) -> io::Error {

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{json, Map, Value};
 
-use crate::backends::{Place, Server, WRONG_PASSWORD};
-use crate::promises::Scope;
-use crate::servers::{Proxy, Running};
-use crate::stage::object;
+use crate::conformance::backends::{Place, Server, WRONG_PASSWORD};
+use crate::conformance::promises::Scope;
+use crate::conformance::servers::{Proxy, Running};
+use crate::conformance::stage::object;
 
 /// How the servers stand to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,9 +54,13 @@ struct Site {
 /// Those with proxies, since servers that announce their addresses have to be told of them.
 static PROXIED: Mutex<Vec<(Form, Arc<Site>)>> = Mutex::new(Vec::new());
 
-/// Ends all that nobody uses any more.
-pub fn end_all() {
-    PROXIED.lock().unwrap_or_else(PoisonError::into_inner).clear();
+/// Ends those of a backend.
+pub fn end(backend: &str) {
+    let mut all = PROXIED.lock().unwrap_or_else(PoisonError::into_inner);
+    let ended: Vec<_> = all.extract_if(.., |(form, _)| form.recipe() == backend).collect();
+    // That takes its time.
+    drop(all);
+    drop(ended);
 }
 
 impl Site {
@@ -67,12 +71,13 @@ impl Site {
     /// One that nobody else uses meanwhile.
     fn with_proxies(form: Form) -> Arc<Site> {
         let free = |(other, site): &&(Form, Arc<Site>)| *other == form && Arc::strong_count(site) == 1;
-        let mut all = PROXIED.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = PROXIED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, site)) = all.iter().find(free) {
             // A promise that was broken may have left them as they were.
             site.proxies.iter().for_each(|proxy| proxy.tell(&["pass"]));
             return Arc::clone(site);
         }
+        drop(all);
         let site = Arc::new(match form {
             Form::Single => {
                 let server = Running::shared(form.recipe(), &[]);
@@ -81,7 +86,7 @@ impl Site {
             Form::Cluster => proxied_cluster(),
             Form::Sentinel => proxied_sentinels(),
         });
-        all.push((form, Arc::clone(&site)));
+        PROXIED.lock().unwrap_or_else(PoisonError::into_inner).push((form, Arc::clone(&site)));
         site
     }
 }

@@ -8,8 +8,8 @@ use std::time::Instant;
 use deepstream_connector::core::{Error, ErrorCode, Key, LogLevel, Operation, Record, Reply};
 use deepstream_connector::{Connector, Events};
 
-use crate::host::{Answer, Command, Entry, Event, Failure, Features, Host, Verb};
-use crate::protocol::write_page;
+use crate::conformance::host::{Answer, Command, Entry, Event, Failure, Features, Host, Verb};
+use crate::conformance::protocol::write_page;
 
 pub struct RustHost {
     connectors: HashMap<u64, Slot>,

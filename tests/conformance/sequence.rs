@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::chance::Chance;
-use crate::stage::{Request, Stage};
+use crate::conformance::chance::Chance;
+use crate::conformance::stage::{Request, Stage};
 
 pub struct Sequence {
     records: HashMap<String, (i64, String)>,

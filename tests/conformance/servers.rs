@@ -1,25 +1,14 @@
 //! Real servers, by `tests/servers/ctl`: one of each kind that promises share, and others that
 //! one promise at a time has to itself.
 
-use std::path::Path;
-use std::process::Command;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use crate::backends::Server;
-use crate::hosts::PROJECT;
+use crate::conformance::backends::Server;
 use crate::support;
-
-/// Why servers of a recipe cannot be had, if so.
-pub fn missing(recipe: &str) -> Option<String> {
-    let ctl = Path::new(PROJECT).join("tests/servers/ctl");
-    let asked = Command::new(&ctl).args([recipe, "available"]).output();
-    match asked {
-        Ok(output) if output.status.success() => None,
-        Ok(output) => Some(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
-        Err(error) => Some(format!("{} cannot be started: {error}", ctl.display())),
-    }
-}
+use crate::support::pool::{self, Kind};
 
 /// A running server.
 pub struct Running {
@@ -31,63 +20,15 @@ pub struct Running {
     is_spent: AtomicBool,
 }
 
-type Kind = (&'static str, &'static [&'static str]);
-
-/// The servers that are shared, and those that wait for the next promise that needs one alone.
-#[derive(Default)]
-struct Pool {
-    /// The backend whose promises are held.
-    backend: &'static str,
-    shared: Vec<(Kind, Arc<support::Server>)>,
-    spare: Vec<(Kind, Arc<support::Server>)>,
-}
-
-static POOL: Mutex<Pool> = Mutex::new(Pool { backend: "", shared: Vec::new(), spare: Vec::new() });
-
-fn pool() -> MutexGuard<'static, Pool> {
-    POOL.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Ends all that nobody uses any more.
-pub fn end_all() {
-    turn_to("");
-}
-
-/// To be called with the backend of each promise: servers of the one before end, so that they take
-/// no memory and no time from those that follow.
-pub fn turn_to(backend: &'static str) {
-    let mut pool = pool();
-    if pool.backend != backend {
-        let before = std::mem::replace(&mut *pool, Pool { backend, ..Pool::default() });
-        drop(pool);
-        drop(before);
-    }
-}
-
 impl Running {
-    /// The one that all share.
+    /// The one that all promises of the group share.
     pub fn shared(recipe: &'static str, variants: &'static [&'static str]) -> Running {
-        let kind = (recipe, variants);
-        // Held while it starts, so that there is one.
-        let mut pool = pool();
-        let known =
-            pool.shared.iter().find(|(other, _)| *other == kind).map(|(_, server)| Arc::clone(server));
-        let server = known.unwrap_or_else(|| {
-            let server = start(kind);
-            pool.shared.push((kind, Arc::clone(&server)));
-            server
-        });
-        Running::new(server, kind, false)
+        Running::new(pool::shared(recipe, variants), (recipe, variants), false)
     }
 
     /// One that nobody else uses meanwhile.
     pub fn alone(recipe: &'static str, variants: &'static [&'static str]) -> Running {
-        let kind = (recipe, variants);
-        let mut pool = pool();
-        let spare = pool.spare.iter().position(|(other, _)| *other == kind);
-        let spare = spare.map(|index| pool.spare.swap_remove(index).1);
-        drop(pool);
-        Running::new(spare.unwrap_or_else(|| start(kind)), kind, true)
+        Running::new(pool::alone(recipe, variants), (recipe, variants), true)
     }
 
     fn new(server: Arc<support::Server>, kind: Kind, alone: bool) -> Running {
@@ -137,11 +78,6 @@ impl Running {
     }
 }
 
-fn start((recipe, variants): Kind) -> Arc<support::Server> {
-    let server = support::Server::start(recipe, variants);
-    Arc::new(server.unwrap_or_else(|| panic!("{recipe} was there a moment ago")))
-}
-
 /// The network to a server, to be spoiled.
 pub struct Proxy {
     server: support::Server,
@@ -152,7 +88,6 @@ impl Proxy {
     pub fn start(port: u16) -> Proxy {
         let target = format!("127.0.0.1:{port}");
         let server = support::Server::start("proxy", &["--", "--target", &target]);
-        let server = server.expect("the proxy needs nothing but Node.js");
         Proxy { server, is_frozen: AtomicBool::new(false) }
     }
 
@@ -161,7 +96,14 @@ impl Proxy {
     }
 
     pub fn tell(&self, words: &[&str]) {
-        self.server.ctl(&[&["set"], words].concat());
+        // Promises do this often, and `ctl` starts two programs for it.
+        let path = self.server.folder().join("control.sock");
+        let mut control =
+            UnixStream::connect(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let mut answer = String::new();
+        let told = writeln!(control, "{}", words.join(" "))
+            .and_then(|()| BufReader::new(control).read_line(&mut answer));
+        assert!(told.is_ok() && answer.starts_with("ok"), "the proxy was told {words:?}: {told:?}, {answer}");
     }
 }
 
@@ -217,7 +159,7 @@ impl Drop for Running {
         let states = [&self.is_frozen, &self.is_dead, &self.is_spent];
         let hurt = states.iter().any(|state| state.load(Ordering::Relaxed));
         if let (Some(server), true, false) = (self.server.take(), self.alone, hurt) {
-            pool().spare.push((self.kind, server));
+            pool::keep(self.kind, server);
         }
     }
 }

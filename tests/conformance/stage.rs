@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use deepstream_connector::core::ErrorCode;
 use serde_json::{Map, Value};
 
-use crate::backends::{Place, Server};
-use crate::faulty::Faulty;
-use crate::host::{Answer, Command, Entry, Event, Failure, Features, Host, Verb};
-use crate::json::{self, Numbers};
-use crate::protocol;
+use crate::conformance::backends::{Place, Server};
+use crate::conformance::faulty::Faulty;
+use crate::conformance::host::{Answer, Command, Entry, Event, Failure, Features, Host, Verb};
+use crate::conformance::json::{self, Numbers};
+use crate::conformance::protocol;
 
 /// How many lines of the log a failed promise shows.
 const LOG_LINES: usize = 40;
@@ -144,13 +144,13 @@ impl Stage {
     /// The message with which a configuration is refused.
     pub fn refused_configuration(&mut self, configuration: &[u8]) -> String {
         match self.create(configuration) {
-            Ok(()) => panic!("a connector was made from {}", crate::host::shown(configuration)),
+            Ok(()) => panic!("a connector was made from {}", crate::conformance::host::shown(configuration)),
             Err(failure) => {
                 assert_eq!(
                     name_of(failure.code),
                     ErrorCode::Configuration.name(),
                     "the code for {}: {}",
-                    crate::host::shown(configuration),
+                    crate::conformance::host::shown(configuration),
                     failure.message
                 );
                 failure.message
@@ -403,7 +403,7 @@ impl Stage {
 
     /// Checks that a record is there, with this version and a document equal to this one.
     pub fn assert_holds(&mut self, key: impl AsRef<[u8]>, version: i64, document: impl AsRef<[u8]>) {
-        let shown_key = crate::host::shown(key.as_ref());
+        let shown_key = crate::conformance::host::shown(key.as_ref());
         match self.load(key) {
             Some((found, data)) => {
                 assert_eq!(found, version, "the version of {shown_key}");
@@ -416,7 +416,8 @@ impl Stage {
     /// Checks that two documents are equal as far as this host keeps numbers.
     pub fn assert_same(&self, expected: &[u8], given: &[u8], what: &str) {
         let numbers = if self.features.exact { Numbers::Exact } else { Numbers::Doubles };
-        let (shown_expected, shown_given) = (crate::host::shown(expected), crate::host::shown(given));
+        let (shown_expected, shown_given) =
+            (crate::conformance::host::shown(expected), crate::conformance::host::shown(given));
         match json::equal(expected, given, numbers) {
             Ok(true) => {}
             Ok(false) => panic!("the document of {what} is {shown_given} instead of {shown_expected}"),
@@ -439,7 +440,7 @@ impl Stage {
         self.settle(request);
         match &self.requests[&request.0] {
             State::Statistics(json) => serde_json::from_slice(json).unwrap_or_else(|error| {
-                panic!("the statistics are no JSON ({error}): {}", crate::host::shown(json))
+                panic!("the statistics are no JSON ({error}): {}", crate::conformance::host::shown(json))
             }),
             other => panic!("there are no statistics; {}", other.shown()),
         }

@@ -2,7 +2,7 @@
 'use strict'
 
 const assert = require('node:assert')
-const { describe, test } = require('node:test')
+const { describe, test } = require('./needing')('redis')
 const classic = require('./classic')
 const modern = require('./modern')
 const { freePort, within } = require('./harness')

@@ -6,11 +6,10 @@
 
 const assert = require('node:assert')
 const path = require('node:path')
-const { execFileSync } = require('node:child_process')
-const { describe, test } = require('node:test')
+const { describe, test, missing } = require('./needing')('mongodb')
 const { once } = require('node:events')
 const { modules, within } = require('./harness')
-const { ADDON, CTL, atEnd, instance } = require('./connector')
+const { ADDON, atEnd, instance } = require('./connector')
 
 const load = (name) => require(path.join(modules('interop-mongodb'), name))
 const silent = { getNameSpace: () => ({ info () {}, warn () {}, error () {}, fatal () {} }) }
@@ -101,17 +100,7 @@ const LAYOUTS = {
   }
 }
 
-const missing = (() => {
-  try {
-    execFileSync(CTL, ['mongodb', 'available'], { encoding: 'utf8' })
-    return false
-  } catch (error) {
-    if (process.env.CI) throw new Error(`a server is missing in CI: ${error.stdout}`)
-    return error.stdout.trim()
-  }
-})()
-
-describe("deepstream's own MongoDB connectors and ours", { skip: missing }, () => {
+describe("deepstream's own MongoDB connectors and ours", () => {
   if (!missing) connectOnce()
   for (const [layout, connect] of Object.entries(LAYOUTS)) {
     for (const splitChar of ['/', '::']) {

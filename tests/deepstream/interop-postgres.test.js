@@ -7,7 +7,7 @@
 const assert = require('node:assert')
 const path = require('node:path')
 const { once } = require('node:events')
-const { describe, test } = require('node:test')
+const { describe, test } = require('./needing')('postgres')
 const { modules, within } = require('./harness')
 const { ADDON, atEnd, instance, until } = require('./connector')
 

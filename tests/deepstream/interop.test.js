@@ -6,7 +6,7 @@
 
 const assert = require('node:assert')
 const path = require('node:path')
-const { describe, test } = require('node:test')
+const { describe, test } = require('./needing')('redis')
 const { once } = require('node:events')
 const { modules, within } = require('./harness')
 const { ADDON, atEnd, pause, redis } = require('./connector')

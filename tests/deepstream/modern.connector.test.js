@@ -2,7 +2,7 @@
 'use strict'
 
 const assert = require('node:assert')
-const test = require('node:test')
+const { test } = require('./needing')('redis')
 const modern = require('./modern')
 const { native, proxy, redis, sqlite, start, until } = require('./connector')
 

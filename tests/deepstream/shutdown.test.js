@@ -3,7 +3,7 @@
 
 const assert = require('node:assert')
 const path = require('node:path')
-const { describe, test } = require('node:test')
+const { describe, test } = require('./needing')('redis')
 const { once } = require('node:events')
 const { spawn } = require('node:child_process')
 const classic = require('./classic')

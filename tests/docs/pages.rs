@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub use super::workshop::ROOT;
+use crate::support::ROOT;
 
 /// A page of Markdown, by its path from the repository's root.
 pub struct Page {

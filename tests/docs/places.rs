@@ -8,9 +8,9 @@ use deepstream_connector::core::{Key, Operation, Record};
 use rusqlite::types::ValueRef;
 use serde_json::{json, Value};
 
-use super::pages::{self, Block, ROOT};
+use super::pages::{self, Block};
 use super::programs::{assert_printed, output};
-use super::support::{wait_until, Client, Server};
+use crate::support::{wait_until, Client, Server, ROOT};
 
 /// What is stored before anything is asked.
 const RECORDS: [(&str, &str); 4] = [
@@ -65,7 +65,7 @@ fn store(configuration: &Value, collection: &str) {
 /// server that is missing is said to be.
 fn ask_each(recipe: &'static str, configuration: fn(u16) -> Value, ask: fn(&Server, &Block) -> String) {
     let blocks = blocks_for(recipe);
-    let Some(server) = Server::start(recipe, &[]) else { return };
+    let server = Server::start(recipe, &[]);
     store(&configuration(server.port), "");
     for block in &blocks {
         assert_printed(block, &ask(&server, block));
@@ -127,7 +127,7 @@ pub fn mariadb() {
 
 pub fn postgres() {
     let blocks = blocks_for("postgres");
-    let Some(server) = Server::start("postgres", &[]) else { return };
+    let server = Server::start("postgres", &[]);
     let mut configuration = in_sql("postgres", server.port);
     configuration["host"] = json!("127.0.0.1");
     store(&configuration, "users/");
@@ -219,7 +219,7 @@ pub fn cassandra() {
     let (making, asking): (Vec<Block>, Vec<Block>) =
         plain.into_iter().partition(|block| block.text.starts_with("CREATE TABLE"));
     assert!(!with_columns.is_empty() && !making.is_empty(), "the page of cassandra lacks something");
-    let Some(server) = Server::start("cassandra", &[]) else { return };
+    let server = Server::start("cassandra", &[]);
     let mut configuration = json!({"type": "cassandra", "port": server.port});
     server.client(&["CREATE KEYSPACE deepstream WITH replication = {'class': 'NetworkTopologyStrategy', 'replication_factor': 1}"]);
     making.iter().for_each(|block| drop(cql(&server, block)));

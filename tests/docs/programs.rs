@@ -1,14 +1,15 @@
 //! Runs the programs of the pages and holds what they print against what stands beside them.
 
-use std::env;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::pages::{Block, ROOT};
-use super::workshop::{has, succeed, Workshop};
+use super::pages::Block;
+use crate::harness::skip;
+use crate::support::workshop::{succeed, Workshop};
+use crate::support::{is_here, ROOT};
 
 /// Runs a command that must succeed, and returns what it printed.
 pub fn output(command: &mut Command) -> String {
@@ -55,20 +56,17 @@ fn matches(line: &str, pattern: &str) -> bool {
     line.len() >= first.len() + last.len() && line.ends_with(last)
 }
 
-/// Whether something is there that tests need; where it is not, that is said, and is a failure in CI.
-fn is_there(what: &str, there: bool) -> bool {
+/// Skips the test where something is missing that it needs.
+fn need(what: &str, there: bool) {
     if !there {
-        assert!(env::var_os("CI").is_none(), "{what} is missing in CI");
-        eprintln!("SKIPPED: {what} is missing");
+        skip(format!("{what} is missing"));
     }
-    there
 }
 
 pub fn javascript(block: &Block) {
     let addon = Path::new(ROOT).join("bindings/node/deepstream-connector.node");
-    if !is_there("node", has("node")) || !is_there("the addon (make node)", addon.exists()) {
-        return;
-    }
+    need("node", is_here("node"));
+    need("the addon (make node)", addon.exists());
     let folder = folder();
     let modules = folder.path().join("node_modules");
     fs::create_dir(&modules).expect("folders can be made");
@@ -79,9 +77,7 @@ pub fn javascript(block: &Block) {
 }
 
 pub fn python(block: &Block, workshop: &Workshop) {
-    if !is_there("python3", has("python3")) {
-        return;
-    }
+    need("python3", is_here("python3"));
     let folder = folder();
     fs::write(folder.path().join("program.py"), &block.text).expect("files can be written");
     let mut python = Command::new("python3");
@@ -99,9 +95,7 @@ pub fn compiled(block: &Block, workshop: &Workshop) {
         "c" => ("cc", "-std=c11"),
         _ => ("c++", "-std=c++11"),
     };
-    if !is_there(compiler, has(compiler)) {
-        return;
-    }
+    need(compiler, is_here(compiler));
     let folder = folder();
     let source = folder.path().join(format!("program.{}", block.language));
     fs::write(&source, &block.text).expect("files can be written");
@@ -136,16 +130,12 @@ pub fn commands(block: &Block, workshop: &Workshop) {
             }
             [_, "cargo", "test", ..] => is_cargo_test(&block.place(), line),
             [first, ..] if matches!(*first, "cc" | "c++") => {
-                if !is_there(first, has(first)) {
-                    return;
-                }
+                need(first, is_here(first));
                 runs = true;
                 script += &format!("{}\n", here(line, folder));
             }
             [first, second, ..] if first.starts_with("LD_LIBRARY_PATH=") && *second == "python3" => {
-                if !is_there("python3", has("python3")) {
-                    return;
-                }
+                need("python3", is_here("python3"));
                 runs = true;
                 script += &format!("{}\n", here(line, folder));
             }
@@ -170,11 +160,12 @@ pub fn is_made(place: &str, target: &str) {
     assert!(makefile.lines().any(|line| line.starts_with(&rule)), "{place}: no target {target}");
 }
 
-/// Whether the test that a command of Cargo's names is there.
+/// Whether the tests that a command of Cargo's names are there.
 pub fn is_cargo_test(place: &str, command: &str) {
-    let mut words = command.split_whitespace().skip_while(|word| *word != "--test");
-    let Some(name) = words.nth(1) else { return };
-    let tests = Path::new(ROOT).join("tests");
-    let there = tests.join(format!("{name}.rs")).exists() || tests.join(name).join("main.rs").exists();
-    assert!(there, "{place}: no test program {name}");
+    let Some((_, rest)) = command.split_once("-p deepstream-connector-tests") else { return };
+    let Some(name) = rest.split_whitespace().find(|word| !word.starts_with('-') && *word != "WORDS") else {
+        return;
+    };
+    let file = Path::new(ROOT).join("tests").join(format!("{name}.rs"));
+    assert!(file.exists(), "{place}: no tests {name}");
 }

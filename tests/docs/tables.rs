@@ -7,7 +7,8 @@ use deepstream_connector::backends::ENTRIES;
 use deepstream_connector::config::{aliases, OptionKind, OptionSpec, COMMON};
 use deepstream_connector::core::{Error, ErrorCode};
 
-use super::pages::{self, Page, ROOT};
+use super::pages::{self, Page};
+use crate::support::ROOT;
 
 /// A table, and between which two lines of a page it stands.
 struct Table {
@@ -32,7 +33,7 @@ pub fn compare() {
             assert_eq!(
                 page[from..to],
                 table.text,
-                "{path} is old; run UPDATE_DOCS=1 cargo test --features full --test docs"
+                "{path} is old; run UPDATE_DOCS=1 cargo test --release --features full -p deepstream-connector-tests docs"
             );
         }
     }

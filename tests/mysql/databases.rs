@@ -1,14 +1,29 @@
 //! A database for each test, on a server that the tests share, or on one of the test's own.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
 use deepstream_connector::core::{Key, Operation, Record, Reply};
 
-use crate::support::{wait_until, Client, Server};
+use crate::harness::{is_ci, skip};
+use crate::support::{pool, wait_until, Client, Server};
 
 /// The two products: types of connectors, and recipes of servers.
-pub const PRODUCTS: [&str; 2] = ["mariadb", "mysql"];
+const PRODUCTS: [&str; 2] = ["mariadb", "mysql"];
+
+/// Those that can be had here. Without either a test is skipped; without one of them it says so.
+pub fn products() -> impl Iterator<Item = &'static str> {
+    let (here, missing): (Vec<_>, Vec<_>) = PRODUCTS
+        .into_iter()
+        .map(|product| (product, Server::missing(product)))
+        .partition(|(_, missing)| missing.is_none());
+    match missing.into_iter().find_map(|(_, reason)| reason) {
+        Some(reason) if here.is_empty() || is_ci() => skip(reason),
+        Some(reason) => eprintln!("SKIPPED in part: {reason}"),
+        None => {}
+    }
+    here.into_iter().map(|(product, _)| product)
+}
 
 /// A database of a test's own.
 pub struct Database {
@@ -17,29 +32,15 @@ pub struct Database {
     pub name: String,
 }
 
-/// The servers that are in use at the moment, each with the name of its product.
-static SHARED: Mutex<Vec<(&str, Weak<Server>)>> = Mutex::new(Vec::new());
-
 impl Database {
-    /// One on a server that others use too; `None`, visibly, where there is no such server.
-    pub fn shared(product: &'static str) -> Option<Database> {
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = shared.iter().find(|(name, _)| *name == product).and_then(|(_, server)| server.upgrade());
-        let server = match known {
-            Some(server) => server,
-            None => {
-                let server = Arc::new(Server::start(product, &[])?);
-                shared.retain(|(name, _)| *name != product);
-                shared.push((product, Arc::downgrade(&server)));
-                server
-            }
-        };
-        Some(Database::on(product, server))
+    /// One on a server that others use too.
+    pub fn shared(product: &'static str) -> Database {
+        Database::on(product, pool::shared(product, &[]))
     }
 
     /// One on a server of the test's own.
-    pub fn alone(product: &'static str, variants: &[&str]) -> Option<Database> {
-        Server::start(product, variants).map(|server| Database::on(product, Arc::new(server)))
+    pub fn alone(product: &'static str, variants: &[&str]) -> Database {
+        Database::on(product, Arc::new(Server::start(product, variants)))
     }
 
     fn on(product: &'static str, server: Arc<Server>) -> Database {
@@ -51,7 +52,7 @@ impl Database {
 
     /// One on each product's shared server.
     pub fn each() -> impl Iterator<Item = Database> {
-        PRODUCTS.into_iter().filter_map(Database::shared)
+        products().map(Database::shared)
     }
 
     pub fn is_mariadb(&self) -> bool {

@@ -3,20 +3,27 @@
 
 use std::time::Duration;
 
-use crate::databases::{Database, PRODUCTS};
+use crate::mysql::databases::{products, Database};
 use crate::support::load::under_load;
 use crate::support::{race, wait_until, Told};
 
-#[test]
-#[ignore = "a part of another test, which runs it in a process of its own"]
-fn race_child() {
-    race::run_child();
-}
+use crate::harness::{test, Class, Test};
 
-#[test]
+/// Every test.
+pub const TESTS: &[Test] = &[
+    test!(four_processes_that_make_the_same_tables_at_once_lose_nothing).class(Class::Works),
+    test!(connections_that_the_administrator_ends_in_mid_batch_lose_nothing).class(Class::Works),
+    test!(an_idle_connection_that_ends_is_told_and_replaced),
+    test!(a_restart_in_the_middle_of_a_load_loses_nothing).class(Class::Works),
+    test!(a_crash_in_the_middle_of_a_load_loses_nothing).class(Class::Works),
+    test!(a_hang_in_the_middle_of_a_load_loses_nothing).class(Class::Works),
+    test!(a_connection_that_was_given_up_is_ended_at_the_server),
+    test!(a_server_that_is_absent_at_the_start_is_waited_for),
+];
+
 fn four_processes_that_make_the_same_tables_at_once_lose_nothing() {
     for database in Database::each() {
-        race::run("faults::race_child", &database.configuration(r#", "timeout": 60000"#));
+        race::run(&database.configuration(r#", "timeout": 60000"#));
         let counts: Vec<String> = (0..race::COLLECTIONS)
             .map(|number| format!("SELECT COUNT(*) FROM {}", race::collection(number)))
             .collect();
@@ -33,10 +40,9 @@ fn connections(database: &Database) -> Vec<String> {
     database.sql(query).lines().map(str::to_owned).collect()
 }
 
-#[test]
 fn connections_that_the_administrator_ends_in_mid_batch_lose_nothing() {
-    for product in PRODUCTS {
-        let Some(database) = Database::alone(product, &[]) else { continue };
+    for product in products() {
+        let database = Database::alone(product, &[]);
         let client = database.open(PATIENT);
         under_load(&client, || {
             for _ in 0..5 {
@@ -50,7 +56,6 @@ fn connections_that_the_administrator_ends_in_mid_batch_lose_nothing() {
     }
 }
 
-#[test]
 fn an_idle_connection_that_ends_is_told_and_replaced() {
     for database in Database::each() {
         let client = database.open("");
@@ -70,18 +75,16 @@ fn an_idle_connection_that_ends_is_told_and_replaced() {
     }
 }
 
-#[test]
 fn a_restart_in_the_middle_of_a_load_loses_nothing() {
-    for product in PRODUCTS {
-        let Some(database) = Database::alone(product, &[]) else { continue };
+    for product in products() {
+        let database = Database::alone(product, &[]);
         let client = database.open(PATIENT);
         under_load(&client, || drop(database.server.ctl(&["restart"])));
     }
 }
 
-#[test]
 fn a_crash_in_the_middle_of_a_load_loses_nothing() {
-    let Some(database) = Database::alone("mariadb", &[]) else { return };
+    let database = Database::alone("mariadb", &[]);
     let client = database.open(PATIENT);
     under_load(&client, || {
         database.server.ctl(&["kill"]);
@@ -89,9 +92,8 @@ fn a_crash_in_the_middle_of_a_load_loses_nothing() {
     });
 }
 
-#[test]
 fn a_hang_in_the_middle_of_a_load_loses_nothing() {
-    let Some(database) = Database::alone("mariadb", &[]) else { return };
+    let database = Database::alone("mariadb", &[]);
     let client = database.open(PATIENT);
     under_load(&client, || {
         database.server.ctl(&["freeze"]);
@@ -101,7 +103,6 @@ fn a_hang_in_the_middle_of_a_load_loses_nothing() {
 }
 
 /// What a connection that was given up still had to do is not done after what came later.
-#[test]
 fn a_connection_that_was_given_up_is_ended_at_the_server() {
     for database in Database::each() {
         let client = database.open(r#", "timeout": 1500, "connectionLimit": 2"#);
@@ -121,9 +122,8 @@ fn a_connection_that_was_given_up_is_ended_at_the_server() {
     }
 }
 
-#[test]
 fn a_server_that_is_absent_at_the_start_is_waited_for() {
-    let Some(database) = Database::alone("mariadb", &[]) else { return };
+    let database = Database::alone("mariadb", &[]);
     database.server.ctl(&["stop"]);
     let client = database.open(PATIENT);
     std::thread::scope(|scope| {

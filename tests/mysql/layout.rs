@@ -2,9 +2,26 @@
 
 use deepstream_connector::core::{ErrorCode, Operation};
 
-use crate::databases::{get_all, record, set_all, Database};
+use crate::mysql::databases::{get_all, record, set_all, Database};
 
-#[test]
+use crate::harness::{test, Test};
+
+/// Every test.
+pub const TESTS: &[Test] = &[
+    test!(a_record_is_a_row),
+    test!(the_documented_query_and_index_work),
+    test!(documents_come_back_byte_for_byte),
+    test!(keys_that_a_server_would_confuse_stay_apart),
+    test!(keys_stay_apart_where_names_of_tables_have_no_case),
+    test!(the_exploits_of_the_official_connector_do_nothing),
+    test!(a_table_that_is_dropped_under_us_is_made_again),
+    test!(what_is_no_record_is_corrupt_and_harms_nobody_else),
+    test!(columns_and_indexes_of_somebody_else_fail_their_records_alone),
+    test!(a_document_that_the_servers_json_refuses_is_stored_all_the_same),
+    test!(a_check_of_somebody_else_holds_for_every_record),
+    test!(tables_and_rows_of_somebody_else_are_left_alone),
+];
+
 fn a_record_is_a_row() {
     for database in Database::each() {
         let client = database.open("");
@@ -29,7 +46,6 @@ const MYSQL_INDEX: &str = "CREATE INDEX users_by_age ON users ((JSON_VALUE(json,
 const MYSQL_QUERY: &str = "SELECT id, version, json->>'$.name' AS name FROM users
     WHERE JSON_VALUE(json, '$.age' RETURNING SIGNED) > 30";
 
-#[test]
 fn the_documented_query_and_index_work() {
     let page = include_str!("../../docs/backends/mysql.md");
     let in_one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -60,7 +76,6 @@ fn the_documented_query_and_index_work() {
     }
 }
 
-#[test]
 fn documents_come_back_byte_for_byte() {
     let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     let wide = format!("[{}]", vec!["[]"; 500].join(","));
@@ -206,21 +221,18 @@ fn stay_apart(database: &Database) {
     assert_eq!(client.list(7), []);
 }
 
-#[test]
 fn keys_that_a_server_would_confuse_stay_apart() {
     Database::each().for_each(|database| stay_apart(&database));
 }
 
 /// As on Windows and macOS, where files have names without case.
-#[test]
 fn keys_stay_apart_where_names_of_tables_have_no_case() {
-    let Some(database) = Database::alone("mariadb", &["--", "--lower-case-table-names=1"]) else { return };
+    let database = Database::alone("mariadb", &["--", "--lower-case-table-names=1"]);
     assert_eq!(database.sql("SELECT @@lower_case_table_names"), "1");
     stay_apart(&database);
 }
 
 /// What opened the official PostgreSQL connector to anybody who could name a record.
-#[test]
 fn the_exploits_of_the_official_connector_do_nothing() {
     for database in Database::each() {
         let client = database.open("");
@@ -264,7 +276,6 @@ fn the_exploits_of_the_official_connector_do_nothing() {
     }
 }
 
-#[test]
 fn a_table_that_is_dropped_under_us_is_made_again() {
     for database in Database::each() {
         let client = database.open("");
@@ -286,7 +297,6 @@ fn a_table_that_is_dropped_under_us_is_made_again() {
     }
 }
 
-#[test]
 fn what_is_no_record_is_corrupt_and_harms_nobody_else() {
     for database in Database::each() {
         let client = database.open("");
@@ -306,7 +316,6 @@ fn what_is_no_record_is_corrupt_and_harms_nobody_else() {
     }
 }
 
-#[test]
 fn columns_and_indexes_of_somebody_else_fail_their_records_alone() {
     for database in Database::each() {
         let client = database.open("");
@@ -342,7 +351,6 @@ fn columns_and_indexes_of_somebody_else_fail_their_records_alone() {
     }
 }
 
-#[test]
 fn a_document_that_the_servers_json_refuses_is_stored_all_the_same() {
     for database in Database::each() {
         let client = database.open("");
@@ -363,7 +371,6 @@ fn a_document_that_the_servers_json_refuses_is_stored_all_the_same() {
     }
 }
 
-#[test]
 fn a_check_of_somebody_else_holds_for_every_record() {
     for database in Database::each() {
         let client = database.open("");
@@ -376,7 +383,6 @@ fn a_check_of_somebody_else_holds_for_every_record() {
     }
 }
 
-#[test]
 fn tables_and_rows_of_somebody_else_are_left_alone() {
     for database in Database::each() {
         let client = database.open("");

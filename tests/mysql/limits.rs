@@ -4,13 +4,27 @@ use std::time::Duration;
 
 use deepstream_connector::core::{ErrorCode, Operation};
 
-use crate::databases::{get_all, record, set_all, Database, PRODUCTS};
+use crate::mysql::databases::{get_all, products, record, set_all, Database};
 use crate::support::{Client, Told};
 
-#[test]
+use crate::harness::{test, Test};
+
+/// Every test.
+pub const TESTS: &[Test] = &[
+    test!(a_record_larger_than_a_packet_is_refused_and_others_are_not),
+    test!(records_larger_than_the_protocols_packets_come_back),
+    test!(a_full_server_says_so_and_loses_nothing),
+    test!(a_user_who_may_only_read_reads),
+    test!(a_server_that_is_read_only_is_waited_for),
+    test!(a_short_lock_of_another_program_only_delays),
+    test!(a_lock_that_is_never_released_is_named_by_the_timeout),
+    test!(a_deadlock_is_tried_again),
+    test!(too_many_statements_or_connections_are_waited_out),
+];
+
 fn a_record_larger_than_a_packet_is_refused_and_others_are_not() {
-    for product in PRODUCTS {
-        let Some(database) = Database::alone(product, &["--", "--max-allowed-packet=1M"]) else { continue };
+    for product in products() {
+        let database = Database::alone(product, &["--", "--max-allowed-packet=1M"]);
         let client = database.open("");
         let text = |bytes: usize| format!("\"{}\"", "x".repeat(bytes));
         let operations: Vec<_> = [300_000, 600_000, 1_100_000, 1_000_000, 900_000, 10]
@@ -40,7 +54,6 @@ fn a_record_larger_than_a_packet_is_refused_and_others_are_not() {
     }
 }
 
-#[test]
 fn records_larger_than_the_protocols_packets_come_back() {
     for database in Database::each() {
         let client = database.open(r#", "timeout": 60000"#);
@@ -55,9 +68,8 @@ fn records_larger_than_the_protocols_packets_come_back() {
     }
 }
 
-#[test]
 fn a_full_server_says_so_and_loses_nothing() {
-    for product in PRODUCTS {
+    for product in products() {
         let limit = if product == "mariadb" {
             "ibdata1:12M:autoextend:max:16M"
         } else {
@@ -65,7 +77,7 @@ fn a_full_server_says_so_and_loses_nothing() {
         };
         let limit = format!("--innodb-data-file-path={limit}");
         let options = ["--", "--innodb-file-per-table=OFF", limit.as_str()];
-        let Some(database) = Database::alone(product, &options) else { continue };
+        let database = Database::alone(product, &options);
         let client = database.open("");
         let data = format!("\"{}\"", "x".repeat(100_000));
         let mut stored = 0;
@@ -88,7 +100,6 @@ fn a_full_server_says_so_and_loses_nothing() {
     }
 }
 
-#[test]
 fn a_user_who_may_only_read_reads() {
     for database in Database::each() {
         let client = database.open("");
@@ -110,10 +121,9 @@ fn a_user_who_may_only_read_reads() {
     }
 }
 
-#[test]
 fn a_server_that_is_read_only_is_waited_for() {
-    for product in PRODUCTS {
-        let Some(database) = Database::alone(product, &[]) else { continue };
+    for product in products() {
+        let database = Database::alone(product, &[]);
         let client = database.open("");
         client.set("users/1", 1, "{}").unwrap();
         let hasty = database.open(r#", "timeout": 3000"#);
@@ -136,7 +146,6 @@ fn a_server_that_is_read_only_is_waited_for() {
 
 const LOCK_ONE: &str = "BEGIN; UPDATE users SET version = 100 WHERE id = '1'";
 
-#[test]
 fn a_short_lock_of_another_program_only_delays() {
     for database in Database::each() {
         let client = database.open("");
@@ -151,7 +160,6 @@ fn a_short_lock_of_another_program_only_delays() {
     }
 }
 
-#[test]
 fn a_lock_that_is_never_released_is_named_by_the_timeout() {
     for database in Database::each() {
         let client = database.open(r#", "timeout": 3000"#);
@@ -166,7 +174,6 @@ fn a_lock_that_is_never_released_is_named_by_the_timeout() {
     }
 }
 
-#[test]
 fn a_deadlock_is_tried_again() {
     for database in Database::each() {
         let client = database.open("");
@@ -192,9 +199,8 @@ fn a_deadlock_is_tried_again() {
     }
 }
 
-#[test]
 fn too_many_statements_or_connections_are_waited_out() {
-    let Some(database) = Database::alone("mariadb", &[]) else { return };
+    let database = Database::alone("mariadb", &[]);
     let client = database.open(r#", "connectionLimit": 2"#);
     database.sql("SET GLOBAL max_prepared_stmt_count = 3");
     for number in 0..20 {
@@ -214,7 +220,7 @@ fn too_many_statements_or_connections_are_waited_out() {
     let lines: Vec<String> = large
         .told
         .try_iter()
-        .filter_map(|told| if let Told::Log(_, line) = told { Some(line) } else { None })
+        .filter_map(|told| if let Told::Log(line) = told { Some(line) } else { None })
         .collect();
     assert!(lines.iter().any(|line| line.contains("too many connections")), "{lines:?}");
 }

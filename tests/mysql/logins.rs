@@ -2,8 +2,27 @@
 
 use deepstream_connector::core::{Error, ErrorCode};
 
-use crate::databases::{Database, PRODUCTS};
+use crate::mysql::databases::{products, Database};
 use crate::support::{certificates, Client, Told};
+
+use crate::harness::{test, Test};
+
+/// Every test.
+pub const TESTS: &[Test] = &[
+    test!(a_wrong_password_is_a_clear_error_without_the_password),
+    test!(passwords_may_be_long_or_empty_or_of_any_characters),
+    test!(the_methods_of_login_work),
+    test!(caching_sha2_password_works_at_the_first_login_and_later),
+    test!(a_method_that_we_have_not_is_named),
+    test!(tls_wants_the_right_authority_and_the_right_name),
+    test!(bad_certificates_are_refused),
+    test!(a_user_of_whom_tls_is_demanded_needs_it),
+    test!(a_server_without_tls_is_not_talked_to_in_the_open),
+    test!(a_database_that_is_missing_or_forbidden_is_named),
+    test!(a_database_that_is_created_later_is_found),
+    test!(addresses_are_urls_or_sockets_too),
+    test!(official_options_that_are_not_needed_are_accepted_and_named_in_the_log),
+];
 
 /// What fails the first operation.
 fn first_error(configuration: &str) -> Error {
@@ -29,7 +48,6 @@ fn make_user(database: &Database, user: &str, how: &str) {
     ));
 }
 
-#[test]
 fn a_wrong_password_is_a_clear_error_without_the_password() {
     for database in Database::each() {
         let wrong = [
@@ -50,7 +68,6 @@ fn a_wrong_password_is_a_clear_error_without_the_password() {
     }
 }
 
-#[test]
 fn passwords_may_be_long_or_empty_or_of_any_characters() {
     for database in Database::each() {
         let long = "pässwörd ".repeat(10);
@@ -62,7 +79,6 @@ fn passwords_may_be_long_or_empty_or_of_any_characters() {
     }
 }
 
-#[test]
 fn the_methods_of_login_work() {
     for database in Database::each() {
         let method = database.sql("SELECT plugin FROM mysql.user WHERE user = 'connector'");
@@ -74,9 +90,8 @@ fn the_methods_of_login_work() {
 
 /// At the first login, and after each FLUSH PRIVILEGES, the server wants the password itself: it
 /// is encrypted for the server alone. Then a hash of it is enough.
-#[test]
 fn caching_sha2_password_works_at_the_first_login_and_later() {
-    let Some(database) = Database::alone("mysql", &["tls-offered"]) else { return };
+    let database = Database::alone("mysql", &["tls-offered"]);
     let ca = certificates().join("ca.crt").display().to_string();
     let secured = format!(r#", "ssl": {{"ca": "{ca}"}}"#);
     for password in ["secret", "a secret that is longer than what was drawn by lot"] {
@@ -92,19 +107,17 @@ fn caching_sha2_password_works_at_the_first_login_and_later() {
     }
 }
 
-#[test]
 fn a_method_that_we_have_not_is_named() {
-    let Some(database) = Database::shared("mysql") else { return };
+    let database = Database::shared("mysql");
     make_user(&database, "other", "IDENTIFIED WITH sha256_password BY 'secret'");
     let error = first_error(&database.configuration_of("other", ""));
     assert_eq!(error.code(), ErrorCode::Authentication, "{error}");
     assert!(error.message().contains("\"sha256_password\""), "{error}");
 }
 
-#[test]
 fn tls_wants_the_right_authority_and_the_right_name() {
-    for product in PRODUCTS {
-        let Some(database) = Database::alone(product, &["tls"]) else { continue };
+    for product in products() {
+        let database = Database::alone(product, &["tls"]);
         let path = |name: &str| certificates().join(name).display().to_string();
         let ca = path("ca.crt");
         works(&database.configuration(&format!(r#", "ssl": {{"ca": "{ca}"}}"#)));
@@ -123,22 +136,20 @@ fn tls_wants_the_right_authority_and_the_right_name() {
     }
 }
 
-#[test]
 fn bad_certificates_are_refused() {
     let ca = certificates().join("ca.crt").display().to_string();
     for name in ["expired", "wrong-host", "untrusted"] {
         let variant = format!("tls-certificate={name}");
-        let Some(database) = Database::alone("mariadb", &["tls", &variant]) else { return };
+        let database = Database::alone("mariadb", &["tls", &variant]);
         let error = first_error(&database.configuration(&format!(r#", "ssl": {{"ca": "{ca}"}}"#)));
         assert_eq!(error.code(), ErrorCode::Configuration, "{name}: {error}");
         assert!(error.message().contains("is not to be trusted"), "{name}: {error}");
     }
 }
 
-#[test]
 fn a_user_of_whom_tls_is_demanded_needs_it() {
-    for product in PRODUCTS {
-        let Some(database) = Database::alone(product, &["tls-offered"]) else { continue };
+    for product in products() {
+        let database = Database::alone(product, &["tls-offered"]);
         let path = |name: &str| certificates().join(name).display().to_string();
         let (ca, cert, key) = (path("ca.crt"), path("client.crt"), path("client.key"));
         let plain = format!(r#", "ssl": {{"ca": "{ca}"}}"#);
@@ -156,15 +167,13 @@ fn a_user_of_whom_tls_is_demanded_needs_it() {
     }
 }
 
-#[test]
 fn a_server_without_tls_is_not_talked_to_in_the_open() {
-    let Some(database) = Database::shared("mariadb") else { return };
+    let database = Database::shared("mariadb");
     let error = first_error(&database.configuration(r#", "ssl": true"#));
     assert_eq!(error.code(), ErrorCode::Configuration, "{error}");
     assert!(error.message().contains("offers no TLS"), "{error}");
 }
 
-#[test]
 fn a_database_that_is_missing_or_forbidden_is_named() {
     for database in Database::each() {
         for (name, words) in [
@@ -179,7 +188,6 @@ fn a_database_that_is_missing_or_forbidden_is_named() {
     }
 }
 
-#[test]
 fn a_database_that_is_created_later_is_found() {
     for database in Database::each() {
         database.sql(&format!("DROP DATABASE {}", database.name));
@@ -191,7 +199,6 @@ fn a_database_that_is_created_later_is_found() {
     }
 }
 
-#[test]
 fn addresses_are_urls_or_sockets_too() {
     for database in Database::each() {
         let Database { product, server, name, .. } = &database;
@@ -207,15 +214,14 @@ fn addresses_are_urls_or_sockets_too() {
     }
 }
 
-#[test]
 fn official_options_that_are_not_needed_are_accepted_and_named_in_the_log() {
-    let Some(database) = Database::shared("mariadb") else { return };
+    let database = Database::shared("mariadb");
     let client = database.open(r#", "waitForConnections": true, "queueLimit": 0, "charset": "utf8mb4""#);
     client.set("users/1", 1, "{}").unwrap();
     let lines: Vec<String> = client
         .told
         .try_iter()
-        .filter_map(|told| if let Told::Log(_, line) = told { Some(line) } else { None })
+        .filter_map(|told| if let Told::Log(line) = told { Some(line) } else { None })
         .collect();
     let words = "the options charset, waitForConnections, queueLimit are accepted and not needed";
     assert!(lines.iter().any(|line| line.contains(words)), "{lines:?}");

@@ -15,12 +15,16 @@ usage_error() {
 
 # wait_until SECONDS COMMAND...
 wait_until() {
-  local deadline=$((SECONDS + $1 + 1))
+  local deadline=$((SECONDS + $1 + 1)) nothing status=0
   shift
+  # A pipe that says nothing: to wait for it takes no process, as `sleep` does.
+  exec {nothing}<> <(:)
   until "$@"; do
-    ((SECONDS < deadline)) || return 1
-    sleep 0.02
+    ((SECONDS < deadline)) || { status=1 && break; }
+    read -r -t 0.02 -u "$nothing" || true
   done
+  exec {nothing}>&-
+  return "$status"
 }
 
 # Sets `state` and `start_time` of process $1. The start time tells a process from a later one with the same id.
@@ -121,17 +125,17 @@ start() {
 
 # For hosts that cannot promise to call `stop`: the instance ends when process $owner does.
 end_with_owner() {
-  local server=$pid owner_started
+  local server=$pid owner_started nothing
   look_at_process "$owner" || { do_kill && fail "--owner $owner: there is no such process"; }
   owner_started=$start_time
   (
-    exec {port_lock}>&-
+    exec {port_lock}>&- {nothing}<> <(:)
     while is_running && [[ $pid == "$server" ]]; do
       if ! look_at_process "$owner" || [[ $start_time != "$owner_started" || $state == [ZX] ]]; then
         stop
         break
       fi
-      sleep 0.25
+      read -r -t 0.25 -u "$nothing" || true
     done
   ) </dev/null >/dev/null 2>&1 &
 }

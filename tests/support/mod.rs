@@ -1,11 +1,12 @@
 //! What integration tests share: servers from `tests/servers/ctl`, and a connector whose
 //! callbacks can be waited for.
 
-#![allow(dead_code)] // Each test binary uses its own part.
-
 pub mod load;
+pub mod part;
+pub mod pool;
 pub mod race;
 pub mod relay;
+pub mod workshop;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,11 @@ use std::time::{Duration, Instant};
 
 use deepstream_connector::core::{Error, Key, LogLevel, Operation, Page, Record, Reply};
 use deepstream_connector::{Connector, Events};
+
+use crate::harness::skip;
+
+/// The folder of the project.
+pub const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// Longer than any test should take, so that a lost callback fails instead of hanging.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,13 +34,19 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server, or says visibly that it is missing: `None` then, and a failure in CI.
-    pub fn start(recipe: &'static str, variants: &[&str]) -> Option<Server> {
-        if !ctl(recipe, None, &["available"]).0 {
-            let (_, words) = ctl(recipe, None, &["available"]);
-            assert!(std::env::var_os("CI").is_none(), "a server is missing in CI: {words}");
-            eprintln!("SKIPPED: {words}");
-            return None;
+    /// Why servers of a recipe cannot be had here, if so.
+    pub fn missing(recipe: &str) -> Option<String> {
+        let (is_available, words) = ctl(recipe, None, &["available"]);
+        (!is_available).then(|| words.trim().to_owned())
+    }
+
+    /// Starts a server, or skips the test where there is none.
+    pub fn start(recipe: &'static str, variants: &[&str]) -> Server {
+        if let Some(reason) = Server::missing(recipe) {
+            skip(reason);
+        }
+        if variants.iter().any(|variant| variant.starts_with("tls")) {
+            need_certificates();
         }
         let folder = tempfile::tempdir().unwrap();
         let owner = std::process::id().to_string();
@@ -43,7 +55,12 @@ impl Server {
         let (ok, address) = ctl(recipe, Some(folder.path()), &arguments);
         assert!(ok, "{recipe} does not start: {address}");
         let port = address.trim().rsplit(':').next().unwrap().parse().unwrap();
-        Some(Server { recipe, folder, port })
+        Server { recipe, folder, port }
+    }
+
+    /// The folder of the instance.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().join("server")
     }
 
     /// Runs one of `ctl`'s commands on it and returns what it printed.
@@ -90,15 +107,36 @@ impl Drop for Server {
     }
 }
 
+/// Whether the system has a tool.
+pub fn is_here(tool: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(tool).is_file())
+}
+
 /// The folder of certificates that TLS servers show, made where there is none.
 pub fn certificates() -> PathBuf {
+    need_certificates();
     let output = Command::new(ctl_path()).arg("certs").output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
 }
 
+fn need_certificates() {
+    if !is_here("openssl") {
+        skip("openssl is missing, which makes the certificates of the tests");
+    }
+}
+
+/// Skips a test that has a file system of its own where none can be mounted.
+pub fn need_mounts() {
+    let tried = Command::new("unshare").args(["--mount", "true"]).stderr(Stdio::null()).status();
+    if !tried.is_ok_and(|status| status.success()) {
+        skip("a file system in memory can be mounted by root alone");
+    }
+}
+
 fn ctl_path() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/ctl")
+    Path::new(ROOT).join("tests/servers/ctl")
 }
 
 fn command(recipe: &str, folder: Option<&Path>, arguments: &[&str]) -> Command {
@@ -122,7 +160,7 @@ fn ctl(recipe: &str, folder: Option<&Path>, arguments: &[&str]) -> (bool, String
 pub enum Told {
     Ready,
     Error { error: Error, fatal: bool },
-    Log(LogLevel, String),
+    Log(String),
 }
 
 struct Listener(Sender<Told>);
@@ -136,8 +174,8 @@ impl Events for Listener {
         let _ = self.0.send(Told::Error { error, fatal });
     }
 
-    fn log(&mut self, level: LogLevel, line: &str) {
-        let _ = self.0.send(Told::Log(level, line.to_owned()));
+    fn log(&mut self, _level: LogLevel, line: &str) {
+        let _ = self.0.send(Told::Log(line.to_owned()));
     }
 }
 

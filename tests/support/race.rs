@@ -3,12 +3,13 @@
 
 use std::collections::HashMap;
 use std::io::Write;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use deepstream_connector::core::{Error, Record};
 
+use super::part::{self, Part};
 use super::Client;
 
 pub const PROCESSES: usize = 4;
@@ -29,11 +30,13 @@ pub fn collection(number: usize) -> String {
     format!("collection{}", number % COLLECTIONS)
 }
 
-/// Runs the race. `child` is the full name of an ignored test that calls [`run_child`].
-pub fn run(child: &str, configuration: &str) {
+/// The part of a test that each of the processes is.
+pub const PART: Part = ("race", run_child);
+
+/// Runs the race.
+pub fn run(configuration: &str) {
     let start = |number: usize| {
-        Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", child, "--ignored", "--nocapture"])
+        part::command(PART.0)
             .env(CONFIGURATION, configuration)
             .env(NUMBER, number.to_string())
             .stdin(Stdio::piped())
@@ -52,9 +55,9 @@ pub fn run(child: &str, configuration: &str) {
     }
 }
 
-/// One process's part. Does nothing in other processes.
-pub fn run_child() {
-    let Ok(configuration) = std::env::var(CONFIGURATION) else { return };
+/// One process's part.
+fn run_child() {
+    let configuration = std::env::var(CONFIGURATION).unwrap();
     let process = std::env::var(NUMBER).unwrap();
     // The others are there too.
     std::io::stdin().read_line(&mut String::new()).unwrap();

@@ -3,7 +3,7 @@
 use serde_json::{json, Value};
 
 use super::{promise, Need, Promise};
-use crate::stage::Stage;
+use crate::conformance::stage::Stage;
 
 pub const PROMISES: &[Promise] = &[
     promise!(an_unknown_type_names_the_nearest),

@@ -6,9 +6,9 @@ use deepstream_connector::core::{Error, ErrorCode};
 use serde_json::json;
 
 use super::{promise, Need, Promise, Scope};
-use crate::faulty::{Attempt, Fate, Shape};
-use crate::host::Verb;
-use crate::stage::{name_of, Stage};
+use crate::conformance::faulty::{Attempt, Fate, Shape};
+use crate::conformance::host::Verb;
+use crate::conformance::stage::{name_of, Stage};
 
 pub const PROMISES: &[Promise] = &[
     promise!(a_deadline_passes_with_a_frozen_server).scope(Scope::Server),

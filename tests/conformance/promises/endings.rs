@@ -6,12 +6,12 @@ use deepstream_connector::core::ErrorCode;
 use serde_json::json;
 
 use super::{promise, Need, Promise, Scope};
-use crate::faulty::Fate;
-use crate::host::Verb;
-use crate::stage::{Request, Stage};
+use crate::conformance::faulty::Fate;
+use crate::conformance::host::Verb;
+use crate::conformance::stage::{Request, Stage};
 
 pub const PROMISES: &[Promise] = &[
-    promise!(close_drains),
+    promise!(close_drains).handful(),
     promise!(close_refuses_new_work).needs(&[Need::AfterClose]),
     promise!(close_needs_no_work),
     promise!(close_before_ready_is_safe),

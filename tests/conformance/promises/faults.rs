@@ -6,9 +6,9 @@ use deepstream_connector::core::{Error, ErrorCode, Kind};
 use serde_json::json;
 
 use super::{promise, Promise, Scope};
-use crate::faulty::{Fate, Shape};
-use crate::host::Verb;
-use crate::stage::{entry, name_of, Request, Stage};
+use crate::conformance::faulty::{Fate, Shape};
+use crate::conformance::host::Verb;
+use crate::conformance::stage::{entry, name_of, Request, Stage};
 
 pub const PROMISES: &[Promise] = &[
     promise!(a_lonely_operation_is_a_batch_of_its_own).scope(Scope::Faulty),

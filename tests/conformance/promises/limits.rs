@@ -4,8 +4,8 @@ use deepstream_connector::core::ErrorCode;
 use serde_json::json;
 
 use super::{promise, Need, Promise, Scope};
-use crate::host::Verb;
-use crate::stage::{Request, Stage};
+use crate::conformance::host::Verb;
+use crate::conformance::stage::{Request, Stage};
 
 pub const PROMISES: &[Promise] = &[
     promise!(busy_at_the_limit).scope(Scope::Server),

@@ -1,7 +1,8 @@
 //! The promises, by theme. Each is one function over a [`Stage`], named for what it holds.
 
-use crate::host::Features;
-use crate::stage::Stage;
+use crate::conformance::host::Features;
+use crate::conformance::stage::Stage;
+use crate::harness::Class;
 
 mod bulk;
 mod configuration;
@@ -23,6 +24,10 @@ pub struct Promise {
     pub run: fn(&mut Stage),
     pub scope: Scope,
     pub needs: &'static [Need],
+    /// Whether it is held by every language against every backend.
+    pub handful: bool,
+    /// What it needs of the machine, if that does not follow from its scope.
+    class: Option<Class>,
 }
 
 /// For which backends a promise can be tested: see `BackendKind::scopes`.
@@ -46,6 +51,35 @@ pub enum Scope {
     Unlisted,
     /// For the misbehaving backend alone.
     Faulty,
+}
+
+impl Scope {
+    pub const ALL: &[Scope] = &[
+        Scope::Every,
+        Scope::Kept,
+        Scope::Server,
+        Scope::Crash,
+        Scope::Network,
+        Scope::Credentials,
+        Scope::Listed,
+        Scope::Unlisted,
+        Scope::Faulty,
+    ];
+
+    /// What its promises are about, for people.
+    pub fn label(self) -> &'static str {
+        match self {
+            Scope::Every => "every backend",
+            Scope::Kept => "records that outlive connectors",
+            Scope::Server => "a server that dies or hangs",
+            Scope::Crash => "crashes that lose nothing",
+            Scope::Network => "a network that is spoiled",
+            Scope::Credentials => "logins",
+            Scope::Listed => "listing all records",
+            Scope::Unlisted => "caches, which cannot list",
+            Scope::Faulty => "the engine, by a backend that misbehaves",
+        }
+    }
 }
 
 /// What a promise needs of a host.
@@ -97,16 +131,34 @@ impl Promise {
     const fn scope(self, scope: Scope) -> Promise {
         Promise { scope, ..self }
     }
+
+    const fn handful(self) -> Promise {
+        Promise { handful: true, ..self }
+    }
+
+    const fn needing(self, class: Class) -> Promise {
+        Promise { class: Some(class), ..self }
+    }
+
+    /// What it needs of the machine. Promises about outages and deadlines wait most of the time.
+    pub fn class(&self) -> Class {
+        self.class.unwrap_or(match self.scope {
+            Scope::Server | Scope::Network | Scope::Credentials | Scope::Faulty => Class::Waits,
+            Scope::Every | Scope::Kept | Scope::Crash | Scope::Listed | Scope::Unlisted => Class::Works,
+        })
+    }
 }
 
 /// A promise by the name of its function.
 macro_rules! promise {
     ($name:ident) => {
-        $crate::promises::Promise {
+        $crate::conformance::promises::Promise {
             name: stringify!($name),
             run: $name,
-            scope: $crate::promises::Scope::Every,
+            scope: $crate::conformance::promises::Scope::Every,
             needs: &[],
+            handful: false,
+            class: None,
         }
     };
 }

@@ -7,14 +7,17 @@ use deepstream_connector::core::{Error, ErrorCode};
 use serde_json::json;
 
 use super::{promise, Promise, Scope};
-use crate::chance::{seed, Chance};
-use crate::faulty::{Fate, Faulty, Shape};
-use crate::host::Answer;
-use crate::stage::{name_of, Request, Stage};
+use crate::conformance::chance::{seed, Chance};
+use crate::conformance::faulty::{Fate, Faulty, Shape};
+use crate::conformance::host::Answer;
+use crate::conformance::stage::{name_of, Request, Stage};
+use crate::harness::Class;
 
 pub const PROMISES: &[Promise] = &[
-    promise!(random_work_survives_random_faults).scope(Scope::Faulty),
-    promise!(random_work_survives_random_faults_over_several_lanes).scope(Scope::Faulty),
+    promise!(random_work_survives_random_faults).scope(Scope::Faulty).needing(Class::Works),
+    promise!(random_work_survives_random_faults_over_several_lanes)
+        .scope(Scope::Faulty)
+        .needing(Class::Works),
 ];
 
 const KEYS: [&str; 4] = ["k0", "k1", "k2", "k3"];

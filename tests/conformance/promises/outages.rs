@@ -6,10 +6,11 @@ use deepstream_connector::core::ErrorCode;
 use serde_json::json;
 
 use super::{promise, Need, Promise, Scope};
-use crate::backends::WRONG_PASSWORD;
-use crate::chance::Chance;
-use crate::sequence::Sequence;
-use crate::stage::{name_of, Request, Stage};
+use crate::conformance::backends::WRONG_PASSWORD;
+use crate::conformance::chance::Chance;
+use crate::conformance::sequence::Sequence;
+use crate::conformance::stage::{name_of, Request, Stage};
+use crate::harness::Class;
 
 pub const PROMISES: &[Promise] = &[
     promise!(a_crash_in_the_middle_of_100_000_operations_loses_nothing)
@@ -23,7 +24,7 @@ pub const PROMISES: &[Promise] = &[
     promise!(nonsense_at_the_start_is_waited_out).scope(Scope::Network),
     promise!(silence_is_an_outage).scope(Scope::Network),
     promise!(silence_at_the_start_is_waited_out).scope(Scope::Network),
-    promise!(a_distant_server_costs_its_distance_once).scope(Scope::Network),
+    promise!(a_distant_server_costs_its_distance_once).scope(Scope::Network).needing(Class::Alone),
     promise!(connections_that_end_again_and_again_lose_nothing).scope(Scope::Network),
     promise!(connections_that_are_reset_lose_nothing).scope(Scope::Network),
 ];

@@ -4,9 +4,9 @@ use deepstream_connector::core::{Error, ErrorCode};
 use serde_json::{json, Value};
 
 use super::{promise, Need, Promise, Scope};
-use crate::faulty::Fate;
-use crate::host::Verb;
-use crate::stage::Stage;
+use crate::conformance::faulty::Fate;
+use crate::conformance::host::Verb;
+use crate::conformance::stage::Stage;
 
 pub const PROMISES: &[Promise] = &[
     promise!(statistics_count_what_happened),

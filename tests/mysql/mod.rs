@@ -2,12 +2,8 @@
 //! the server, and what other programs at the same database do. All of it on both, as far as
 //! they have it.
 
-#![cfg(feature = "mysql")]
-
 mod databases;
-mod faults;
-mod layout;
-mod limits;
-mod logins;
-#[path = "../support/mod.rs"]
-mod support;
+pub mod faults;
+pub mod layout;
+pub mod limits;
+pub mod logins;

@@ -1,0 +1,11 @@
+//! How the tests are run: each says what it needs of the machine, and gets it.
+
+pub mod caught;
+pub mod job;
+pub mod schedule;
+pub mod tests;
+pub mod times;
+
+pub use caught::{caught, silence_panics, skip};
+pub(crate) use job::test;
+pub use job::{is_ci, Class, Group, Job, Outcome, Suite, Test};

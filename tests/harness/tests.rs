@@ -1,0 +1,155 @@
+//! The schedule keeps its word.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::Duration;
+
+use libtest_mimic::Completion;
+
+use super::job::{test, Class, Group, Job, Test};
+use super::schedule::{self, Limits, Watch};
+
+/// Every test.
+pub const TESTS: &[Test] = &[
+    test!(tests_that_wait_run_many_at_a_time),
+    test!(tests_that_work_are_bounded),
+    test!(what_measures_runs_last_and_by_itself),
+    test!(a_group_waits_until_there_is_room_for_its_servers),
+    test!(servers_of_ones_own_are_bounded_and_groups_end_once),
+];
+
+static SMALL: Group = Group::small("small");
+static LARGE: [Group; 2] = [Group::small("large").memory(80), Group::small("large too").memory(80)];
+static FEW_SERVERS: Group = Group::small("few servers").servers(2);
+
+const LIMITS: Limits = Limits { all: 6, working: 2, memory: 100 };
+
+/// How many run, the most that ever did, and how many have run.
+#[derive(Default)]
+struct Count {
+    now: AtomicUsize,
+    most: AtomicUsize,
+    done: AtomicUsize,
+}
+
+impl Count {
+    fn during(&self, run: impl FnOnce()) {
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        run();
+        self.now.fetch_sub(1, Ordering::SeqCst);
+        self.done.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn most(&self) -> usize {
+        self.most.load(Ordering::SeqCst)
+    }
+}
+
+#[derive(Default)]
+struct Ends(AtomicUsize);
+
+impl Watch for Ends {
+    fn begins(&self, _: &'static Group) {}
+
+    fn ended(&self, _: &'static Group) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn job(group: &'static Group, class: Class, run: impl FnOnce() + Send + 'static) -> Job {
+    let run = Box::new(move || {
+        run();
+        Ok(Completion::Completed)
+    });
+    Job { name: "a test".into(), group, class, has_server: true, promise: None, run }
+}
+
+/// Runs jobs, all of which must pass; says how many groups ended.
+fn run(jobs: Vec<Job>) -> usize {
+    let (jobs, outcomes): (Vec<_>, Vec<_>) = jobs
+        .into_iter()
+        .map(|job| {
+            let (sender, outcome) = channel();
+            ((job, sender), outcome)
+        })
+        .unzip();
+    let ends = Ends::default();
+    let count = jobs.len();
+    assert_eq!(schedule::run(jobs, LIMITS, &ends).len(), count);
+    for outcome in outcomes {
+        let outcome = outcome.recv().expect("every test has an outcome");
+        assert!(outcome.is_ok(), "{:?}", outcome.err());
+    }
+    ends.0.into_inner()
+}
+
+fn a_moment() {
+    thread::sleep(Duration::from_millis(5));
+}
+
+fn tests_that_wait_run_many_at_a_time() {
+    // None ends before all are there.
+    let all = Arc::new(Barrier::new(4));
+    let wait = |_| {
+        let all = Arc::clone(&all);
+        job(&SMALL, Class::Waits, move || {
+            all.wait();
+        })
+    };
+    run((0..4).map(wait).collect());
+}
+
+fn tests_that_work_are_bounded() {
+    let count = Arc::new(Count::default());
+    let work = |_| {
+        let count = Arc::clone(&count);
+        job(&SMALL, Class::Works, move || count.during(a_moment))
+    };
+    run((0..12).map(work).collect());
+    assert!(count.most() <= LIMITS.working, "{} worked at once", count.most());
+}
+
+fn what_measures_runs_last_and_by_itself() {
+    let count = Arc::new(Count::default());
+    let jobs = (0..12).map(|number| {
+        let count = Arc::clone(&count);
+        match number % 4 {
+            0 => job(&SMALL, Class::Alone, move || {
+                count.during(|| {
+                    a_moment();
+                    assert_eq!(count.now.load(Ordering::SeqCst), 1, "others run beside");
+                    assert!(count.done.load(Ordering::SeqCst) >= 9, "others have not run yet");
+                });
+            }),
+            _ => job(&SMALL, Class::Waits, move || count.during(a_moment)),
+        }
+    });
+    run(jobs.collect());
+}
+
+fn a_group_waits_until_there_is_room_for_its_servers() {
+    let counts: [Arc<Count>; 2] = Default::default();
+    let jobs = (0..16).map(|number| {
+        let (own, other) = (Arc::clone(&counts[number % 2]), Arc::clone(&counts[1 - number % 2]));
+        job(&LARGE[number % 2], Class::Waits, move || {
+            own.during(|| {
+                a_moment();
+                assert_eq!(other.now.load(Ordering::SeqCst), 0, "the other group is open, too");
+            });
+        })
+    });
+    assert_eq!(run(jobs.collect()), 2);
+}
+
+fn servers_of_ones_own_are_bounded_and_groups_end_once() {
+    let count = Arc::new(Count::default());
+    let wait = |_| {
+        let count = Arc::clone(&count);
+        job(&FEW_SERVERS, Class::Waits, move || count.during(a_moment))
+    };
+    assert_eq!(run((0..10).map(wait).collect()), 1);
+    assert!(count.most() <= 2, "{} had a server at once", count.most());
+}
