@@ -32,7 +32,7 @@ import weakref
 from collections import namedtuple
 from concurrent.futures import Future
 from ctypes import (
-    CFUNCTYPE, POINTER, Structure, byref, c_bool, c_char_p, c_int32, c_int64, c_size_t, c_uint32, c_void_p,
+    CFUNCTYPE, POINTER, Structure, byref, c_bool, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint32, c_void_p,
     sizeof, string_at,
 )
 
@@ -81,7 +81,7 @@ class _Record(Structure):
 
 
 class _Result(Structure):
-    _fields_ = [("size", c_size_t), ("error", POINTER(_Error)), ("record", POINTER(_Record))]
+    _fields_ = [("size", c_size_t), ("error", c_void_p), ("record", c_void_p)]
 
 
 class _Key(Structure):
@@ -104,18 +104,19 @@ class _NamedRecord(Structure):
 
 class _Page(Structure):
     _fields_ = [
-        ("size", c_size_t), ("records", POINTER(POINTER(_NamedRecord))), ("count", c_size_t),
+        ("size", c_size_t), ("records", POINTER(c_void_p)), ("count", c_size_t),
         ("cursor", c_void_p), ("cursor_length", c_size_t),
     ]
 
 
-_OnRecord = CFUNCTYPE(None, c_void_p, POINTER(_Error), POINTER(_Record))
-_OnDone = CFUNCTYPE(None, c_void_p, POINTER(_Error))
-_OnMany = CFUNCTYPE(None, c_void_p, POINTER(_Error), POINTER(POINTER(_Result)), c_size_t)
-_OnPage = CFUNCTYPE(None, c_void_p, POINTER(_Error), POINTER(_Page))
-_OnAnswer = CFUNCTYPE(None, c_void_p, POINTER(_Error), c_void_p, c_size_t)
+# Structs come as addresses, or None: making a pointer object of each would cost more than reading it.
+_OnRecord = CFUNCTYPE(None, c_void_p, c_void_p, c_void_p)
+_OnDone = CFUNCTYPE(None, c_void_p, c_void_p)
+_OnMany = CFUNCTYPE(None, c_void_p, c_void_p, POINTER(c_void_p), c_size_t)
+_OnPage = CFUNCTYPE(None, c_void_p, c_void_p, c_void_p)
+_OnAnswer = CFUNCTYPE(None, c_void_p, c_void_p, c_void_p, c_size_t)
 _OnReady = CFUNCTYPE(None, c_void_p)
-_OnError = CFUNCTYPE(None, c_void_p, POINTER(_Error), c_bool)
+_OnError = CFUNCTYPE(None, c_void_p, c_void_p, c_bool)
 _OnLog = CFUNCTYPE(None, c_void_p, c_int32, c_void_p, c_size_t)
 _OnNotification = CFUNCTYPE(None, c_void_p, c_void_p, c_size_t, c_void_p, c_size_t)
 
@@ -315,8 +316,13 @@ class _Future(Future):
     def __init__(self, handle):
         super().__init__()
         self.handle = handle
-        # It is under way from now on and cannot be cancelled.
-        self.set_running_or_notify_cancel()
+
+    def cancel(self):
+        # It is under way from the start. To say so with `set_running_or_notify_cancel` would take a lock each time.
+        return False
+
+    def running(self):
+        return not self.done()
 
     def result(self, timeout=None):
         self._refuse_to_wait(timeout)
@@ -343,14 +349,14 @@ def _text(pointer, length):
 
 
 def _failure(error):
-    error = error.contents
+    error = _Error.from_address(error)
     return ConnectorError(error.code, error.retryable, _text(error.message, error.message_length))
 
 
 def _settle(number, error, value):
     """Resolves a future, whatever happens; `value` makes its result while what was borrowed is there."""
     future, connector = _waiting.pop(number)
-    future.handle.dispatcher = threading.get_ident()
+    future.handle.called_back()
     try:
         if error:
             raise _failure(error)
@@ -367,7 +373,7 @@ def _settle(number, error, value):
 def _record(record, loads):
     if not record:
         return None
-    record = record.contents
+    record = _Record.from_address(record)
     return Record(record.version, loads(string_at(record.data, record.data_length)) if record.data else None)
 
 
@@ -378,16 +384,32 @@ def _on_record(number, error, record):
 
 @_OnRecord
 def _on_head(number, error, record):
-    _settle(number, error, lambda _: record.contents.version if record else None)
+    _settle(number, error, lambda _: _Record.from_address(record).version if record else None)
 
 
 @_OnDone
 def _on_done(number, error):
-    _settle(number, error, lambda _: None)
+    _settle(number, error, _nothing)
+
+
+def _nothing(_):
+    return None
+
+
+@_OnDone
+def _on_closed(number, error):
+    handle = _waiting[number][0].handle
+    _settle(number, error, _nothing)
+    handle.called_back_last()
+
+
+@_OnDone
+def _on_freed(number, _):
+    _handles[number].called_back_last()
 
 
 def _one_of_many(result, loads):
-    result = result.contents
+    result = _Result.from_address(result)
     if result.error:
         return _failure(result.error)
     try:
@@ -402,7 +424,7 @@ def _on_many(number, _, results, count):
 
 
 def _named(record, loads):
-    record = record.contents
+    record = _NamedRecord.from_address(record)
     data = loads(string_at(record.data, record.data_length))
     return NamedRecord(_text(record.key, record.key_length), record.version, data)
 
@@ -410,7 +432,7 @@ def _named(record, loads):
 @_OnPage
 def _on_page(number, error, page):
     def value(loads):
-        read = page.contents
+        read = _Page.from_address(page)
         records = [_named(read.records[i], loads) for i in range(read.count)]
         return Page(records, _text(read.cursor, read.cursor_length) if read.cursor else None)
 
@@ -465,6 +487,11 @@ def _milliseconds(timeout):
 
 
 # ---- Handles: who is inside of the library, and who frees. ----
+
+# These leave the lock of the interpreter alone. The first adds one to the thread's own count of users, and the second
+# takes it off again; the callback in which they are called is another user.
+_keep_thread_state = ctypes.PYFUNCTYPE(c_int)(("PyGILState_Ensure", ctypes.pythonapi))
+_drop_thread_state = ctypes.PYFUNCTYPE(None, c_int)(("PyGILState_Release", ctypes.pythonapi))
 
 #: The handles that are not freed yet, by their numbers, which the library hands to listeners.
 _handles = {}
@@ -555,6 +582,17 @@ class _Handle:
         # That is on the connector's own thread, where `free` waits for nobody.
         closing.add_done_callback(lambda _: self.free())
 
+    def called_back(self):
+        """A callback runs. The connector's first one keeps what Python has for the thread: it would make that anew for
+        each callback, and throw it away after it, which takes longer than all the rest of an operation."""
+        if self.dispatcher is None:
+            self.dispatcher = threading.get_ident()
+            _keep_thread_state()
+
+    def called_back_last(self):
+        if self.dispatcher is not None:
+            _drop_thread_state(0)
+
     def runs_here(self):
         """Whether this is the thread that runs the callbacks."""
         return self.dispatcher == threading.get_ident()
@@ -576,6 +614,8 @@ class _Handle:
             self._owner.pop()
         except IndexError:
             return
+        # So that one callback is the last; after `close` it is refused, and that one's was.
+        self.functions.connector_close(self._pointer, _on_freed, self._number)
         self.functions.connector_free(self._pointer)
         _handles.pop(self._number, None)
 
@@ -593,7 +633,7 @@ def _listener(number, name):
     handle = _handles.get(number)
     if handle is None:
         return _nobody
-    handle.dispatcher = threading.get_ident()
+    handle.called_back()
     connector = handle.connector()
     return _nobody if connector is None else connector._listeners[name]
 
@@ -777,7 +817,7 @@ class Connector:
         """Accepts nothing more and lets accepted operations finish, up to the option
         `closeTimeout`; the future is resolved when that is done. `free` is still needed."""
         with self._close_lock:
-            self._closing = self._ask("close", (), _on_done)
+            self._closing = self._ask("close", (), _on_closed)
             return self._closing
 
     def free(self):
