@@ -109,6 +109,8 @@ class _Page(Structure):
     ]
 
 
+_KEY_SIZE, _ENTRY_SIZE = sizeof(_Key), sizeof(_Entry)
+
 # Structs come as addresses, or None: making a pointer object of each would cost more than reading it.
 _OnRecord = CFUNCTYPE(None, c_void_p, c_void_p, c_void_p)
 _OnDone = CFUNCTYPE(None, c_void_p, c_void_p)
@@ -418,9 +420,23 @@ def _one_of_many(result, loads):
         return wrong
 
 
+def _settle_many(number, results, count):
+    _settle(number, None, lambda loads: [_one_of_many(result, loads) for result in results[:count]])
+
+
 @_OnMany
 def _on_many(number, _, results, count):
-    _settle(number, None, lambda loads: [_one_of_many(results[i], loads) for i in range(count)])
+    # The first error is among the results.
+    _settle_many(number, results, count)
+
+
+@_OnMany
+def _on_many_done(number, error, results, count):
+    if error:
+        _settle_many(number, results, count)
+    else:
+        # Each of them succeeded, and has nothing to say.
+        _settle(number, None, lambda _: [None] * count)
 
 
 def _named(record, loads):
@@ -459,10 +475,12 @@ def _keys(keys):
     if isinstance(keys, (str, bytes)):
         raise TypeError("keys must be many keys, not %s" % type(keys).__name__)
     keys = [_bytes("key", key) for key in keys]
-    return (_Key * len(keys))(*[_Key(sizeof(_Key), key, len(key)) for key in keys]), len(keys)
+    return (_Key * len(keys))(*[(_KEY_SIZE, key, len(key)) for key in keys]), len(keys)
 
 
 def _integer(name, value, least, greatest):
+    if type(value) is int and least <= value <= greatest:
+        return value
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError("%s must be an integer, not %s" % (name, type(value).__name__))
     value = operator.index(value)
@@ -471,8 +489,11 @@ def _integer(name, value, least, greatest):
     return value
 
 
+_LEAST_VERSION, _GREATEST_VERSION = -2**63, 2**63 - 1
+
+
 def _version(version):
-    return _integer("version", version, -2**63, 2**63 - 1)
+    return _integer("version", version, _LEAST_VERSION, _GREATEST_VERSION)
 
 
 def _milliseconds(timeout):
@@ -590,7 +611,7 @@ class _Handle:
             _keep_thread_state()
 
     def called_back_last(self):
-        if self.dispatcher is not None:
+        if self.runs_here():
             _drop_thread_state(0)
 
     def runs_here(self):
@@ -761,17 +782,16 @@ class Connector:
 
     def set_many(self, records, timeout=None):
         """Stores (key, version, data) one by one; for each None or a ConnectorError."""
-        entries = [
-            (_bytes("key", key), _version(version), self._document(data)) for key, version, data in records
-        ]
-        array = (_Entry * len(entries))(*[
-            _Entry(sizeof(_Entry), key, len(key), version, data, len(data)) for key, version, data in entries
-        ])
-        return self._ask("set_many", (array, len(entries), _milliseconds(timeout)), _on_many)
+        entries = []
+        for key, version, data in records:
+            key, data = _bytes("key", key), self._document(data)
+            entries.append((_ENTRY_SIZE, key, len(key), _version(version), data, len(data)))
+        array = (_Entry * len(entries))(*entries)
+        return self._ask("set_many", (array, len(entries), _milliseconds(timeout)), _on_many_done)
 
     def delete_many(self, keys, timeout=None):
         """For each key None or a ConnectorError."""
-        return self._ask("delete_many", (*_keys(keys), _milliseconds(timeout)), _on_many)
+        return self._ask("delete_many", (*_keys(keys), _milliseconds(timeout)), _on_many_done)
 
     def scan(self, cursor=None, limit=1000, timeout=None):
         """A Page of all records; see the README."""
