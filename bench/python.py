@@ -4,8 +4,8 @@ each operation as well and turns the same values into JSON; and, if asked, again
 
     CONNECTOR_LIBRARY=target/release/libdeepstream_connector.so bench/python.py [--rounds 5] [--against FILE]
 
-All sides take turns, in this one process. Shown are the median of operations per second, that of microseconds of CPU time
-of all threads for each operation, and the ratios to our figures of the same rounds' medians.
+All sides take turns, in this one process. Shown are the medians of operations per second and of microseconds of CPU
+time of all threads for each operation, and our figures' ratios to the others'.
 """
 
 import argparse
@@ -25,8 +25,8 @@ DOCUMENT = {"name": "Ada", "born": 1815, "friends": ["Charles", "Mary"]}
 KEYS = ["user/%d" % number for number in range(IN_FLIGHT)]
 
 
-class Dict_:
-    """The peer."""
+class Shelf:
+    """The peer: a dict and the thread that alone may touch it."""
 
     def __init__(self) -> None:
         self.records: Dict[str, Tuple[int, str]] = {}
@@ -89,7 +89,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--against", metavar="FILE", help="another version's deepstream_connector.py")
     asked = parser.parse_args(arguments)
-    sides = {"ours": connector(OURS), "dict": Dict_()}
+    sides = {"ours": connector(OURS), "dict": Shelf()}
     if asked.against:
         sides["other"] = connector(asked.against)
     for name, load in LOADS.items():
@@ -100,8 +100,9 @@ def main(arguments: Optional[List[str]] = None) -> None:
         rates = {side: statistics.median(rate for rate, _ in rounds[side]) for side in sides}
         costs = {side: statistics.median(cost for _, cost in rounds[side]) for side in sides}
         for side in sides:
-            print("%-8s %-5s %9.0f /s %7.2f us CPU   ours/%s: %.2f of the rate, %.2f of the CPU time" % (
-                name, side, rates[side], costs[side], side, rates["ours"] / rates[side], costs["ours"] / costs[side]))
+            ratios = "" if side == "ours" else "   ours/%s: %.2f of the rate, %.2f of the CPU time" % (
+                side, rates["ours"] / rates[side], costs["ours"] / costs[side])
+            print("%-8s %-5s %9.0f /s %7.2f us CPU%s" % (name, side, rates[side], costs[side], ratios))
 
 
 if __name__ == "__main__":
