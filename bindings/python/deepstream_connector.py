@@ -16,6 +16,8 @@ name libdeepstream_connector.so.0. Options and promises are in the project's doc
 of the functions below in include/deepstream_connector.h.
 """
 
+from __future__ import annotations
+
 import _thread
 import atexit
 import ctypes
@@ -29,23 +31,46 @@ import sys
 import threading
 import time
 import weakref
-from collections import namedtuple
 from concurrent.futures import Future
 from ctypes import (
-    CFUNCTYPE, POINTER, Structure, byref, c_bool, c_char_p, c_int32, c_int64, c_size_t, c_uint32, c_void_p,
+    CFUNCTYPE, POINTER, Structure, byref, c_bool, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint32, c_void_p,
     sizeof, string_at,
+)
+from typing import (
+    Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, SupportsIndex, Tuple, Union,
 )
 
 __all__ = ["Connector", "ConnectorError", "NamedRecord", "Page", "Record", "CODES"]
 
-#: A record: its version and its document as Python has it.
-Record = namedtuple("Record", "version data")
+class Record(NamedTuple):
+    """A record: its version and its document as Python has it."""
 
-#: A record of a page, with its key.
-NamedRecord = namedtuple("NamedRecord", "key version data")
+    version: int
+    data: Any
 
-#: Some of all records; the cursor is None on the last page.
-Page = namedtuple("Page", "records cursor")
+
+class NamedRecord(NamedTuple):
+    """A record of a page, with its key."""
+
+    key: str
+    version: int
+    data: Any
+
+
+class Page(NamedTuple):
+    """Some of all records; the cursor is None on the last page."""
+
+    records: List[NamedRecord]
+    cursor: Optional[str]
+
+
+#: What is sent as it is, or in UTF-8.
+Text = Union[str, bytes]
+
+#: What became of one key of many.
+Answer = Union[Record, BaseException, None]
+
+_Loads = Callable[[bytes], Any]
 
 #: The names of error codes by their numbers; later versions may have more.
 CODES = {
@@ -60,7 +85,7 @@ LEVELS = ("debug", "info", "warn", "error")
 class ConnectorError(Exception):
     """What went wrong: `code` by name, `number`, and whether a later try may succeed."""
 
-    def __init__(self, number, retryable, message):
+    def __init__(self, number: int, retryable: bool, message: str) -> None:
         super().__init__(message)
         self.number = number
         self.code = CODES.get(number, str(number))
@@ -81,7 +106,7 @@ class _Record(Structure):
 
 
 class _Result(Structure):
-    _fields_ = [("size", c_size_t), ("error", POINTER(_Error)), ("record", POINTER(_Record))]
+    _fields_ = [("size", c_size_t), ("error", c_void_p), ("record", c_void_p)]
 
 
 class _Key(Structure):
@@ -104,18 +129,21 @@ class _NamedRecord(Structure):
 
 class _Page(Structure):
     _fields_ = [
-        ("size", c_size_t), ("records", POINTER(POINTER(_NamedRecord))), ("count", c_size_t),
+        ("size", c_size_t), ("records", POINTER(c_void_p)), ("count", c_size_t),
         ("cursor", c_void_p), ("cursor_length", c_size_t),
     ]
 
 
-_OnRecord = CFUNCTYPE(None, c_void_p, POINTER(_Error), POINTER(_Record))
-_OnDone = CFUNCTYPE(None, c_void_p, POINTER(_Error))
-_OnMany = CFUNCTYPE(None, c_void_p, POINTER(_Error), POINTER(POINTER(_Result)), c_size_t)
-_OnPage = CFUNCTYPE(None, c_void_p, POINTER(_Error), POINTER(_Page))
-_OnAnswer = CFUNCTYPE(None, c_void_p, POINTER(_Error), c_void_p, c_size_t)
+_KEY_SIZE, _ENTRY_SIZE = sizeof(_Key), sizeof(_Entry)
+
+# Structs come as addresses, or None: making a pointer object of each would cost more than reading it.
+_OnRecord = CFUNCTYPE(None, c_void_p, c_void_p, c_void_p)
+_OnDone = CFUNCTYPE(None, c_void_p, c_void_p)
+_OnMany = CFUNCTYPE(None, c_void_p, c_void_p, POINTER(c_void_p), c_size_t)
+_OnPage = CFUNCTYPE(None, c_void_p, c_void_p, c_void_p)
+_OnAnswer = CFUNCTYPE(None, c_void_p, c_void_p, c_void_p, c_size_t)
 _OnReady = CFUNCTYPE(None, c_void_p)
-_OnError = CFUNCTYPE(None, c_void_p, POINTER(_Error), c_bool)
+_OnError = CFUNCTYPE(None, c_void_p, c_void_p, c_bool)
 _OnLog = CFUNCTYPE(None, c_void_p, c_int32, c_void_p, c_size_t)
 _OnNotification = CFUNCTYPE(None, c_void_p, c_void_p, c_size_t, c_void_p, c_size_t)
 
@@ -131,7 +159,7 @@ class _Events(Structure):
 _ABI_VERSION = 0
 
 
-def _load():
+def _load() -> ctypes.CDLL:
     path = os.environ.get("CONNECTOR_LIBRARY", "libdeepstream_connector.so.0")
     library = ctypes.CDLL(path)
     try:
@@ -149,7 +177,7 @@ def _load():
     return library
 
 
-def _declare(library):
+def _declare(library: ctypes.CDLL) -> None:
     handle, text, size, timeout, extra = c_void_p, c_char_p, c_size_t, c_uint32, c_void_p
     signatures = {
         "create": [text, size, POINTER(_Events), POINTER(c_void_p)],
@@ -179,11 +207,11 @@ def _declare(library):
     library.connector_last_error_message.restype = c_void_p
 
 
-_library = None
+_library: Optional[ctypes.CDLL] = None
 _library_lock = threading.Lock()
 
 
-def _functions():
+def _functions() -> ctypes.CDLL:
     global _library
     with _library_lock:
         if _library is None:
@@ -195,12 +223,12 @@ def _functions():
 
 _encode = json.JSONEncoder(allow_nan=False).encode
 _decoder = json.JSONDecoder()
-_skip_space = re.compile("[ \\t\\n\\r]*").match
+_not_space = re.compile(r"[^ \t\n\r]|\Z")
 
 
-def _loads(text):
+def _loads(document: bytes) -> Any:
     try:
-        text = text.decode()
+        text = document.decode()
         try:
             return _decoder.decode(text)
         except RecursionError:
@@ -212,28 +240,34 @@ def _loads(text):
             10, False, "the record's document cannot be read as JSON%s (%s)" % (place, type(wrong).__name__)) from None
 
 
-def _loads_deep(text):
+def _loads_deep(text: str) -> Any:
     """Reads a document with a stack of its own: the containers that are open, and the keys of the next members."""
-    containers, keys = [], []
+    containers: List[Any] = []
+    keys: List[str] = []
+    value: Any
 
-    def member(at):
+    def skip_space(at: int) -> int:
+        found = _not_space.search(text, at)
+        return found.start() if found else len(text)
+
+    def member(at: int) -> int:
         """Where the next member's value begins; in an object its key comes before."""
-        at = _skip_space(text, at).end()
+        at = skip_space(at)
         if isinstance(containers[-1], dict):
             key, at = _decoder.raw_decode(text, at)
-            at = _skip_space(text, at).end()
+            at = skip_space(at)
             if not isinstance(key, str) or not text.startswith(":", at):
                 raise json.JSONDecodeError("expected a key", text, at)
             keys.append(key)
-            at = _skip_space(text, at + 1).end()
+            at = skip_space(at + 1)
         return at
 
-    at = _skip_space(text, 0).end()
+    at = skip_space(0)
     while True:
         # A value begins.
         if text.startswith(("[", "{"), at):
             value, closing = ([], "]") if text[at] == "[" else ({}, "}")
-            at = _skip_space(text, at + 1).end()
+            at = skip_space(at + 1)
             if not text.startswith(closing, at):
                 containers.append(value)
                 at = member(at)
@@ -243,7 +277,7 @@ def _loads_deep(text):
             value, at = _decoder.raw_decode(text, at)
         # It has ended, and perhaps what it is in as well.
         while True:
-            at = _skip_space(text, at).end()
+            at = skip_space(at)
             if not containers:
                 if at != len(text):
                     raise json.JSONDecodeError("expected the end", text, at)
@@ -262,14 +296,14 @@ def _loads_deep(text):
             value = containers.pop()
 
 
-def _dumps(data):
+def _dumps(data: Any) -> str:
     try:
         return _encode(data)
     except RecursionError:
         return _dumps_deep(data)
 
 
-def _dumps_deep(data):
+def _dumps_deep(data: Any) -> str:
     """Writes a document with a stack of its own: the containers that are open, and what is left of each."""
     texts, stack, inside = [], [], set()
     members, closing = iter([("", data)]), ""
@@ -293,7 +327,7 @@ def _dumps_deep(data):
             inside.remove(id(value))
 
 
-def _members(container):
+def _members(container: Any) -> Iterator[Tuple[str, Any]]:
     """What is written before each member, and its value."""
     separator = ""
     if isinstance(container, dict):
@@ -309,48 +343,53 @@ def _members(container):
 
 # ---- Answers. Numbers instead of pointers go through the library and find their future here. ----
 
-class _Future(Future):
+class _Future(Future):  # type: ignore[type-arg]
     """Says so where it would be waited for without an end."""
 
-    def __init__(self, handle):
+    def __init__(self, handle: _Handle) -> None:
         super().__init__()
         self.handle = handle
-        # It is under way from now on and cannot be cancelled.
-        self.set_running_or_notify_cancel()
 
-    def result(self, timeout=None):
+    def cancel(self) -> bool:
+        # It is under way from the start. To say so with `set_running_or_notify_cancel` would take a lock each time.
+        return False
+
+    def running(self) -> bool:
+        return not self.done()
+
+    def result(self, timeout: Optional[float] = None) -> Any:
         self._refuse_to_wait(timeout)
         return super().result(timeout)
 
-    def exception(self, timeout=None):
+    def exception(self, timeout: Optional[float] = None) -> Optional[BaseException]:
         self._refuse_to_wait(timeout)
         return super().exception(timeout)
 
-    def _refuse_to_wait(self, timeout):
+    def _refuse_to_wait(self, timeout: Optional[float]) -> None:
         if self.handle.runs_here() and not self.done() and (timeout is None or timeout > 0):
             raise RuntimeError(
-                "the answer would come on this thread, which runs the connector's callbacks, and cannot while it waits; "
-                "use add_done_callback, or wait on another thread")
+                "the answer would come on this thread, which runs the connector's callbacks, and cannot while it "
+                "waits; use add_done_callback, or wait on another thread")
 
 
 #: The future, and its connector, which lives until it is resolved.
-_waiting = {}
+_waiting: Dict[int, Tuple[_Future, Connector]] = {}
 _numbers = itertools.count(1)
 
 
-def _text(pointer, length):
+def _text(pointer: Any, length: int) -> str:
     return string_at(pointer, length).decode() if pointer else ""
 
 
-def _failure(error):
-    error = error.contents
+def _failure(address: int) -> ConnectorError:
+    error = _Error.from_address(address)
     return ConnectorError(error.code, error.retryable, _text(error.message, error.message_length))
 
 
-def _settle(number, error, value):
+def _settle(number: int, error: Optional[int], value: Callable[[_Loads], Any]) -> None:
     """Resolves a future, whatever happens; `value` makes its result while what was borrowed is there."""
     future, connector = _waiting.pop(number)
-    future.handle.dispatcher = threading.get_ident()
+    future.handle.called_back()
     try:
         if error:
             raise _failure(error)
@@ -364,30 +403,46 @@ def _settle(number, error, value):
         del future, connector
 
 
-def _record(record, loads):
+def _record(record: Optional[int], loads: _Loads) -> Optional[Record]:
     if not record:
         return None
-    record = record.contents
-    return Record(record.version, loads(string_at(record.data, record.data_length)) if record.data else None)
+    read = _Record.from_address(record)
+    return Record(read.version, loads(string_at(read.data, read.data_length)) if read.data else None)
 
 
 @_OnRecord
-def _on_record(number, error, record):
+def _on_record(number: int, error: Optional[int], record: Optional[int]) -> None:
     _settle(number, error, lambda loads: _record(record, loads))
 
 
 @_OnRecord
-def _on_head(number, error, record):
-    _settle(number, error, lambda _: record.contents.version if record else None)
+def _on_head(number: int, error: Optional[int], record: Optional[int]) -> None:
+    _settle(number, error, lambda _: _Record.from_address(record).version if record else None)
 
 
 @_OnDone
-def _on_done(number, error):
-    _settle(number, error, lambda _: None)
+def _on_done(number: int, error: Optional[int]) -> None:
+    _settle(number, error, _nothing)
 
 
-def _one_of_many(result, loads):
-    result = result.contents
+def _nothing(_: _Loads) -> None:
+    return None
+
+
+@_OnDone
+def _on_closed(number: int, error: Optional[int]) -> None:
+    handle = _waiting[number][0].handle
+    _settle(number, error, _nothing)
+    handle.called_back_last()
+
+
+@_OnDone
+def _on_freed(number: int, _: Optional[int]) -> None:
+    _handles[number].called_back_last()
+
+
+def _one_of_many(address: int, loads: _Loads) -> Answer:
+    result = _Result.from_address(address)
     if result.error:
         return _failure(result.error)
     try:
@@ -396,21 +451,35 @@ def _one_of_many(result, loads):
         return wrong
 
 
+def _settle_many(number: int, results: Any, count: int) -> None:
+    _settle(number, None, lambda loads: [_one_of_many(result, loads) for result in results[:count]])
+
+
 @_OnMany
-def _on_many(number, _, results, count):
-    _settle(number, None, lambda loads: [_one_of_many(results[i], loads) for i in range(count)])
+def _on_many(number: int, _: Optional[int], results: Any, count: int) -> None:
+    # The first error is among the results.
+    _settle_many(number, results, count)
 
 
-def _named(record, loads):
-    record = record.contents
+@_OnMany
+def _on_many_done(number: int, error: Optional[int], results: Any, count: int) -> None:
+    if error:
+        _settle_many(number, results, count)
+    else:
+        # Each of them succeeded, and has nothing to say.
+        _settle(number, None, lambda _: [None] * count)
+
+
+def _named(address: int, loads: _Loads) -> NamedRecord:
+    record = _NamedRecord.from_address(address)
     data = loads(string_at(record.data, record.data_length))
     return NamedRecord(_text(record.key, record.key_length), record.version, data)
 
 
 @_OnPage
-def _on_page(number, error, page):
-    def value(loads):
-        read = page.contents
+def _on_page(number: int, error: Optional[int], page: int) -> None:
+    def value(loads: _Loads) -> Page:
+        read = _Page.from_address(page)
         records = [_named(read.records[i], loads) for i in range(read.count)]
         return Page(records, _text(read.cursor, read.cursor_length) if read.cursor else None)
 
@@ -418,13 +487,13 @@ def _on_page(number, error, page):
 
 
 @_OnAnswer
-def _on_answer(number, error, text, length):
+def _on_answer(number: int, error: Optional[int], text: int, length: int) -> None:
     _settle(number, error, lambda _: _loads(string_at(text, length)))
 
 
-# ---- Arguments. What cannot be sent as it was given is refused by name: ctypes cuts numbers to size without a word. ----
+# ---- Arguments. What cannot be sent as it was given is refused by name; ctypes cuts numbers to size. ----
 
-def _bytes(name, text):
+def _bytes(name: str, text: Text) -> bytes:
     if isinstance(text, bytes):
         return text
     if isinstance(text, str):
@@ -432,15 +501,17 @@ def _bytes(name, text):
     raise TypeError("%s must be str or bytes, not %s" % (name, type(text).__name__))
 
 
-def _keys(keys):
+def _keys(keys: Iterable[Text]) -> Tuple[Any, int]:
     # A text is a sequence of texts too.
     if isinstance(keys, (str, bytes)):
         raise TypeError("keys must be many keys, not %s" % type(keys).__name__)
-    keys = [_bytes("key", key) for key in keys]
-    return (_Key * len(keys))(*[_Key(sizeof(_Key), key, len(key)) for key in keys]), len(keys)
+    entries: List[Any] = [(_KEY_SIZE, key, len(key)) for key in (_bytes("key", key) for key in keys)]
+    return (_Key * len(entries))(*entries), len(entries)
 
 
-def _integer(name, value, least, greatest):
+def _integer(name: str, value: SupportsIndex, least: int, greatest: int) -> int:
+    if type(value) is int and least <= value <= greatest:
+        return value
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError("%s must be an integer, not %s" % (name, type(value).__name__))
     value = operator.index(value)
@@ -449,11 +520,14 @@ def _integer(name, value, least, greatest):
     return value
 
 
-def _version(version):
-    return _integer("version", version, -2**63, 2**63 - 1)
+_LEAST_VERSION, _GREATEST_VERSION = -2**63, 2**63 - 1
 
 
-def _milliseconds(timeout):
+def _version(version: SupportsIndex) -> int:
+    return _integer("version", version, _LEAST_VERSION, _GREATEST_VERSION)
+
+
+def _milliseconds(timeout: Optional[float]) -> int:
     """A deadline as the library has it: 0 is the connector's own."""
     if timeout is None:
         return 0
@@ -466,13 +540,18 @@ def _milliseconds(timeout):
 
 # ---- Handles: who is inside of the library, and who frees. ----
 
+# These leave the lock of the interpreter alone. The first adds one to the thread's own count of users, and the second
+# takes it off again; the callback in which they are called is another user.
+_keep_thread_state = ctypes.PYFUNCTYPE(c_int)(("PyGILState_Ensure", ctypes.pythonapi))
+_drop_thread_state = ctypes.PYFUNCTYPE(None, c_int)(("PyGILState_Release", ctypes.pythonapi))
+
 #: The handles that are not freed yet, by their numbers, which the library hands to listeners.
-_handles = {}
+_handles: Dict[int, _Handle] = {}
 #: Whether the interpreter is ending: nothing would free a connector that is made now.
 _ending = False
 
 
-def _closed(message="the connector was freed; make a new one"):
+def _closed(message: str = "the connector was freed; make a new one") -> ConnectorError:
     return ConnectorError(4, False, message)
 
 
@@ -483,13 +562,13 @@ class _Handle:
     again: each step that has to be whole is one operation on a list.
     """
 
-    def __init__(self, functions, connector, config, events):
+    def __init__(self, functions: ctypes.CDLL, connector: Connector, config: bytes, events: _Events) -> None:
         self.functions = functions
         self.connector = weakref.ref(connector)
         # The thread that runs callbacks, once it did.
-        self.dispatcher = None
+        self.dispatcher: Optional[int] = None
         # Set where somebody asked for an end without waiting for it.
-        self.closing = None
+        self.closing: Optional[_Future] = None
         self._number = events.userdata = next(_numbers)
         self._pointer = c_void_p()
         # The threads that are inside; so is who makes it.
@@ -510,7 +589,7 @@ class _Handle:
         finally:
             self._leave(threading.get_ident())
 
-    def call(self, function, *arguments):
+    def call(self, function: Callable[..., int], *arguments: Any) -> None:
         """Calls a function of the library, unless the connector is freed or about to be."""
         thread = threading.get_ident()
         try:
@@ -522,7 +601,7 @@ class _Handle:
         finally:
             self._leave(thread)
 
-    def free(self):
+    def free(self) -> None:
         if self._ended:
             return
         self._ended = True
@@ -540,7 +619,7 @@ class _Handle:
         finally:
             self._free_unless_used()
 
-    def free_unwanted(self):
+    def free_unwanted(self) -> None:
         """Nobody has the connector any more. Whoever let go of it, the collector amid anything perhaps, must not wait
         for the listener that is running, which may want a lock of theirs: so it is freed on a thread of its own."""
         if not self._ended:
@@ -550,80 +629,93 @@ class _Handle:
                 # There is no thread to be had; it is freed before the interpreter ends.
                 pass
 
-    def free_when_closed(self, closing):
+    def free_when_closed(self, closing: _Future) -> None:
         self.closing = closing
         # That is on the connector's own thread, where `free` waits for nobody.
         closing.add_done_callback(lambda _: self.free())
 
-    def runs_here(self):
+    def called_back(self) -> None:
+        """A callback runs. The connector's first one keeps what Python has for the thread: it would make that anew for
+        each callback, and throw it away after it, which takes longer than all the rest of an operation."""
+        if self.dispatcher is None:
+            self.dispatcher = threading.get_ident()
+            _keep_thread_state()
+
+    def called_back_last(self) -> None:
+        if self.runs_here():
+            _drop_thread_state(0)
+
+    def runs_here(self) -> bool:
         """Whether this is the thread that runs the callbacks."""
         return self.dispatcher == threading.get_ident()
 
-    def forget_other_threads(self):
+    def forget_other_threads(self) -> None:
         """In a forked child: the threads that were inside are not there."""
         thread = threading.get_ident()
         self._inside[:] = [inside for inside in self._inside if inside == thread]
 
-    def _leave(self, thread):
+    def _leave(self, thread: int) -> None:
         self._inside.remove(thread)
         if self._left_to_last:
             self._free_unless_used()
 
-    def _free_unless_used(self):
+    def _free_unless_used(self) -> None:
         if self._inside:
             return
         try:
             self._owner.pop()
         except IndexError:
             return
+        # So that one callback is the last; after `close` it is refused, and that one's was.
+        self.functions.connector_close(self._pointer, _on_freed, self._number)
         self.functions.connector_free(self._pointer)
         _handles.pop(self._number, None)
 
-    def _checked(self, code):
+    def _checked(self, code: int) -> None:
         if code != 0:
             length = c_size_t()
             message = self.functions.connector_last_error_message(byref(length))
             raise ConnectorError(code, code in (3, 5, 6), _text(message, length.value))
 
 
-# ---- Listeners. The connector has them and the library has a number, so that a listener that has the connector does not
-# keep it alive. Who is not there any more is told nothing. ----
+# ---- Listeners. The connector has them and the library has a number, so that a listener that has the connector does
+# not keep it alive. Who is not there any more is told nothing. ----
 
-def _listener(number, name):
+def _listener(number: int, name: str) -> Any:
     handle = _handles.get(number)
     if handle is None:
         return _nobody
-    handle.dispatcher = threading.get_ident()
+    handle.called_back()
     connector = handle.connector()
     return _nobody if connector is None else connector._listeners[name]
 
 
-def _nobody(*_):
+def _nobody(*_: Any) -> None:
     pass
 
 
 @_OnReady
-def _on_ready(number):
+def _on_ready(number: int) -> None:
     _listener(number, "ready")()
 
 
 @_OnError
-def _on_error(number, error, fatal):
+def _on_error(number: int, error: int, fatal: bool) -> None:
     _listener(number, "error")(_failure(error), fatal)
 
 
 @_OnLog
-def _on_log(number, level, line, length):
+def _on_log(number: int, level: int, line: int, length: int) -> None:
     _listener(number, "log")(LEVELS[level], _text(line, length))
 
 
 @_OnNotification
-def _on_notification(number, channel, channel_length, payload, length):
+def _on_notification(number: int, channel: int, channel_length: int, payload: int, length: int) -> None:
     _listener(number, "notification")(_text(channel, channel_length), _text(payload, length))
 
 
 @atexit.register
-def _end():
+def _end() -> None:
     """Frees what is left before the interpreter takes the callbacks away. Exit handlers that are older than this module
     run after it, and get CLOSED; those that are younger find everything in place."""
     global _ending
@@ -638,7 +730,7 @@ def _end():
         time.sleep(0.001 if _handles else 0)
 
 
-def _after_fork():
+def _after_fork() -> None:
     for handle in _handles.values():
         handle.forget_other_threads()
     # They are the parent's, and are ended by it.
@@ -671,12 +763,19 @@ class Connector:
     signed 64 bits, a timeout is not negative.
     """
 
-    def __init__(self, options, *, on_ready=None, on_error=None, on_log=None, on_notification=None,
-                 loads=None, dumps=None):
+    def __init__(
+        self, options: Union[Text, Mapping[str, Any]], *, on_ready: Optional[Callable[[], Any]] = None,
+        on_error: Optional[Callable[[ConnectorError, bool], Any]] = None,
+        on_log: Optional[Callable[[str, str], Any]] = None,
+        on_notification: Optional[Callable[[str, str], Any]] = None,
+        loads: Optional[_Loads] = None, dumps: Optional[Callable[[Any], Text]] = None,
+    ) -> None:
         self._loads = loads or _loads
         self._dumps = dumps or _dumps
         config = _bytes("options", options if isinstance(options, (str, bytes)) else json.dumps(options))
-        self._listeners = {"ready": on_ready, "error": on_error, "log": on_log, "notification": on_notification}
+        self._listeners: Dict[str, Any] = {
+            "ready": on_ready, "error": on_error, "log": on_log, "notification": on_notification,
+        }
         events = _Events(
             sizeof(_Events), None,
             _on_ready if on_ready else _OnReady(),
@@ -685,62 +784,67 @@ class Connector:
             _on_notification if on_notification else _OnNotification(),
         )
         # The future of `close`, which is asked for once.
-        self._closing = None
+        self._closing: Optional[_Future] = None
         self._close_lock = threading.RLock()
         self._handle = _Handle(_functions(), self, config, events)
         weakref.finalize(self, self._handle.free_unwanted).atexit = False
 
-    def get(self, key, timeout=None):
+    def get(self, key: Text, timeout: Optional[float] = None) -> Future[Optional[Record]]:
         """The record, or None. It sees every earlier `set` and `delete` of this connector. `timeout`
         is the operation's deadline in seconds; so for all methods."""
         key = _bytes("key", key)
         return self._ask("get", (key, len(key), _milliseconds(timeout)), _on_record)
 
-    def head(self, key, timeout=None):
+    def head(self, key: Text, timeout: Optional[float] = None) -> Future[Optional[int]]:
         """The version, or None."""
         key = _bytes("key", key)
         return self._ask("head", (key, len(key), _milliseconds(timeout)), _on_head)
 
-    def set(self, key, version, data, timeout=None):
+    def set(self, key: Text, version: SupportsIndex, data: Any, timeout: Optional[float] = None) -> Future[None]:
         """Stores a record, replacing what was there, whatever its version."""
         key, data = _bytes("key", key), self._document(data)
         return self._ask("set", (key, len(key), _version(version), data, len(data), _milliseconds(timeout)), _on_done)
 
-    def delete(self, key, timeout=None):
+    def delete(self, key: Text, timeout: Optional[float] = None) -> Future[None]:
         """Removes a record; one that is not there is no error."""
         key = _bytes("key", key)
         return self._ask("delete", (key, len(key), _milliseconds(timeout)), _on_done)
 
-    def get_many(self, keys, timeout=None):
+    def get_many(self, keys: Iterable[Text], timeout: Optional[float] = None) -> Future[List[Answer]]:
         """For each key its record, None, or the error."""
         return self._ask("get_many", (*_keys(keys), _milliseconds(timeout)), _on_many)
 
-    def head_many(self, keys, timeout=None):
+    def head_many(self, keys: Iterable[Text], timeout: Optional[float] = None) -> Future[List[Answer]]:
         """The same without documents: the `data` of each record is None."""
         return self._ask("head_many", (*_keys(keys), _milliseconds(timeout)), _on_many)
 
-    def set_many(self, records, timeout=None):
+    def set_many(
+        self, records: Iterable[Tuple[Text, SupportsIndex, Any]], timeout: Optional[float] = None,
+    ) -> Future[List[Optional[ConnectorError]]]:
         """Stores (key, version, data) one by one; for each None or a ConnectorError."""
-        entries = [
-            (_bytes("key", key), _version(version), self._document(data)) for key, version, data in records
-        ]
-        array = (_Entry * len(entries))(*[
-            _Entry(sizeof(_Entry), key, len(key), version, data, len(data)) for key, version, data in entries
-        ])
-        return self._ask("set_many", (array, len(entries), _milliseconds(timeout)), _on_many)
+        entries: List[Any] = []
+        for key, version, data in records:
+            key, data = _bytes("key", key), self._document(data)
+            entries.append((_ENTRY_SIZE, key, len(key), _version(version), data, len(data)))
+        array = (_Entry * len(entries))(*entries)
+        return self._ask("set_many", (array, len(entries), _milliseconds(timeout)), _on_many_done)
 
-    def delete_many(self, keys, timeout=None):
+    def delete_many(
+        self, keys: Iterable[Text], timeout: Optional[float] = None,
+    ) -> Future[List[Optional[ConnectorError]]]:
         """For each key None or a ConnectorError."""
-        return self._ask("delete_many", (*_keys(keys), _milliseconds(timeout)), _on_many)
+        return self._ask("delete_many", (*_keys(keys), _milliseconds(timeout)), _on_many_done)
 
-    def scan(self, cursor=None, limit=1000, timeout=None):
+    def scan(
+        self, cursor: Optional[Text] = None, limit: SupportsIndex = 1000, timeout: Optional[float] = None,
+    ) -> Future[Page]:
         """A Page of all records; see docs/listing-and-commands.md."""
         cursor = None if cursor is None else _bytes("cursor", cursor)
         limit = _integer("limit", limit, 0, 2**(8 * sizeof(c_size_t)) - 1)
         arguments = (cursor, 0 if cursor is None else len(cursor), limit, _milliseconds(timeout))
         return self._ask("scan", arguments, _on_page)
 
-    def records(self, page_size=1000):
+    def records(self, page_size: SupportsIndex = 1000) -> Iterator[NamedRecord]:
         """All records, page by page; it waits for each page."""
         cursor = None
         while True:
@@ -750,47 +854,48 @@ class Connector:
             if cursor is None:
                 return
 
-    def command(self, name, parameters=None, timeout=None):
+    def command(self, name: Text, parameters: Any = None, timeout: Optional[float] = None) -> Future[Any]:
         """Carries out a command that only this type of database has."""
         name, text = _bytes("name", name), _dumps(parameters).encode()
         return self._ask("command", (name, len(name), text, len(text), _milliseconds(timeout)), _on_answer)
 
     @property
-    def is_ready(self):
+    def is_ready(self) -> bool:
         """Whether the connection stands at this moment."""
         ready = c_bool()
         handle = self._handle
         handle.call(handle.functions.connector_is_ready, byref(ready))
         return ready.value
 
-    def stats(self):
+    def stats(self) -> Dict[str, Any]:
         """Counters and latencies since the connector was made, as a dict."""
         handle = self._handle
         text, length = c_void_p(), c_size_t()
         handle.call(handle.functions.connector_stats, byref(text), byref(length))
         try:
-            return json.loads(string_at(text, length.value))
+            counted: Dict[str, Any] = json.loads(string_at(text, length.value))
+            return counted
         finally:
             handle.functions.connector_string_free(text)
 
-    def close(self):
+    def close(self) -> Future[None]:
         """Accepts nothing more and lets accepted operations finish, up to the option
         `closeTimeout`; the future is resolved when that is done. `free` is still needed."""
         with self._close_lock:
-            self._closing = self._ask("close", (), _on_done)
+            self._closing = self._ask("close", (), _on_closed)
             return self._closing
 
-    def free(self):
+    def free(self) -> None:
         """Ends the connector at once: whatever is unanswered fails with CLOSED before this
         returns. Any thread may call it at any time; from then on every call gets CLOSED. A second
         call does nothing. In a signal handler that interrupts a call of this connector it is done
         when that call has ended."""
         self._handle.free()
 
-    def __enter__(self):
+    def __enter__(self) -> Connector:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         try:
             closing = self._closed_once()
             if closing is not None:
@@ -803,10 +908,10 @@ class Connector:
             raise
         self.free()
 
-    async def __aenter__(self):
+    async def __aenter__(self) -> Connector:
         return self
 
-    async def __aexit__(self, *_):
+    async def __aexit__(self, *_: Any) -> None:
         import asyncio
         closing = self._closed_once()
         if closing is not None:
@@ -817,7 +922,7 @@ class Connector:
                 # Somebody freed it meanwhile.
                 pass
 
-    def _closed_once(self):
+    def _closed_once(self) -> Optional[_Future]:
         """The future of `close`, whoever called it; None if the connector is freed."""
         with self._close_lock:
             if self._closing is None:
@@ -828,10 +933,10 @@ class Connector:
                         raise
             return self._closing
 
-    def _document(self, data):
+    def _document(self, data: Any) -> bytes:
         return _bytes("what dumps gives", self._dumps(data))
 
-    def _ask(self, name, arguments, callback):
+    def _ask(self, name: str, arguments: Tuple[Any, ...], callback: Any) -> _Future:
         handle = self._handle
         future = _Future(handle)
         number = next(_numbers)
@@ -844,7 +949,7 @@ class Connector:
         return future
 
 
-def _in_event_loop():
+def _in_event_loop() -> bool:
     """Whether a loop of asyncio is running on this thread; where nobody imported it, there is none."""
     asyncio = sys.modules.get("asyncio")
     try:
