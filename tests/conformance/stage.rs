@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use deepstream_connector::core::ErrorCode;
-use serde_json::{Map, Value};
+use serde_json::{json, Map, Value};
 
 use crate::conformance::backends::{Place, Server};
 use crate::conformance::faulty::Faulty;
@@ -102,6 +102,12 @@ impl Stage {
     /// Makes a connector at the place, and waits until it is ready.
     pub fn open(&mut self) {
         self.open_with(Value::Null);
+    }
+
+    /// The same for promises about so much work that a busy machine takes longer than the usual
+    /// deadline: what is promised is no matter of time.
+    pub fn open_without_haste(&mut self) {
+        self.open_with(json!({"timeout": 120_000}));
     }
 
     /// The same with more options.
@@ -588,16 +594,21 @@ impl Stage {
 
     // Waiting.
 
-    /// Takes what the host reports until `condition` holds.
+    /// Takes what the host reports until `condition` holds, as long as there is progress: operations
+    /// are answered one after the other.
     pub fn wait_for(&mut self, what: &str, condition: impl Fn(&Stage) -> bool) {
-        let deadline = Instant::now() + self.patience;
+        let mut deadline = Instant::now() + self.patience;
         while !condition(self) {
             let now = Instant::now();
             assert!(now < deadline, "waited {:?} in vain for {what}", self.patience);
             // The condition may depend on more than events.
             let soon = deadline.min(now + Duration::from_millis(5));
+            let before = self.answers;
             if let Some(event) = self.host.receive(soon) {
                 self.take(event);
+            }
+            if self.answers > before {
+                deadline = Instant::now() + self.patience;
             }
         }
     }

@@ -101,7 +101,7 @@ fn duplicates_may_be_deleted(stage: &mut Stage) {
 }
 
 fn ten_thousand_are_read(stage: &mut Stage) {
-    stage.open();
+    stage.open_without_haste();
     store_every_second(stage);
     let request = stage.many(Verb::Get, names());
     let answers = stage.all(request);
@@ -117,7 +117,7 @@ fn ten_thousand_are_read(stage: &mut Stage) {
 }
 
 fn ten_thousand_are_headed(stage: &mut Stage) {
-    stage.open();
+    stage.open_without_haste();
     store_every_second(stage);
     let request = stage.many(Verb::Head, names());
     let expected: Vec<_> = (0..MANY).map(|index| (index % 2 == 0).then_some(version_of(index))).collect();
@@ -125,7 +125,7 @@ fn ten_thousand_are_headed(stage: &mut Stage) {
 }
 
 fn ten_thousand_are_stored(stage: &mut Stage) {
-    stage.open();
+    stage.open_without_haste();
     let entries = names().enumerate().map(|(index, name)| entry(name, version_of(index), document_of(index)));
     let request = stage.set_many(entries.collect());
     all_succeed(stage.all(request), MANY);
@@ -135,7 +135,7 @@ fn ten_thousand_are_stored(stage: &mut Stage) {
 }
 
 fn ten_thousand_are_deleted(stage: &mut Stage) {
-    stage.open();
+    stage.open_without_haste();
     store_every_second(stage);
     let request = stage.many(Verb::Delete, names().take(MANY - 2));
     all_succeed(stage.all(request), MANY - 2);

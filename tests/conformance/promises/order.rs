@@ -98,7 +98,7 @@ fn coalescing_calls_every_callback(stage: &mut Stage) {
 }
 
 fn thousand_interleaved_operations_on_one_key_end_as_the_last_says(stage: &mut Stage) {
-    stage.open();
+    stage.open_without_haste();
     let mut chance = Chance::of_this_run();
     let mut sequence = Sequence::new();
     stage.burst(|stage| {
@@ -110,7 +110,7 @@ fn thousand_interleaved_operations_on_one_key_end_as_the_last_says(stage: &mut S
 }
 
 fn many_keys_at_once_keep_the_order_of_each(stage: &mut Stage) {
-    stage.open();
+    stage.open_without_haste();
     let mut chance = Chance::of_this_run();
     let keys: Vec<String> = (0..50).map(|index| format!("key {index}")).collect();
     let mut sequence = Sequence::new();
@@ -126,7 +126,7 @@ fn many_keys_at_once_keep_the_order_of_each(stage: &mut Stage) {
 }
 
 fn order_holds_without_bursts(stage: &mut Stage) {
-    stage.open();
+    stage.open_without_haste();
     let mut chance = Chance::of_this_run();
     let mut sequence = Sequence::new();
     for _ in 0..300 {
