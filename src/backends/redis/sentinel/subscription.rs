@@ -91,7 +91,7 @@ impl Subscription {
         match error.code() {
             ErrorCode::Authentication => Error::new(
                 ErrorCode::Authentication,
-                format!("the sentinel {address} refused the login; see the options \"sentinelUsername\" and \"sentinelPassword\""),
+                format!("the sentinel {address} refused the login; see the options \"sentinelUser\" and \"sentinelPassword\""),
             ),
             ErrorCode::Configuration => wrong(format!("the sentinel {address}: {message}")),
             _ => Error::connection(format!("the sentinel {address}: {message}")),
