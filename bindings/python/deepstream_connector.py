@@ -606,8 +606,10 @@ class _Handle:
                 raise _closed()
             self._checked(function(self._pointer, *arguments))
         finally:
-            # At once: at the beginning of a function a signal handler may raise.
-            self._inside.remove(thread)
+            # Here and not in a function: at its beginning a signal handler may raise. Before Python 3.11 one may have
+            # done so before the mark was there.
+            if thread in self._inside:
+                self._inside.remove(thread)
             if self._left_to_last:
                 self._free_unless_used()
 
@@ -638,6 +640,16 @@ class _Handle:
             except RuntimeError:
                 # There is no thread to be had; it is freed before the interpreter ends.
                 pass
+
+    def free_at_exit(self) -> None:
+        """This thread is inside of no call any more, but a signal handler that raised may have left a mark of one:
+        before Python 3.11 it may come in between the call and taking off the mark."""
+        thread = threading.get_ident()
+        while thread in self._inside:
+            self._inside.remove(thread)
+        if self._left_to_last:
+            self._free_unless_used()
+        self.free()
 
     def free_when_closed(self, closing: _Future) -> None:
         self.closing = closing
@@ -732,7 +744,7 @@ def _end() -> None:
     finally:
         while _handles:
             for handle in list(_handles.values()):
-                handle.free()
+                handle.free_at_exit()
             # Those that other threads are making or freeing.
             time.sleep(0.001 if _handles else 0)
 
