@@ -388,7 +388,11 @@ def _failure(address: int) -> ConnectorError:
 
 def _settle(number: int, error: Optional[int], value: Callable[[_Loads], Any]) -> None:
     """Resolves a future, whatever happens; `value` makes its result while what was borrowed is there."""
-    future, connector = _waiting.pop(number)
+    waiting = _waiting.pop(number, None)
+    if waiting is None:
+        # A signal handler raised when this was accepted already: nobody got the future.
+        return
+    future, connector = waiting
     future.handle.called_back()
     try:
         if error:
@@ -400,7 +404,7 @@ def _settle(number: int, error: Optional[int], value: Callable[[_Loads], Any]) -
         future.set_result(result)
     finally:
         # The exception has this frame: whoever keeps it shall not keep them.
-        del future, connector
+        del future, connector, waiting
 
 
 def _record(record: Optional[int], loads: _Loads) -> Optional[Record]:
@@ -431,9 +435,10 @@ def _nothing(_: _Loads) -> None:
 
 @_OnDone
 def _on_closed(number: int, error: Optional[int]) -> None:
-    handle = _waiting[number][0].handle
+    waiting = _waiting.get(number)
     _settle(number, error, _nothing)
-    handle.called_back_last()
+    if waiting is not None:
+        waiting[0].handle.called_back_last()
 
 
 @_OnDone
@@ -587,7 +592,9 @@ class _Handle:
             del _handles[self._number]
             raise
         finally:
-            self._leave(threading.get_ident())
+            self._inside.remove(threading.get_ident())
+            if self._left_to_last:
+                self._free_unless_used()
 
     def call(self, function: Callable[..., int], *arguments: Any) -> None:
         """Calls a function of the library, unless the connector is freed or about to be."""
@@ -599,7 +606,12 @@ class _Handle:
                 raise _closed()
             self._checked(function(self._pointer, *arguments))
         finally:
-            self._leave(thread)
+            # Here and not in a function: at its beginning a signal handler may raise. Before Python 3.11 one may have
+            # done so before the mark was there.
+            if thread in self._inside:
+                self._inside.remove(thread)
+            if self._left_to_last:
+                self._free_unless_used()
 
     def free(self) -> None:
         if self._ended:
@@ -629,6 +641,16 @@ class _Handle:
                 # There is no thread to be had; it is freed before the interpreter ends.
                 pass
 
+    def free_at_exit(self) -> None:
+        """This thread is inside of no call any more, but a signal handler that raised may have left a mark of one:
+        before Python 3.11 it may come in between the call and taking off the mark."""
+        thread = threading.get_ident()
+        while thread in self._inside:
+            self._inside.remove(thread)
+        if self._left_to_last:
+            self._free_unless_used()
+        self.free()
+
     def free_when_closed(self, closing: _Future) -> None:
         self.closing = closing
         # That is on the connector's own thread, where `free` waits for nobody.
@@ -653,11 +675,6 @@ class _Handle:
         """In a forked child: the threads that were inside are not there."""
         thread = threading.get_ident()
         self._inside[:] = [inside for inside in self._inside if inside == thread]
-
-    def _leave(self, thread: int) -> None:
-        self._inside.remove(thread)
-        if self._left_to_last:
-            self._free_unless_used()
 
     def _free_unless_used(self) -> None:
         if self._inside:
@@ -720,14 +737,16 @@ def _end() -> None:
     run after it, and get CLOSED; those that are younger find everything in place."""
     global _ending
     _ending = True
-    for handle in list(_handles.values()):
-        if handle.closing is not None:
-            handle.closing.exception()
-    while _handles:
+    try:
         for handle in list(_handles.values()):
-            handle.free()
-        # Those that other threads are making or freeing.
-        time.sleep(0.001 if _handles else 0)
+            if handle.closing is not None:
+                handle.closing.exception()
+    finally:
+        while _handles:
+            for handle in list(_handles.values()):
+                handle.free_at_exit()
+            # Those that other threads are making or freeing.
+            time.sleep(0.001 if _handles else 0)
 
 
 def _after_fork() -> None:
@@ -944,7 +963,7 @@ class Connector:
         try:
             handle.call(getattr(handle.functions, "connector_" + name), *arguments, callback, number)
         except BaseException:
-            del _waiting[number]
+            _waiting.pop(number, None)
             raise
         return future
 

@@ -121,7 +121,7 @@ class Documents(unittest.TestCase):
         self.assertEqual(connector.get("key").exception(60).code, "CORRUPT")
 
     def test_deep_values_are_stored(self):
-        innermost = {"b": (1, 2.5, True, None, "\u00e9"), 1: {}, None: [], True: [[], {}], 1.5: 0}
+        innermost = {"b": (1, 2.5, True, None, "\u00e9"), 2: {}, None: [], True: [[], {}], 1.5: 0}
         value = innermost
         for _ in range(1500):
             value = [{"a": value}]

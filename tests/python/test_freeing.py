@@ -127,6 +127,34 @@ class Freeing(unittest.TestCase):
         self.assertTrue(hasattr(signal, "setitimer"))
         self.assertEqual(support.run(program), "freed\n")
 
+    def test_a_signal_handler_that_raises_amid_calls(self):
+        program = """
+            import signal
+            from deepstream_connector import Connector, ConnectorError
+
+            class Interrupt(BaseException):
+                pass
+
+            def interrupt(*_):
+                raise Interrupt()
+
+            signal.signal(signal.SIGALRM, interrupt)
+            connector = Connector({"type": "memory"})
+            for number in range(300):
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, 0.0005 + number * 1e-6)
+                    while True:
+                        try:
+                            connector.get("key")
+                        except ConnectorError as error:
+                            assert error.code == "BUSY", error
+                except Interrupt:
+                    pass
+            connector.free()
+            print("freed")
+        """
+        self.assertEqual(support.run(program), "freed\n")
+
     def test_free_by_many_threads_at_once(self):
         for _ in range(20):
             connector = Connector({"type": "memory"})
