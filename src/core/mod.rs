@@ -21,6 +21,8 @@ mod request;
 mod sequencer;
 mod stats;
 mod submission;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 pub use backend::{Backend, BatchResult, Connection, Description, Link, Notice, Page};
