@@ -4,13 +4,17 @@
 //! tables in `docs/` follow from that.
 
 mod aliases;
+mod shown;
 mod spec;
+mod strict;
 
 use std::time::Duration;
 
+use serde_json::error::Category;
 use serde_json::{Map, Value};
 
 pub use aliases::aliases;
+pub use shown::shown;
 pub use spec::{OptionKind, OptionSpec};
 
 use crate::core::{EngineOptions, Error, ErrorCode, LogLevel};
@@ -180,7 +184,12 @@ pub fn parse(text: &[u8]) -> Result<Map<String, Value>, Error> {
             error.valid_up_to()
         ))
     })?;
-    let value: Value = serde_json::from_str(text).map_err(|error| {
+    // Some editors begin a file so.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let value = strict::read(text).map_err(|error| {
+        if error.classify() == Category::Data {
+            return wrong(format!("the configuration is not clear: {error}"));
+        }
         wrong(format!(
             "the configuration is not JSON (line {}, column {}); give an object such as {{\"type\": \"memory\"}}",
             error.line(),
@@ -343,7 +352,10 @@ fn check_object(
             let hint = nearest(&name, spellings)
                 .map(|word| format!("did you mean \"{path}{word}\"?"))
                 .unwrap_or_else(|| format!("it has: {}", names.collect::<Vec<_>>().join(", ")));
-            return Err(wrong(format!("{owner} has no option \"{path}{name}\"; {hint}")));
+            return Err(wrong(match shown(&name) {
+                Some(name) => format!("{owner} has no option \"{path}{name}\"; {hint}"),
+                None => format!("{owner} does not have an option that is given; {hint}"),
+            }));
         };
         let value = check_value(value, &format!("{path}{name}"), owner, spec.kind, spelled)?;
         if let Some((_, other)) = given.iter().find(|(known, _)| *known == spec.name) {
@@ -390,7 +402,12 @@ fn check_value(
                 None => refuse(&value, format!("a whole number from {low} to {high}")),
             }
         }
-        (OptionKind::Flag, value @ Value::Bool(_)) => Ok(value),
+        (OptionKind::Flag | OptionKind::FlagOrObject(_), value @ Value::Bool(_)) => Ok(value),
+        (OptionKind::Flag | OptionKind::FlagOrObject(_), Value::String(text))
+            if text.trim().parse::<bool>().is_ok() =>
+        {
+            Ok(Value::Bool(text.trim() == "true"))
+        }
         (OptionKind::Flag, value) => refuse(&value, "true or false".into()),
         (OptionKind::Choice(words), Value::String(text)) => {
             if let Some(word) = words.iter().find(|word| word.eq_ignore_ascii_case(&text)) {
@@ -399,14 +416,13 @@ fn check_value(
             let hint =
                 nearest(&text, words.iter().copied()).map(|word| format!(" (did you mean \"{word}\"?)"));
             Err(wrong(format!(
-                "the option \"{name}\" is \"{}\"; give one of {}{}",
-                shortened(&text),
+                "the option \"{name}\" is {}; give one of {}{}",
+                shown(&text).map_or("text".into(), |word| format!("\"{word}\"")),
                 words.join(", "),
                 hint.unwrap_or_default()
             )))
         }
         (OptionKind::Choice(words), value) => refuse(&value, format!("one of {}", words.join(", "))),
-        (OptionKind::FlagOrObject(_), value @ Value::Bool(_)) => Ok(value),
         (OptionKind::Object(specs) | OptionKind::FlagOrObject(specs), Value::Object(values)) => {
             check_object(values, &format!("{name}."), owner, specs, spelled).map(Value::Object)
         }
@@ -435,10 +451,6 @@ fn in_words(value: &Value) -> String {
         Value::Array(_) => "a list".into(),
         Value::Object(_) => "an object".into(),
     }
-}
-
-fn shortened(text: &str) -> String {
-    text.chars().take(40).collect()
 }
 
 #[cfg(test)]
@@ -543,12 +555,41 @@ mod tests {
 
     #[test]
     fn a_value_that_may_be_a_secret_is_not_repeated() {
-        assert!(!message(r#"{"port": "hunter2"}"#).contains("hunter2"));
+        for text in [
+            r#"{"port": "hunter2"}"#,
+            r#"{"redis://:hunter2@host": true}"#,
+            r#"{"tls": {"redis://:hunter2@host": true}}"#,
+            r#"{"redis://:hunter2@host": 1, "redis://:hunter2@host": 1}"#,
+            r#"{"logLevel": "redis://:hunter2@host"}"#,
+        ] {
+            let message = message(text);
+            assert!(!message.contains("hunter2"), "{message}");
+        }
+        assert!(message(r#"{"pört": 1}"#).contains("did you mean \"port\"?"));
+    }
+
+    #[test]
+    fn an_option_that_is_given_twice_is_named() {
+        let message_of_two = message(r#"{"port": 1, "password": "x", "port": 1}"#);
+        let start =
+            "the configuration is not clear: the option \"port\" is given twice; leave one of them out";
+        assert!(message_of_two.starts_with(start), "{message_of_two}");
+        assert!(message(r#"{"tls": {"caFile": "a", "caFile": "b"}}"#).contains("\"caFile\" is given twice"));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped() {
+        assert_eq!(check("\u{feff}{\"port\": 1}").unwrap().integer("port"), Some(1));
     }
 
     #[test]
     fn what_a_yaml_with_environment_variables_gives_is_understood() {
         let settings = check(r#"{"port": "6379", "password": 12345, "tls": null}"#).unwrap();
+        for (text, flag) in [("true", Some(true)), (" false ", Some(false))] {
+            let settings = check(&format!(r#"{{"reactorThread": "{text}", "tls": "{text}"}}"#)).unwrap();
+            assert_eq!((settings.flag("reactorThread"), settings.flag("tls")), (flag, flag));
+        }
+        assert!(message(r#"{"reactorThread": "yes"}"#).contains("is text; give true or false"));
         assert_eq!(settings.integer("port"), Some(6379));
         assert_eq!(settings.text("password"), Some("12345"));
         assert_eq!(settings.flag("tls"), None);

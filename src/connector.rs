@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::backends;
 use crate::core::{
-    check_document, Delivery, Engine, Error, ErrorCode, Key, LogLevel, Operation, Outbox, Outcome, Page,
-    Question, Reactor, Record, Reply, Submitter,
+    check_document, without_signals, Delivery, Engine, Error, ErrorCode, Key, LogLevel, Operation, Outbox,
+    Outcome, Page, Question, Reactor, Record, Reply, Submitter,
 };
 
 /// A callback and its way to read the answer.
@@ -62,16 +62,23 @@ impl Connector {
         let (engine, submitter) = Engine::<Callback>::new(backend, options);
         let (outbox, reactor) = Outbox::start(engine).map_err(no_thread)?;
         let mut events = events;
-        let dispatcher = std::thread::Builder::new()
-            .name("ds-dispatch".into())
-            .spawn(move || {
-                while let Some(delivery) = outbox.next() {
-                    // The panic hook reports it; no other callback is to miss its turn for that.
-                    let _ = catch_unwind(AssertUnwindSafe(|| deliver(delivery, &mut events)));
-                }
-            })
-            .map_err(no_thread)?;
-        Ok(Connector { submitter, close_timeout, threads: Some((reactor, dispatcher)) })
+        let dispatch = move || {
+            while let Some(delivery) = outbox.next() {
+                // The panic hook reports it; no other callback is to miss its turn for that.
+                let _ = catch_unwind(AssertUnwindSafe(|| deliver(delivery, &mut events)));
+            }
+        };
+        let builder = std::thread::Builder::new().name("ds-dispatch".into());
+        match without_signals(|| builder.spawn(dispatch)) {
+            Ok(dispatcher) => {
+                Ok(Connector { submitter, close_timeout, threads: Some((reactor, dispatcher)) })
+            }
+            Err(error) => {
+                submitter.cancel();
+                reactor.join();
+                Err(no_thread(error))
+            }
+        }
     }
 
     /// Reads a record; `None` is a miss. It sees every earlier `set` and `delete` of this

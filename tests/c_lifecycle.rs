@@ -71,6 +71,7 @@ const LIFECYCLE: &[(&str, Leaks)] = &[
     ("a_slow_callback_delays_no_work", Leaks::Any),
     ("modes_are_told_apart", Leaks::Any),
     ("versions_and_names", Leaks::Any),
+    ("signals_stay_with_the_host", Leaks::Any),
 ];
 
 /// The scenarios of dlopen.c.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::config::{self, nearest, wrong, OptionSpec, Settings};
+use crate::config::{self, nearest, shown, wrong, OptionSpec, Settings};
 use crate::core::{Backend, EngineOptions, Error};
 
 #[cfg(feature = "cassandra")]
@@ -123,13 +123,20 @@ fn entry_of<'a>(kind: Option<&Value>, compiled: &'a [Entry]) -> Result<&'a Entry
         )));
     }
     let hint = nearest(name, names()).map(|word| format!(" (did you mean \"{word}\"?)")).unwrap_or_default();
-    let shown: String = name.chars().take(40).collect();
-    Err(wrong(format!("the option \"type\" is \"{shown}\"; give one of {}{hint}", list())))
+    let given = shown(name).map_or("no name of a database".into(), |name| format!("\"{name}\""));
+    Err(wrong(format!("the option \"type\" is {given}; give one of {}{hint}", list())))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_type_that_may_hold_a_secret_is_not_repeated() {
+        let kind = Value::String("redis://:hunter2@host".into());
+        let message = entry_of(Some(&kind), ENTRIES).err().map(|error| error.message().to_owned());
+        assert!(message.is_some_and(|message| message.contains("\"type\"") && !message.contains("hunter2")));
+    }
 
     #[test]
     fn a_type_that_is_left_out_of_a_build_names_its_feature() {

@@ -5,6 +5,8 @@ use std::os::raw::{c_int, c_void};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::core::without_signals;
+
 /// What such a thread does.
 pub(super) type Body = unsafe extern "C-unwind" fn(*mut c_void) -> *mut c_void;
 
@@ -31,8 +33,11 @@ impl DispatchThread {
     /// `body` may be called with `argument` on another thread.
     pub unsafe fn start(body: Body, argument: *mut c_void) -> io::Result<DispatchThread> {
         let mut thread: libc::pthread_t = 0;
-        // SAFETY: the attributes may be NULL; the body's part is this function's contract.
-        match unsafe { pthread_create(&mut thread, std::ptr::null(), body, argument) } {
+        let create = || {
+            // SAFETY: the attributes may be NULL; the body's part is this function's contract.
+            unsafe { pthread_create(&mut thread, std::ptr::null(), body, argument) }
+        };
+        match without_signals(create) {
             0 => {
                 #[cfg(target_os = "linux")]
                 // SAFETY: the thread is not joined yet, and the name has less than 16 bytes.

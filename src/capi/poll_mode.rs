@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use super::callback_mode::no_thread;
 use super::dispatch_thread::Runner;
 use super::ticket::Ticket;
-use crate::core::{Delivery, Engine, Error, Pollable, Submitter, Wake};
+use crate::core::{without_signals, Delivery, Engine, Error, Pollable, Submitter, Wake};
 
 pub(super) struct PollMode {
     state: Mutex<State>,
@@ -70,7 +70,7 @@ fn where_it_can_run<R: Send>(drive: impl FnOnce() -> R + Send) -> R {
     if !Handle::try_current().is_err_and(|error| error.is_thread_local_destroyed()) {
         return drive();
     }
-    std::thread::scope(|scope| scope.spawn(drive).join())
+    std::thread::scope(|scope| without_signals(|| scope.spawn(drive)).join())
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 

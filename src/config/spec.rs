@@ -20,7 +20,7 @@ pub enum OptionKind {
     Text,
     /// A whole number from the first to the last; digits in a string are taken as a number.
     Integer(i64, i64),
-    /// `true` or `false`.
+    /// `true` or `false`, in a string as well.
     Flag,
     /// One of these words, in upper or lower case.
     Choice(&'static [&'static str]),

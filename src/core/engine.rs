@@ -36,6 +36,10 @@ const TRY_AGAIN_PAUSE: Duration = Duration::from_millis(20);
 /// How often deadlines are looked at, at the most.
 const DEADLINE_GRAIN: Duration = Duration::from_millis(5);
 
+/// The kinds that change nothing, and those that do.
+const READS: [Kind; 2] = [Kind::Get, Kind::Head];
+const WRITES: [Kind; 2] = [Kind::Set, Kind::Delete];
+
 /// Troubles that follow each other as fast as this may have one cause.
 const ONE_OUTAGE: Duration = Duration::from_secs(5);
 
@@ -61,11 +65,9 @@ pub struct Engine<T> {
     bulks: Bulks<T>,
     questions: Questions<T>,
     batches: FuturesUnordered<BoxFuture<'static, Answer>>,
-    /// Batches under way in each group, by whether they read: `[writes, reads]`.
-    under_way: Vec<[usize; 2]>,
+    /// The places of each group.
+    places: Vec<[Places; 2]>,
     watch: Watch,
-    /// The kind that may take the next free place first, so that none starves.
-    next_kind: usize,
     inbox: VecDeque<Request<T>>,
     /// Answers that the statistics have not seen yet: kind, latency, whether it failed.
     tally: Vec<(Kind, Duration, bool)>,
@@ -77,8 +79,21 @@ pub struct Engine<T> {
     give_up_at: Option<Instant>,
     /// When the host was last told of a trouble that is not over.
     outage: Option<Instant>,
+    /// The connection stands, but in an outage that ends only when it has answered something.
+    is_unproved: bool,
+    /// One of several servers is in trouble.
+    is_partial: bool,
     goodbye: Option<(BoxFuture<'static, ()>, Instant)>,
     finished: bool,
+}
+
+/// Where a group's batches of one class go: those that write, or those that read.
+#[derive(Clone, Default)]
+struct Places {
+    /// How many are taken.
+    taken: usize,
+    /// The kind that the last batch was of: it lets the other one go first, so that none starves.
+    last: Option<Kind>,
 }
 
 /// A batch that came back.
@@ -100,21 +115,22 @@ impl<T: Send + 'static> Engine<T> {
             limits: backend.describe(),
             supervisor: Supervisor::new(backend, &options),
             watch: Watch::new(options.timeout),
-            options,
             sequencer: Sequencer::new(Box::new(move |key| grouping.group_of(key))),
             bulks: Bulks::new(),
-            questions: Questions::new(),
+            questions: Questions::new(options.timeout),
             batches: FuturesUnordered::new(),
-            under_way: vec![[0, 0]],
-            next_kind: 0,
+            places: Vec::new(),
             inbox: VecDeque::new(),
             tally: Vec::new(),
             earliest_deadline: None,
             earliest_resume: None,
             give_up_at: None,
             outage: None,
+            is_unproved: false,
+            is_partial: false,
             goodbye: None,
             finished: false,
+            options,
         };
         (engine, Submitter::new(shared))
     }
@@ -156,14 +172,23 @@ impl<T: Send + 'static> Engine<T> {
             return self.end(closed("the connector was closed before the operation finished"), out);
         }
         loop {
-            self.tend_link(cx, out);
-            let sent = self.send_batches();
+            let now = Instant::now();
+            self.tend_link(cx, now, out);
             let answered = self.collect_answers(cx, out);
+            // What has expired is not sent, though an answer that is here is still one.
+            if self.earliest_deadline.is_some_and(|at| at <= now) {
+                self.expire(now, out);
+            }
+            let sent = self.send_batches(now);
             if !sent && !answered {
                 break;
             }
         }
         self.look_at_the_clock(out);
+        if self.is_unproved && self.sequencer.is_empty() && self.questions.is_empty() {
+            // Nobody waits for a proof any more.
+            self.proved_good(out);
+        }
         if let Ending::Draining(until) = ending {
             self.drain(cx, until, out);
         }
@@ -195,24 +220,26 @@ impl<T: Send + 'static> Engine<T> {
     }
 
     /// Moves the connection on, and tells the host what became of it.
-    fn tend_link(&mut self, cx: &mut Context<'_>, out: &mut Vec<Delivery<T>>) {
-        while let Some(event) = self.supervisor.poll(cx, Instant::now()) {
+    fn tend_link(&mut self, cx: &mut Context<'_>, now: Instant, out: &mut Vec<Delivery<T>>) {
+        while let Some(event) = self.supervisor.poll(cx, now) {
             match event {
                 LinkEvent::Up => {
-                    self.shared.ready.store(true, Ordering::Release);
                     self.shared.statistics().connected();
                     self.log(LogLevel::Info, format!("connected to {}", self.limits.target), out);
-                    self.outage = None;
-                    out.push(Delivery::Ready);
+                    let is_awaited = !self.sequencer.is_empty() || !self.questions.is_empty();
+                    self.is_unproved = true;
+                    if self.outage.is_none() || !is_awaited {
+                        self.proved_good(out);
+                    }
                 }
-                LinkEvent::Lost(error) => self.lost(&error, out),
+                LinkEvent::Lost(error) => self.lost(&error, now, out),
                 LinkEvent::Noticed(Notice::Trouble(error)) => {
                     let line = format!("{}: {}", self.limits.target, error.message());
                     self.log(LogLevel::Warn, line, out);
+                    self.is_partial = true;
                     // More of the same outage until all servers are back.
                     if self.outage.is_none() {
-                        self.outage = Some(Instant::now());
-                        out.push(Delivery::Failure { error, fatal: false });
+                        self.begin_outage(error, now, out);
                     }
                 }
                 LinkEvent::Noticed(Notice::Notification { channel, payload }) => {
@@ -222,7 +249,9 @@ impl<T: Send + 'static> Engine<T> {
                     self.log(LogLevel::Info, format!("{}: {words}", self.limits.target), out);
                 }
                 LinkEvent::Noticed(Notice::Restored) => {
-                    if self.outage.take().is_some() {
+                    self.is_partial = false;
+                    // An outage of the whole connection ends when that has proved good.
+                    if !self.is_unproved && self.outage.take().is_some() {
                         self.log(LogLevel::Info, format!("all is well with {}", self.limits.target), out);
                         out.push(Delivery::Ready);
                     }
@@ -237,6 +266,9 @@ impl<T: Send + 'static> Engine<T> {
                     let level = if news { LogLevel::Warn } else { LogLevel::Debug };
                     let line = format!("waiting for {}: {}", self.limits.target, error.message());
                     self.log(level, line, out);
+                    if news && self.outage.is_none() {
+                        self.begin_outage(error, now, out);
+                    }
                 }
             }
         }
@@ -246,6 +278,22 @@ impl<T: Send + 'static> Engine<T> {
             self.fail(refused, &error, out);
             let refused = self.questions.fail(&error, false);
             self.fail_questions(refused, out);
+        }
+    }
+
+    fn begin_outage(&mut self, error: Error, now: Instant, out: &mut Vec<Delivery<T>>) {
+        self.outage = Some(now);
+        out.push(Delivery::Failure { error, fatal: false });
+    }
+
+    /// The connection is of use: the end of an outage, unless one of its servers still is away.
+    fn proved_good(&mut self, out: &mut Vec<Delivery<T>>) {
+        if std::mem::take(&mut self.is_unproved) {
+            if !self.is_partial {
+                self.outage = None;
+            }
+            self.shared.ready.store(true, Ordering::Release);
+            out.push(Delivery::Ready);
         }
     }
 
@@ -261,10 +309,10 @@ impl<T: Send + 'static> Engine<T> {
     }
 
     /// The connection broke: its batches are sent again on the next one, in their places.
-    fn lost(&mut self, error: &Error, out: &mut Vec<Delivery<T>>) {
+    fn lost(&mut self, error: &Error, now: Instant, out: &mut Vec<Delivery<T>>) {
         self.shared.ready.store(false, Ordering::Release);
         self.batches = FuturesUnordered::new();
-        self.under_way = vec![[0, 0]];
+        self.places.clear();
         self.watch.clear();
         let requeued = self.sequencer.requeue_in_flight(error);
         let uncertain = self.questions.lost(error);
@@ -281,54 +329,62 @@ impl<T: Send + 'static> Engine<T> {
             error.message()
         );
         self.log(LogLevel::Warn, line, out);
-        // Servers that go one after the other are one outage.
-        let is_told = self.outage.is_some_and(|told| told.elapsed() < ONE_OUTAGE);
+        // Servers that go one after the other are one outage, and so are connections that have
+        // answered nothing.
+        let is_told =
+            self.is_unproved || self.outage.is_some_and(|told| now.duration_since(told) < ONE_OUTAGE);
         if !is_told {
             out.push(Delivery::Failure { error: error.clone(), fatal: false });
         }
-        self.outage = Some(Instant::now());
+        self.outage = Some(now);
+        self.is_unproved = false;
+        self.is_partial = false;
     }
 
     /// Sends batches while there is room and something to send. Returns whether any went.
-    fn send_batches(&mut self) -> bool {
+    fn send_batches(&mut self, now: Instant) -> bool {
         let Some(connection) = self.supervisor.connection() else { return false };
-        self.under_way.resize(self.sequencer.groups(), [0, 0]);
-        let mut sent = self.questions.send(&connection);
-        for group in 0..self.under_way.len() {
-            while let Some(kind) = self.next_to_go(group) {
+        self.places.resize_with(self.sequencer.groups(), Default::default);
+        let asked = self.questions.send(now, &connection);
+        self.watch.asked(now, asked);
+        let mut sent = asked > 0;
+        for group in 0..self.places.len() {
+            // Reads and writes in turns, as long as there is room for either.
+            while self.send_one(&connection, group, READS, now)
+                | self.send_one(&connection, group, WRITES, now)
+            {
                 sent = true;
-                self.send_batch(&connection, group, kind);
             }
         }
         sent
     }
 
-    /// The kind of operation that may go next in a group.
-    fn next_to_go(&self, group: usize) -> Option<Kind> {
-        (0..Kind::ALL.len()).map(|offset| Kind::ALL[(self.next_kind + offset) % Kind::ALL.len()]).find(
-            |&kind| {
-                self.sequencer.has_queued(group, kind)
-                    && self.under_way[group][usize::from(kind.is_read())] < self.room(kind)
-            },
-        )
-    }
-
-    fn send_batch(&mut self, connection: &Arc<dyn Connection>, group: usize, kind: Kind) {
-        self.next_kind = kind as usize + 1;
+    /// Sends a group's next batch of a class, if there is one and room for it.
+    fn send_one(
+        &mut self,
+        connection: &Arc<dyn Connection>,
+        group: usize,
+        class: [Kind; 2],
+        now: Instant,
+    ) -> bool {
+        let [first, second] = class;
+        let places = &mut self.places[group][usize::from(first.is_read())];
+        let order = if places.last == Some(first) { [second, first] } else { [first, second] };
+        let Some(kind) = order.into_iter().find(|&kind| self.sequencer.has_queued(group, kind)) else {
+            return false;
+        };
+        let room = if kind.is_read() { self.limits.read_batches } else { self.limits.write_batches };
+        if places.taken >= room {
+            return false;
+        }
+        places.taken += 1;
+        places.last = Some(kind);
         let (records, bytes) = (self.limits.max_batch_records, self.limits.max_batch_bytes);
         let batch = self.sequencer.take_batch(group, kind, records, bytes);
-        self.under_way[group][usize::from(kind.is_read())] += 1;
         self.shared.statistics().batch_sent(batch.lanes.len());
-        let number = self.watch.sent(Instant::now(), batch.deadline);
+        let number = self.watch.sent(now, group, batch.deadline);
         self.batches.push(Box::pin(run(Arc::clone(connection), group, kind, number, batch)));
-    }
-
-    fn room(&self, kind: Kind) -> usize {
-        if kind.is_read() {
-            self.limits.read_batches
-        } else {
-            self.limits.write_batches
-        }
+        true
     }
 
     /// Hands out what came back. Returns whether anything did, so that there may be room again.
@@ -336,15 +392,19 @@ impl<T: Send + 'static> Engine<T> {
         let mut any = false;
         while let Poll::Ready(Some(answer)) = self.batches.poll_next_unpin(cx) {
             any = true;
-            self.under_way[answer.group][usize::from(answer.is_read)] -= 1;
+            self.places[answer.group][usize::from(answer.is_read)].taken -= 1;
             let now = Instant::now();
             self.watch.answered(now, answer.number);
             self.settle(answer, now, out);
         }
         let mut broken = None;
-        while let Some((ticket, result)) = self.questions.poll(cx, &mut broken) {
+        while let Poll::Ready(reply) = self.questions.poll(cx, &mut broken) {
             any = true;
-            self.answer_question(ticket, result, out);
+            self.watch.replied(Instant::now());
+            self.proved_good(out);
+            if let Some((ticket, result)) = reply {
+                self.answer_question(ticket, result, out);
+            }
         }
         if let Some(error) = broken {
             any = true;
@@ -358,7 +418,6 @@ impl<T: Send + 'static> Engine<T> {
         let mut broken = None;
         match result {
             Ok(results) if results.len() == lanes.len() => {
-                self.supervisor.proved_good();
                 for (lane, result) in lanes.into_iter().zip(results) {
                     self.settle_one(lane, result, now, &mut broken, out);
                 }
@@ -382,8 +441,9 @@ impl<T: Send + 'static> Engine<T> {
                 }
             }
         }
-        if let Some(error) = broken {
-            self.supervisor.lose(error);
+        match broken {
+            Some(error) => self.supervisor.lose(error),
+            None => self.supervisor.proved_good(),
         }
     }
 
@@ -410,11 +470,29 @@ impl<T: Send + 'static> Engine<T> {
             {
                 *broken = Some(error);
             }
+            Err(error) => {
+                self.proved_good(out);
+                match self.sequencer.fall_back(lane) {
+                    Some(refused) => self.answer_one(refused, Kind::Set, Err(error), now, out),
+                    None => self.finish(lane, Err(error), now, out),
+                }
+            }
             result => {
-                let turn = self.sequencer.finish(lane);
-                self.answer(turn, result, now, out);
+                self.proved_good(out);
+                self.finish(lane, result, now, out);
             }
         }
+    }
+
+    fn finish(
+        &mut self,
+        lane: LaneId,
+        result: Result<Reply, Error>,
+        now: Instant,
+        out: &mut Vec<Delivery<T>>,
+    ) {
+        let turn = self.sequencer.finish(lane);
+        self.answer(turn, result, now, out);
     }
 
     fn fail(&mut self, turns: Vec<Turn<Address<T>>>, error: &Error, out: &mut Vec<Delivery<T>>) {
@@ -472,27 +550,37 @@ impl<T: Send + 'static> Engine<T> {
             self.earliest_resume = self.sequencer.resume_paused(now);
             self.shared.waker.wake();
         }
-        let hangs = self.watch.due().is_some_and(|due| due <= now);
-        // Whose time has passed is told so before what hung is sent once more.
-        if hangs || self.earliest_deadline.is_some_and(|at| at <= now) {
-            let mut expired = Vec::new();
-            let (target, trouble) = (&self.limits.target, self.supervisor.trouble());
-            let next = self.sequencer.expire(now, |waiter, turn| {
-                expired.push((waiter, turn.operation.kind(), too_late(target, trouble, turn)))
-            });
-            let (unanswered, next_question) = self.questions.expire(now, target, trouble);
-            self.earliest_deadline =
-                next.into_iter().chain(next_question).min().map(|at| at.max(now + DEADLINE_GRAIN));
-            self.fail_questions(unanswered, out);
-            for (waiter, kind, error) in expired {
-                self.answer_one(waiter, kind, Err(error), now, out);
-            }
+        if self.earliest_deadline.is_some_and(|at| at <= now) {
+            self.expire(now, out);
         }
-        if hangs {
+        if self.watch.due().is_some_and(|due| due <= now) {
+            // Whose time has passed is told so before what hung is sent once more.
+            self.expire(now, out);
             // Not again until the loss is dealt with.
             self.watch.clear();
             self.supervisor.lose(Error::connection("the server does not answer"));
             self.shared.waker.wake();
+        }
+        self.watch.given_up(self.questions.give_up(now));
+    }
+
+    /// Fails those whose deadline has passed.
+    fn expire(&mut self, now: Instant, out: &mut Vec<Delivery<T>>) {
+        let mut expired = Vec::new();
+        let (target, trouble) = (&self.limits.target, self.supervisor.trouble());
+        let next = self.sequencer.expire(now, |group, waiter, turn| {
+            self.watch.missed(group);
+            expired.push((waiter, turn.operation.kind(), too_late(target, trouble, turn)))
+        });
+        let (unanswered, next_question) = self.questions.expire(now, target, trouble);
+        if !unanswered.is_empty() {
+            self.watch.missed(0);
+        }
+        self.earliest_deadline =
+            next.into_iter().chain(next_question).min().map(|at| at.max(now + DEADLINE_GRAIN));
+        self.fail_questions(unanswered, out);
+        for (waiter, kind, error) in expired {
+            self.answer_one(waiter, kind, Err(error), now, out);
         }
     }
 
@@ -562,7 +650,7 @@ impl<T: Send + 'static> Engine<T> {
 
     /// Whether a client library may have timers running that somebody has to look at.
     pub(super) fn waits_for_library(&self) -> bool {
-        !self.batches.is_empty() || !self.questions.is_empty() || self.supervisor.waits_for_timer()
+        !self.batches.is_empty() || self.questions.is_under_way() || self.supervisor.waits_for_timer()
     }
 
     fn wake_at(&self) -> Option<Instant> {

@@ -21,11 +21,14 @@ mod request;
 mod sequencer;
 mod stats;
 mod submission;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 pub use backend::{Backend, BatchResult, Connection, Description, Link, Notice, Page};
 #[cfg_attr(not(feature = "full"), allow(unused_imports))]
 pub(crate) use backoff::Backoff;
+pub(crate) use drive::without_signals;
 #[cfg(target_os = "linux")]
 pub use drive::{HostDriver, Pollable};
 pub use drive::{Outbox, Reactor};

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::{abortable, AbortHandle, Abortable, BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -24,8 +24,15 @@ struct Asked<T> {
     sent: bool,
     /// Why the last attempt failed.
     cause: Option<Error>,
-    /// Gives up the answer that is under way.
-    attempt: Option<AbortHandle>,
+    attempt: Option<Attempt>,
+}
+
+/// An answer that is under way.
+struct Attempt {
+    /// Gives it up.
+    handle: AbortHandle,
+    /// Nobody may wait for it then; until then an answer shows that the server lives.
+    until: Instant,
 }
 
 type Answer = (u64, Result<Reply, Error>);
@@ -33,17 +40,33 @@ type Answer = (u64, Result<Reply, Error>);
 /// All questions that are not answered yet.
 pub(super) struct Questions<T> {
     asked: BTreeMap<u64, Asked<T>>,
+    /// Answers that are under way though their deadlines have passed.
+    missed: BTreeMap<u64, Attempt>,
+    patience: Duration,
     next: u64,
     under_way: FuturesUnordered<Abortable<BoxFuture<'static, Answer>>>,
 }
 
 impl<T> Questions<T> {
-    pub fn new() -> Questions<T> {
-        Questions { asked: BTreeMap::new(), next: 0, under_way: FuturesUnordered::new() }
+    /// `patience` is how long a server may keep silent.
+    pub fn new(patience: Duration) -> Questions<T> {
+        Questions {
+            asked: BTreeMap::new(),
+            missed: BTreeMap::new(),
+            patience,
+            next: 0,
+            under_way: FuturesUnordered::new(),
+        }
     }
 
+    /// Whether nobody waits for an answer.
     pub fn is_empty(&self) -> bool {
         self.asked.is_empty()
+    }
+
+    /// Whether a connection has any of them.
+    pub fn is_under_way(&self) -> bool {
+        !self.under_way.is_empty()
     }
 
     /// Takes a question in; [`send`](Self::send) asks it.
@@ -53,64 +76,60 @@ impl<T> Questions<T> {
         self.asked.insert(self.next, asked);
     }
 
-    /// Asks what is not under way. Returns whether there was anything.
-    pub fn send(&mut self, connection: &Arc<dyn Connection>) -> bool {
-        let mut any = false;
+    /// Asks what is not under way. Returns how many there were.
+    pub fn send(&mut self, now: Instant, connection: &Arc<dyn Connection>) -> usize {
+        let mut count = 0;
         for (&number, asked) in self.asked.iter_mut().filter(|(_, asked)| asked.attempt.is_none()) {
-            any = true;
+            count += 1;
             asked.sent = true;
             let work = ask(Arc::clone(connection), asked.question.clone());
             let answer: BoxFuture<'static, Answer> = Box::pin(work.map(move |result| (number, result)));
             let (answer, handle) = abortable(answer);
-            asked.attempt = Some(handle);
+            asked.attempt = Some(Attempt { handle, until: now + self.patience });
             self.under_way.push(answer);
         }
-        any
+        count
     }
 
-    /// The next answer. An error that ends the connection is given to `broken`, and the
-    /// question waits for the next connection.
+    /// The next answer; `None` for one that came too late. An error that ends the connection is
+    /// given to `broken`, and the question waits for the next connection.
     pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
         broken: &mut Option<Error>,
-    ) -> Option<(T, Result<Reply, Error>)> {
+    ) -> Poll<Option<(T, Result<Reply, Error>)>> {
         while let Poll::Ready(Some(answer)) = self.under_way.poll_next_unpin(cx) {
             // What was given up has no answer any more.
             let Ok((number, result)) = answer else { continue };
+            self.missed.remove(&number);
             let ends = |error: &Error| {
                 error.remedy() == Remedy::Reconnect || error.code() == ErrorCode::Authentication
             };
             match result {
                 Err(error) if ends(&error) => *broken = Some(error),
                 result => {
-                    if let Some(asked) = self.asked.remove(&number) {
-                        return Some((asked.ticket, result));
-                    }
+                    let asked = self.asked.remove(&number);
+                    return Poll::Ready(asked.map(|asked| (asked.ticket, result)));
                 }
             }
         }
-        None
+        Poll::Pending
     }
 
     /// The connection broke: what may be asked again waits for the next one, and the rest is
     /// given out, since nobody knows what became of it.
     pub fn lost(&mut self, error: &Error) -> Vec<(T, Error)> {
         self.under_way = FuturesUnordered::new();
+        self.missed.clear();
         for asked in self.asked.values_mut() {
             if asked.attempt.take().is_some() {
                 asked.cause = Some(error.clone());
             }
         }
-        self.remove_if(
-            |asked| asked.sent && !asked.question.is_harmless(),
-            |_| {
-                Error::new(
-                    ErrorCode::Unavailable,
-                    format!("the command was sent and may have been carried out ({})", error.message()),
-                )
-            },
-        )
+        let uncertain = self.remove_if(|asked| asked.sent && !asked.question.is_harmless());
+        let text = format!("the command was sent and may have been carried out ({})", error.message());
+        let error = Error::new(ErrorCode::Unavailable, text);
+        uncertain.into_iter().map(|(_, asked)| (asked.ticket, error.clone())).collect()
     }
 
     /// Those whose deadline has passed, and the next deadline.
@@ -120,53 +139,61 @@ impl<T> Questions<T> {
         target: &str,
         trouble: Option<&Error>,
     ) -> (Vec<(T, Error)>, Option<Instant>) {
-        let late = self.remove_if(
-            |asked| asked.deadline <= now,
-            |asked| {
-                let fate = match (asked.question.is_harmless(), asked.sent) {
-                    (true, _) => "",
-                    (false, true) => "; the command was sent and may have been carried out",
-                    (false, false) => "; the command was not sent",
-                };
-                let cause = trouble
-                    .or(asked.cause.as_ref())
-                    .map(|error| format!(" ({})", error.message()))
-                    .unwrap_or_default();
-                let text = format!("no answer from {target} within the operation's timeout{fate}{cause}");
-                Error::new(ErrorCode::Timeout, text)
-            },
-        );
-        (late, self.asked.values().map(|asked| asked.deadline).min())
+        let late = self.remove_if(|asked| asked.deadline <= now);
+        let mut errors = Vec::with_capacity(late.len());
+        for (number, asked) in late {
+            let error = too_late(&asked, target, trouble);
+            self.missed.extend(asked.attempt.map(|attempt| (number, attempt)));
+            errors.push((asked.ticket, error));
+        }
+        let deadlines = self.asked.values().map(|asked| asked.deadline);
+        let ends = self.missed.values().map(|attempt| attempt.until);
+        (errors, deadlines.chain(ends).min())
+    }
+
+    /// Gives up the answers for which nobody may wait any more; returns how many.
+    pub fn give_up(&mut self, now: Instant) -> usize {
+        let before = self.missed.len();
+        self.missed.retain(|_, attempt| {
+            let stays = attempt.until > now;
+            if !stays {
+                attempt.handle.abort();
+            }
+            stays
+        });
+        before - self.missed.len()
     }
 
     /// Fails all that are not under way, or all there are.
     pub fn fail(&mut self, error: &Error, even_under_way: bool) -> Vec<(T, Error)> {
-        self.remove_if(|asked| even_under_way || asked.attempt.is_none(), |_| error.clone())
+        let failed = self.remove_if(|asked| even_under_way || asked.attempt.is_none());
+        failed.into_iter().map(|(_, asked)| (asked.ticket, error.clone())).collect()
     }
 
-    fn remove_if(
-        &mut self,
-        condition: impl Fn(&Asked<T>) -> bool,
-        error: impl Fn(&Asked<T>) -> Error,
-    ) -> Vec<(T, Error)> {
+    fn remove_if(&mut self, condition: impl Fn(&Asked<T>) -> bool) -> Vec<(u64, Asked<T>)> {
         let numbers: Vec<u64> =
             self.asked.iter().filter(|(_, asked)| condition(asked)).map(|(&number, _)| number).collect();
-        let removed = numbers.into_iter().filter_map(|number| self.asked.remove(&number));
-        removed
-            .map(|asked| {
-                if let Some(attempt) = &asked.attempt {
-                    attempt.abort();
-                }
-                let error = error(&asked);
-                (asked.ticket, error)
-            })
-            .collect()
+        numbers.into_iter().filter_map(|number| self.asked.remove_entry(&number)).collect()
     }
 
     /// Drops what the backend still has of them.
     pub fn take_under_way(&mut self) -> impl Send + 'static {
         std::mem::take(&mut self.under_way)
     }
+}
+
+fn too_late<T>(asked: &Asked<T>, target: &str, trouble: Option<&Error>) -> Error {
+    let fate = match (asked.question.is_harmless(), asked.sent) {
+        (true, _) => "",
+        (false, true) => "; the command was sent and may have been carried out",
+        (false, false) => "; the command was not sent",
+    };
+    let cause =
+        trouble.or(asked.cause.as_ref()).map(|error| format!(" ({})", error.message())).unwrap_or_default();
+    Error::new(
+        ErrorCode::Timeout,
+        format!("no answer from {target} within the operation's timeout{fate}{cause}"),
+    )
 }
 
 /// Asks. A panic of the backend fails the question, not the engine.

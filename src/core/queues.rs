@@ -27,11 +27,16 @@ impl Queues {
 
     /// Puts a lane at the end of its queue.
     pub fn push(&mut self, key: &Key, kind: Kind, id: LaneId) {
-        let group = (self.group_of)(key) % MAX_GROUPS;
+        let group = self.group_of(key);
         if group >= self.groups.len() {
             self.groups.resize_with(group + 1, Default::default);
         }
         self.groups[group][kind as usize].push_back(id);
+    }
+
+    /// The group of a key at this moment.
+    pub fn group_of(&self, key: &Key) -> usize {
+        (self.group_of)(key) % MAX_GROUPS
     }
 
     /// How many groups there were at the most.

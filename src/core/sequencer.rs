@@ -3,7 +3,8 @@
 //! The operation at the front of a lane is the only one that may be in a batch, so everything
 //! on one key happens in the order of its submission. Neighbours of one kind that still wait
 //! share one turn: the last `set` of several is the one that is stored, and one read answers
-//! several callers.
+//! several callers. The values that it replaced are kept until it is: where it is refused for
+//! good, the one before it goes in its place.
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
@@ -31,6 +32,8 @@ pub(super) struct Waiter<A> {
 pub(super) struct Turn<A> {
     pub operation: Operation,
     pub waiters: SmallVec<[Waiter<A>; 1]>,
+    /// The records of all waiters but the last, in a turn that sets.
+    replaced: Vec<Record>,
     /// It was given to a connection at least once, so it may have been carried out.
     pub sent: bool,
     /// Why the last attempt failed.
@@ -116,9 +119,7 @@ impl<A> Sequencer<A> {
             return self.lanes[id].push(operation, waiter);
         }
         let kind = operation.kind();
-        let mut waiters = SmallVec::new();
-        waiters.push(waiter);
-        let front = Turn { operation, waiters, sent: false, cause: None };
+        let front = Turn::new(operation, waiter);
         let id = self.lanes.insert(Lane { key, hash, state: State::Queued, front, rest: VecDeque::new() });
         let lanes = &self.lanes;
         self.by_key.insert_unique(hash, id, |&id| lanes[id].hash);
@@ -176,6 +177,24 @@ impl<A> Sequencer<A> {
         done
     }
 
+    /// The front of a lane was refused for good. If it had replaced an earlier value, whoever
+    /// gave the refused one is returned, and the earlier one queues in its place.
+    pub fn fall_back(&mut self, id: LaneId) -> Option<Waiter<A>> {
+        let lane = &mut self.lanes[id];
+        let waiter = match lane.front.replaced.pop() {
+            Some(record) => {
+                lane.front.operation = Operation::Set(record);
+                lane.front.waiters.pop()
+            }
+            None => None,
+        }?;
+        lane.front.sent = false;
+        lane.front.cause = None;
+        lane.state = State::Queued;
+        self.queues.push(&lane.key, lane.front.operation.kind(), id);
+        Some(waiter)
+    }
+
     /// Lets the front of a lane wait and go again later, in its place. Returns false, and ends
     /// its turn, if nobody waits for it any more.
     pub fn pause(&mut self, id: LaneId, until: Instant, cause: Error) -> bool {
@@ -231,9 +250,14 @@ impl<A> Sequencer<A> {
         count
     }
 
-    /// Gives everyone whose deadline has passed to `expired`, drops turns that nobody waits for
-    /// any more unless they are in a batch, and returns the earliest deadline left.
-    pub fn expire(&mut self, now: Instant, mut expired: impl FnMut(Waiter<A>, &Turn<A>)) -> Option<Instant> {
+    /// Gives everyone whose deadline has passed to `expired`, with the group of the key; drops
+    /// turns that nobody waits for any more unless they are in a batch, and returns the earliest
+    /// deadline left.
+    pub fn expire(
+        &mut self,
+        now: Instant,
+        mut expired: impl FnMut(usize, Waiter<A>, &Turn<A>),
+    ) -> Option<Instant> {
         let mut earliest: Option<Instant> = None;
         let ids: Vec<LaneId> = self.lanes.iter().map(|(id, _)| id).collect();
         let mut dropped = false;
@@ -241,14 +265,9 @@ impl<A> Sequencer<A> {
             let lane = &mut self.lanes[id];
             let mut empty = false;
             for turn in std::iter::once(&mut lane.front).chain(&mut lane.rest) {
-                if turn.waiters.iter().any(|waiter| waiter.deadline <= now) {
-                    for waiter in std::mem::take(&mut turn.waiters) {
-                        if waiter.deadline <= now {
-                            expired(waiter, turn);
-                        } else {
-                            turn.waiters.push(waiter);
-                        }
-                    }
+                if turn.is_late(now) {
+                    let group = self.queues.group_of(&lane.key);
+                    turn.expire(now, |waiter, turn| expired(group, waiter, turn));
                 }
                 earliest = turn.waiters.iter().map(|waiter| waiter.deadline).chain(earliest).min();
                 empty |= turn.waiters.is_empty();
@@ -310,6 +329,39 @@ impl<A> Sequencer<A> {
 }
 
 impl<A> Turn<A> {
+    fn new(operation: Operation, waiter: Waiter<A>) -> Turn<A> {
+        let mut waiters = SmallVec::new();
+        waiters.push(waiter);
+        Turn { operation, waiters, replaced: Vec::new(), sent: false, cause: None }
+    }
+
+    /// Lets a later operation share this turn.
+    fn take(&mut self, operation: Operation, waiter: Waiter<A>) {
+        if let Operation::Set(record) = std::mem::replace(&mut self.operation, operation) {
+            self.replaced.push(record);
+        }
+        self.waiters.push(waiter);
+    }
+
+    /// Whether anybody's deadline has passed.
+    fn is_late(&self, now: Instant) -> bool {
+        self.waiters.iter().any(|waiter| waiter.deadline <= now)
+    }
+
+    fn expire(&mut self, now: Instant, mut expired: impl FnMut(Waiter<A>, &Turn<A>)) {
+        let waiters = std::mem::take(&mut self.waiters);
+        let late = waiters.iter().take_while(|waiter| waiter.deadline <= now).count();
+        for waiter in waiters {
+            if waiter.deadline <= now {
+                expired(waiter, self);
+            } else {
+                self.waiters.push(waiter);
+            }
+        }
+        // In a turn that sets, the first to come are the first to give up.
+        self.replaced.drain(..late.min(self.replaced.len()));
+    }
+
     /// Whether a later operation may share this turn. A write takes the place of what waits
     /// here, so it must not give up before those do whom it then answers; and what was sent is
     /// to be sent again as it was.
@@ -331,14 +383,11 @@ impl<A> Lane<A> {
         };
         if let Some(last) = last {
             if last.takes(&operation, &waiter) {
-                last.operation = operation;
-                last.waiters.push(waiter);
+                last.take(operation, waiter);
                 return Placed::Coalesced;
             }
         }
-        let mut waiters = SmallVec::new();
-        waiters.push(waiter);
-        self.rest.push_back(Turn { operation, waiters, sent: false, cause: None });
+        self.rest.push_back(Turn::new(operation, waiter));
         Placed::Alone
     }
 }
@@ -396,7 +445,7 @@ mod tests {
         fn expire(&mut self, milliseconds: u64) -> Vec<(u32, bool)> {
             let mut expired = Vec::new();
             let now = self.at(milliseconds);
-            self.sequencer.expire(now, |waiter, turn| expired.push((waiter.address, turn.sent)));
+            self.sequencer.expire(now, |_, waiter, turn| expired.push((waiter.address, turn.sent)));
             expired.sort_unstable();
             expired
         }
@@ -469,6 +518,46 @@ mod tests {
         assert_eq!(bench.finish(sets), [3, 4]);
         let gets = bench.take(Kind::Get);
         assert_eq!(bench.finish(gets), [5, 6]);
+    }
+
+    #[test]
+    fn a_refused_value_does_not_cost_those_that_it_replaced() {
+        let mut bench = Bench::new();
+        for address in 1..=3 {
+            bench.set("a", address);
+        }
+        bench.get("a", 4);
+        for refused in [3, 2] {
+            let sets = bench.take(Kind::Set);
+            assert_eq!(versions(&sets), [("a", refused)]);
+            let waiter = bench.sequencer.fall_back(sets.lanes[0]).map(|waiter| i64::from(waiter.address));
+            assert_eq!(waiter, Some(refused));
+            assert!(!bench.sequencer.has_queued(0, Kind::Get));
+        }
+        let sets = bench.take(Kind::Set);
+        assert_eq!(versions(&sets), [("a", 1)]);
+        assert!(bench.sequencer.fall_back(sets.lanes[0]).is_none());
+        assert_eq!(bench.finish(sets), [1]);
+        let gets = bench.take(Kind::Get);
+        assert_eq!(bench.finish(gets), [4]);
+        assert!(bench.sequencer.is_empty());
+    }
+
+    #[test]
+    fn nothing_falls_back_to_a_value_that_nobody_waits_for() {
+        let mut bench = Bench::new();
+        bench.push("a", set(1), 1, 100);
+        bench.push("a", set(2), 2, 500);
+        bench.push("a", set(3), 3, 500);
+        let sets = bench.take(Kind::Set);
+        assert_eq!(bench.expire(200), [(1, true)]);
+        assert_eq!(bench.sequencer.fall_back(sets.lanes[0]).map(|waiter| waiter.address), Some(3));
+        let sets = bench.take(Kind::Set);
+        assert_eq!(versions(&sets), [("a", 2)]);
+        assert!(bench.sequencer.fall_back(sets.lanes[0]).is_none());
+        assert_eq!(bench.expire(600), [(2, true)]);
+        assert!(bench.sequencer.fall_back(sets.lanes[0]).is_none());
+        assert!(bench.finish(sets).is_empty());
     }
 
     #[test]

@@ -68,8 +68,9 @@ impl<T> Shared<T> {
             return Err(Error::new(ErrorCode::Closed, "the connector is closed; nothing new is accepted"));
         }
         if operations > self.max_in_flight {
+            // To wait for others does not help.
             return Err(Error::new(
-                ErrorCode::Busy,
+                ErrorCode::InvalidArgument,
                 format!(
                     "the request is for {operations} operations and maxInFlight is {}; split it, or raise maxInFlight",
                     self.max_in_flight
@@ -318,6 +319,19 @@ mod tests {
         assert!(submitter.is_ready());
         submitter.cancel();
         assert!(!submitter.is_ready());
+    }
+
+    #[test]
+    fn a_bulk_larger_than_the_limit_is_no_case_for_waiting() {
+        let options = EngineOptions { max_in_flight: 2, ..EngineOptions::default() };
+        let submitter = Submitter::<u32>::new(Arc::new(Shared::new(&options)));
+        let gets = |count: usize| (0..count).map(|key| (format!("k{key}").into(), Operation::Get)).collect();
+        let error = submitter.submit_many(gets(3), 1, None).unwrap_err();
+        assert_eq!((error.code(), error.is_retryable()), (ErrorCode::InvalidArgument, false));
+        assert!(error.message().contains("maxInFlight is 2"), "{error}");
+        submitter.submit_many(gets(2), 2, None).unwrap();
+        let error = submitter.submit_many(gets(2), 3, None).unwrap_err();
+        assert_eq!((error.code(), error.is_retryable()), (ErrorCode::Busy, true));
     }
 
     #[test]

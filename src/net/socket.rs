@@ -1,12 +1,12 @@
 //! A TCP socket below a connection, which never sends what was given up.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{ready, Context, Poll};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Half-open connections are noticed after about half a minute of silence.
@@ -65,11 +65,37 @@ impl AsyncRead for Socket {
     }
 }
 
-/// There are no vectored writes: what they call cannot say that a broken connection must not
-/// raise SIGPIPE, which ends a C host.
+/// What says that a connection which was closed is no reason for `SIGPIPE`, which would end the
+/// host. The standard library says so for single buffers, not for lists of them, as TLS writes.
+/// Elsewhere it says so once for each socket.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const NO_SIGNAL: libc::c_int = libc::MSG_NOSIGNAL;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const NO_SIGNAL: i32 = 0;
+
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, data)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let stream = &self.stream;
+        loop {
+            ready!(stream.poll_write_ready(cx))?;
+            let send = || SockRef::from(stream).send_vectored_with_flags(data, NO_SIGNAL);
+            match stream.try_io(Interest::WRITABLE, send) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -128,5 +154,57 @@ mod tests {
     #[test]
     fn an_orderly_goodbye_sends_everything() {
         assert!(what_the_server_sees(true).unwrap() > 0);
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod signals {
+    use std::future::poll_fn;
+
+    use nix::sys::signal::{SigSet, Signal};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Writes lists of buffers until the peer, which has closed, says so; whether that was a
+    /// signal, too. Blocked, it stays with this thread.
+    fn is_signalled<S: AsyncWrite + Send + Unpin + 'static>(wrap: fn(TcpStream) -> S) -> bool {
+        let write = async move {
+            let mut ports = 21_000..32_768;
+            let listener = loop {
+                let port = ports.next().expect("one port is free");
+                if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)).await {
+                    break listener;
+                }
+            };
+            let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            drop(listener.accept().await.unwrap());
+            let mut stream = wrap(stream);
+            let block = [0; 20_000];
+            let list = [IoSlice::new(&block), IoSlice::new(&block)];
+            loop {
+                let written = poll_fn(|cx| Pin::new(&mut stream).poll_write_vectored(cx, &list)).await;
+                match written {
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
+                    Err(error) => return assert_eq!(error.kind(), io::ErrorKind::BrokenPipe),
+                }
+            }
+        };
+        let thread = std::thread::spawn(move || {
+            SigSet::from_iter([Signal::SIGPIPE]).thread_block().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+            runtime.block_on(write);
+            let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+            let pending = status.lines().find_map(|line| line.strip_prefix("SigPnd:")).unwrap();
+            u64::from_str_radix(pending.trim(), 16).unwrap() & (1 << (Signal::SIGPIPE as i32 - 1)) != 0
+        });
+        thread.join().unwrap()
+    }
+
+    #[test]
+    fn a_peer_that_closes_is_no_signal() {
+        assert!(is_signalled(|stream| stream), "the system has changed; `Socket` need not mind");
+        assert!(!is_signalled(|stream| Socket::new(stream).unwrap()));
     }
 }

@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -1122,6 +1123,26 @@ static void versions_and_names(void)
 
 #define SCENARIO(name) {#name, name}
 
+/* A host that blocks a signal to wait for it is not ended by it through a thread of ours. */
+static void signals_stay_with_the_host(void)
+{
+    struct timespec patience = {PATIENCE, 0};
+    sigset_t awaited;
+    int round;
+    shared = create();
+    ACCEPTED(connector_get(shared, "k", 1, 0, on_record, NULL));
+    wait_for(shared, &called, 1);
+    sigemptyset(&awaited);
+    sigaddset(&awaited, SIGTERM);
+    REQUIRE(pthread_sigmask(SIG_BLOCK, &awaited, NULL) == 0);
+    for (round = 0; round < 20; round++) {
+        REQUIRE(kill(getpid(), SIGTERM) == 0);
+        rest(1);
+        REQUIRE(sigtimedwait(&awaited, NULL, &patience) == SIGTERM);
+    }
+    connector_free(shared);
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
@@ -1157,6 +1178,7 @@ static const struct {
     SCENARIO(a_slow_callback_delays_no_work),
     SCENARIO(modes_are_told_apart),
     SCENARIO(versions_and_names),
+    SCENARIO(signals_stay_with_the_host),
 };
 
 int main(int count, char **arguments)

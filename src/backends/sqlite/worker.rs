@@ -12,7 +12,7 @@ use super::patience::Stop;
 use super::reader::{self, Read};
 use super::session::Session;
 use super::writer::{self, Changes, Write};
-use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Page, Record};
+use crate::core::{without_signals, BatchResult, Connection, Error, ErrorCode, Key, Page, Record};
 use crate::records::paging::Cursor;
 
 /// The engine's end. Dropping it ends both threads; a transaction that is under way is rolled
@@ -49,23 +49,23 @@ async fn spawn<W: Send + 'static>(
     let (sender, receiver) = unbounded();
     let (opened, is_open) = oneshot::channel();
     let (options, stop) = (Arc::clone(options), stop.clone());
-    std::thread::Builder::new()
-        .name(name.into())
-        .spawn(move || {
-            let session = match Session::open(&options, &stop) {
-                Ok(session) => session,
-                Err(error) => return drop(opened.send(Err(error))),
-            };
-            let mut inbox = Inbox { receiver, farewell: None };
-            if opened.send(Ok(())).is_ok() {
-                run(&session, &mut inbox);
-            }
-            drop(session);
-            if let Some(done) = inbox.farewell {
-                // Nobody hears it when time is up for the close.
-                let _ = done.send(());
-            }
-        })
+    let work = move || {
+        let session = match Session::open(&options, &stop) {
+            Ok(session) => session,
+            Err(error) => return drop(opened.send(Err(error))),
+        };
+        let mut inbox = Inbox { receiver, farewell: None };
+        if opened.send(Ok(())).is_ok() {
+            run(&session, &mut inbox);
+        }
+        drop(session);
+        if let Some(done) = inbox.farewell {
+            // Nobody hears it when time is up for the close.
+            let _ = done.send(());
+        }
+    };
+    let builder = std::thread::Builder::new().name(name.into());
+    without_signals(|| builder.spawn(work))
         .map_err(|error| Error::connection(format!("the system gives no thread for SQLite: {error}")))?;
     is_open.await.unwrap_or_else(|_| Err(panicked()))?;
     Ok(sender)

@@ -23,6 +23,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::io::Interest;
 use tokio::runtime::Runtime;
 
+use super::signals::refuse_signals;
 use super::waker::QuietWaker;
 use crate::core::engine::Engine;
 use crate::core::request::Delivery;
@@ -158,7 +159,9 @@ struct Parts {
 
 impl Parts {
     fn new() -> io::Result<Parts> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        // Of its threads for look-ups; the host's own thread is none of them.
+        let runtime = builder.enable_all().on_thread_start(refuse_signals).build()?;
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let timer =
             timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;

@@ -6,6 +6,7 @@
 //! | `host_driver.rs` | the host's own thread drives it |
 //! | `outbox.rs` | the way out to hosts with callbacks on a thread of ours |
 //! | `pollable.rs` | the way out to hosts that poll a file descriptor |
+//! | `signals.rs` | none of our threads takes a signal |
 //! | `waker.rs` | wake-ups that cost nothing while the engine is being polled anyway |
 
 #[cfg(target_os = "linux")]
@@ -14,6 +15,7 @@ mod outbox;
 #[cfg(target_os = "linux")]
 mod pollable;
 mod reactor;
+mod signals;
 mod waker;
 
 #[cfg(target_os = "linux")]
@@ -22,3 +24,4 @@ pub use outbox::Outbox;
 #[cfg(target_os = "linux")]
 pub use pollable::Pollable;
 pub use reactor::Reactor;
+pub(crate) use signals::without_signals;

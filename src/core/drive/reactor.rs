@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::task::AtomicWaker;
 use tokio::time::{sleep_until, Instant, Sleep};
 
+use super::signals::without_signals;
 use super::waker::QuietWaker;
 use crate::core::engine::Engine;
 use crate::core::request::Delivery;
@@ -48,11 +49,13 @@ impl Reactor {
         is_busy: impl Fn() -> bool + Send + 'static,
     ) -> io::Result<Reactor> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let thread = std::thread::Builder::new().name("ds-reactor".into()).spawn(move || {
+        let work = move || {
             runtime.block_on(run(engine, deliver, is_busy));
             // Blocking work that hangs, a name look-up say, must not hold the end up.
             runtime.shutdown_background();
-        })?;
+        };
+        let builder = std::thread::Builder::new().name("ds-reactor".into());
+        let thread = without_signals(|| builder.spawn(work))?;
         Ok(Reactor { thread })
     }
 

@@ -46,7 +46,7 @@ fn an_unknown_type_names_the_nearest(stage: &mut Stage) {
     let own = own_type(stage);
     let almost = format!("{own}x");
     refuses(stage, json!({ "type": almost }), &["\"type\"", &almost, &format!("did you mean \"{own}\"")]);
-    refuses_text(stage, br#"{"type": "no such database"}"#, &["\"type\"", "no such database", &own]);
+    refuses_text(stage, br#"{"type": "no_such_database"}"#, &["\"type\"", "no_such_database", &own]);
     refuses_text(stage, br#"{"type": 7}"#, &["\"type\"", "text", &own]);
 }
 
@@ -59,7 +59,7 @@ fn a_missing_type_names_what_there_is(stage: &mut Stage) {
 fn an_unknown_option_names_the_nearest(stage: &mut Stage) {
     refuses(stage, json!({"tiemout": 5}), &["\"tiemout\"", "did you mean \"timeout\""]);
     refuses(stage, json!({"maxInflight": 5}), &["\"maxInflight\"", "did you mean \"maxInFlight\""]);
-    refuses(stage, json!({"completely unlike": 5}), &["\"completely unlike\"", "it has: ", "timeout"]);
+    refuses(stage, json!({"completely_unlike": 5}), &["\"completely_unlike\"", "it has: ", "timeout"]);
 }
 
 fn a_wrong_kind_of_value_names_option_and_value(stage: &mut Stage) {

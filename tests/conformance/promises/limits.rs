@@ -11,7 +11,7 @@ pub const PROMISES: &[Promise] = &[
     promise!(busy_at_the_limit).scope(Scope::Server),
     promise!(a_burst_over_the_limit_is_answered_or_refused),
     promise!(each_name_of_a_bulk_counts).scope(Scope::Server).needs(&[Need::DeleteMany]),
-    promise!(a_bulk_larger_than_the_limit_is_busy).needs(&[Need::DeleteMany]),
+    promise!(a_bulk_larger_than_the_limit_is_no_case_for_waiting).needs(&[Need::DeleteMany]),
 ];
 
 fn busy_at_the_limit(stage: &mut Stage) {
@@ -72,11 +72,11 @@ fn each_name_of_a_bulk_counts(stage: &mut Stage) {
     assert_eq!(stage.all(again).len(), 6);
 }
 
-fn a_bulk_larger_than_the_limit_is_busy(stage: &mut Stage) {
+fn a_bulk_larger_than_the_limit_is_no_case_for_waiting(stage: &mut Stage) {
     stage.open_with(json!({"maxInFlight": 10}));
     stage.store("k3", 1, "{}");
     let request = stage.many(Verb::Delete, (0..11).map(|index| format!("k{index}")));
-    let message = stage.is_refused(request, ErrorCode::Busy);
+    let message = stage.is_refused(request, ErrorCode::InvalidArgument);
     // To wait does not help, so it must say what does.
     assert!(message.contains("11") && message.contains("maxInFlight is 10"), "{message}");
     stage.assert_holds("k3", 1, "{}");

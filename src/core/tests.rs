@@ -1,0 +1,386 @@
+//! What the engine promises, on a made-up server that can be told to misbehave.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+
+use super::*;
+
+/// More than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const TIMEOUT: Duration = Duration::from_millis(100);
+const HOUR: Option<Duration> = Some(Duration::from_secs(3_600));
+
+/// What the server does, and what it was asked.
+#[derive(Default)]
+struct World {
+    records: BTreeMap<String, i64>,
+    /// Nobody is there.
+    absent: bool,
+    /// It takes batches and questions, and answers none.
+    silent: bool,
+    /// What it says to each write of this version.
+    refused: BTreeMap<i64, Error>,
+    /// So many batches are answered by a loss of the connection.
+    losses: usize,
+    lost: bool,
+    /// The kind of each batch, and its keys.
+    batches: Vec<(Kind, Vec<String>)>,
+    connects: usize,
+    wakers: Vec<Waker>,
+}
+
+#[derive(Clone, Default)]
+struct Server(Arc<Mutex<World>>);
+
+impl Server {
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.0.lock().unwrap()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut World)) {
+        let mut world = self.world();
+        change(&mut world);
+        world.wakers.drain(..).for_each(Waker::wake);
+    }
+
+    /// Waits until there is something.
+    async fn until<R>(&self, mut found: impl FnMut(&mut World) -> Option<R>) -> R {
+        poll_fn(|cx| {
+            let mut world = self.world();
+            match found(&mut world) {
+                Some(result) => Poll::Ready(result),
+                None => {
+                    world.wakers.push(cx.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    async fn answer<R>(
+        &self,
+        kind: Kind,
+        keys: Vec<String>,
+        mut one: impl FnMut(&mut World, &str) -> Result<R, Error>,
+    ) -> BatchResult<R> {
+        self.world().batches.push((kind, keys.clone()));
+        self.until(|world| {
+            if world.silent {
+                return None;
+            }
+            if world.losses > 0 {
+                world.losses -= 1;
+                return Some(Err(Error::connection("it hung up")));
+            }
+            Some(Ok(keys.iter().map(|key| one(world, key)).collect()))
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Backend for Server {
+    fn describe(&self) -> Description {
+        Description {
+            target: "a made-up server".into(),
+            max_batch_records: 1,
+            max_batch_bytes: usize::MAX,
+            read_batches: 1,
+            write_batches: 1,
+            host_driven: true,
+        }
+    }
+
+    async fn connect(&self) -> Result<Link, Error> {
+        let mut world = self.world();
+        if world.absent {
+            return Err(Error::connection("nobody is there"));
+        }
+        world.connects += 1;
+        world.lost = false;
+        let server = self.clone();
+        let lifeline = async move {
+            server.until(|world| world.lost.then_some(())).await;
+            Error::connection("it went away")
+        };
+        Ok(Link { connection: Arc::new(self.clone()), lifeline: Box::pin(lifeline) })
+    }
+}
+
+#[async_trait]
+impl Connection for Server {
+    async fn get_many(&self, keys: &[Key]) -> BatchResult<Option<Record>> {
+        let record = |version: &i64| Record { version: *version, data: "{}".into() };
+        self.answer(Kind::Get, names(keys), |world, key| Ok(world.records.get(key).map(record))).await
+    }
+
+    async fn head_many(&self, keys: &[Key]) -> BatchResult<Option<i64>> {
+        self.answer(Kind::Head, names(keys), |world, key| Ok(world.records.get(key).copied())).await
+    }
+
+    async fn set_many(&self, entries: &[(Key, Record)]) -> BatchResult<()> {
+        let keys: Vec<Key> = entries.iter().map(|(key, _)| Arc::clone(key)).collect();
+        let mut versions: VecDeque<i64> = entries.iter().map(|(_, record)| record.version).collect();
+        let set = |world: &mut World, key: &str| {
+            let version = versions.pop_front().unwrap_or_default();
+            if let Some(error) = world.refused.get(&version) {
+                return Err(error.clone());
+            }
+            world.records.insert(key.to_owned(), version);
+            Ok(())
+        };
+        self.answer(Kind::Set, names(&keys), set).await
+    }
+
+    async fn delete_many(&self, keys: &[Key]) -> BatchResult<()> {
+        let delete = |world: &mut World, key: &str| {
+            world.records.remove(key);
+            Ok(())
+        };
+        self.answer(Kind::Delete, names(keys), delete).await
+    }
+
+    async fn scan(&self, _: Option<&str>, _: usize) -> Result<Page, Error> {
+        self.until(|world| (!world.silent).then_some(Ok(Page::default()))).await
+    }
+}
+
+fn names(keys: &[Key]) -> Vec<String> {
+    keys.iter().map(|key| (**key).to_owned()).collect()
+}
+
+/// An engine that the test itself drives.
+struct Bench {
+    server: Server,
+    engine: Engine<u32>,
+    submitter: Submitter<u32>,
+    answers: BTreeMap<u32, Result<Reply, Error>>,
+    /// `ready`, and the message of each `error`.
+    told: Vec<String>,
+}
+
+impl Bench {
+    fn new(options: EngineOptions) -> Bench {
+        let server = Server::default();
+        let (engine, submitter) = Engine::new(Arc::new(server.clone()), options);
+        Bench { server, engine, submitter, answers: BTreeMap::new(), told: Vec::new() }
+    }
+
+    fn connected() -> Bench {
+        let mut bench = Bench::new(options());
+        bench.turn();
+        assert_eq!(bench.told, ["ready"]);
+        bench.told.clear();
+        bench
+    }
+
+    fn submit(&self, ticket: u32, key: &str, operation: Operation, timeout: Option<Duration>) {
+        self.submitter.submit(key.into(), operation, ticket, timeout).unwrap();
+    }
+
+    fn set(&self, ticket: u32, key: &str) {
+        self.submit(ticket, key, set(ticket), None);
+    }
+
+    /// Polls until nothing more happens.
+    fn turn(&mut self) {
+        let mut out = Vec::new();
+        for _ in 0..10 {
+            self.engine.poll(&mut Context::from_waker(Waker::noop()), &mut out);
+        }
+        for delivery in out {
+            match delivery {
+                Delivery::Completion(ticket, Outcome::One(result)) => {
+                    assert!(self.answers.insert(ticket, result).is_none(), "{ticket} was answered twice");
+                }
+                Delivery::Ready => self.told.push("ready".into()),
+                Delivery::Failure { error, fatal } => {
+                    assert!(!fatal && error.is_retryable());
+                    self.told.push(error.message().into());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn wait_for(&mut self, what: &str, mut condition: impl FnMut(&Bench) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !condition(self) {
+            assert!(Instant::now() < deadline, "{what}: {:?}, {:?}", self.told, self.answers);
+            std::thread::sleep(Duration::from_millis(1));
+            self.turn();
+        }
+    }
+
+    /// What became of a request: a code, or nothing.
+    fn code(&self, ticket: u32) -> Option<ErrorCode> {
+        self.answers[&ticket].as_ref().err().map(Error::code)
+    }
+}
+
+fn options() -> EngineOptions {
+    EngineOptions {
+        timeout: TIMEOUT,
+        reconnect_delay: Duration::from_millis(2),
+        reconnect_max_delay: Duration::from_millis(2),
+        ..EngineOptions::default()
+    }
+}
+
+fn set(version: u32) -> Operation {
+    Operation::Set(Record { version: version.into(), data: "{}".into() })
+}
+
+#[test]
+fn coalescing_costs_no_accepted_write() {
+    let mut bench = Bench::connected();
+    let too_large = Error::new(ErrorCode::TooLarge, "it is too large");
+    bench.server.change(|world| world.refused.extend([(3, too_large.clone()), (4, too_large)]));
+    for ticket in 1..=4 {
+        bench.set(ticket, "a");
+    }
+    bench.submit(5, "a", Operation::Head, None);
+    bench.turn();
+    assert_eq!((bench.code(1), bench.code(2)), (None, None));
+    assert_eq!((bench.code(3), bench.code(4)), (Some(ErrorCode::TooLarge), Some(ErrorCode::TooLarge)));
+    assert_eq!(bench.answers[&5].as_ref().unwrap(), &Reply::Version(Some(2)));
+    // The first of them was never worth a batch.
+    assert_eq!(bench.server.world().batches.len(), 4);
+}
+
+#[test]
+fn a_long_deadline_hides_no_hang() {
+    let mut bench = Bench::connected();
+    bench.server.change(|world| world.silent = true);
+    bench.submit(1, "a", set(1), HOUR);
+    bench.turn();
+    bench.set(2, "b");
+    bench.wait_for("`error`", |bench| !bench.told.is_empty());
+    assert_eq!(bench.told, ["the server does not answer"]);
+    assert_eq!(bench.code(2), Some(ErrorCode::Timeout));
+    bench.server.change(|world| world.silent = false);
+    bench.wait_for("the patient one", |bench| bench.answers.contains_key(&1));
+    assert_eq!(bench.code(1), None);
+}
+
+#[test]
+fn a_hang_is_noticed_by_scans_too() {
+    let mut bench = Bench::connected();
+    bench.server.change(|world| world.silent = true);
+    bench.submitter.ask(Question::Scan { cursor: None, limit: 1 }, 1, None).unwrap();
+    bench.wait_for("`error`", |bench| !bench.told.is_empty());
+    assert_eq!(bench.told[0], "the server does not answer");
+    assert_eq!(bench.code(1), Some(ErrorCode::Timeout));
+    bench.server.change(|world| world.silent = false);
+    bench.wait_for("the connection", |bench| bench.server.world().connects == 2);
+}
+
+#[test]
+fn what_is_slow_alone_does_not_hang() {
+    let mut bench = Bench::connected();
+    bench.server.change(|world| world.silent = true);
+    bench.submit(1, "a", set(1), HOUR);
+    let scan = Question::Scan { cursor: None, limit: 1 };
+    bench.submitter.ask(scan.clone(), 2, HOUR).unwrap();
+    // Its caller has little patience, but the server may yet have it.
+    bench.submitter.ask(scan, 3, Some(TIMEOUT / 4)).unwrap();
+    let began = Instant::now();
+    bench.wait_for("half the time", |_| began.elapsed() > TIMEOUT / 2);
+    assert_eq!(bench.code(3), Some(ErrorCode::Timeout));
+    bench.server.change(|world| world.silent = false);
+    bench.turn();
+    bench.server.change(|world| world.silent = true);
+    bench.submit(4, "a", set(4), HOUR);
+    bench.wait_for("thrice the time", |_| began.elapsed() > TIMEOUT * 3);
+    assert_eq!((bench.code(1), bench.code(2)), (None, None));
+    assert!(!bench.answers.contains_key(&4));
+    assert_eq!((bench.told.len(), bench.server.world().connects), (0, 1), "{:?}", bench.told);
+}
+
+#[test]
+fn no_kind_of_operation_starves() {
+    let mut bench = Bench::connected();
+    for index in 0..20 {
+        bench.set(100 + index, &format!("s{index}"));
+        bench.submit(200 + index, &format!("g{index}"), Operation::Get, None);
+    }
+    bench.submit(1, "d", Operation::Delete, None);
+    bench.submit(2, "h", Operation::Head, None);
+    bench.turn();
+    let world = bench.server.world();
+    for kind in [Kind::Delete, Kind::Head] {
+        let place = world.batches.iter().position(|(other, _)| *other == kind);
+        assert!(place.is_some_and(|place| place < 4), "{kind:?} went as number {place:?}");
+    }
+}
+
+#[test]
+fn an_absent_server_is_told_once() {
+    let mut bench = Bench::new(options());
+    bench.server.change(|world| world.absent = true);
+    bench.turn();
+    assert_eq!(bench.told, ["nobody is there"]);
+    let began = Instant::now();
+    bench.wait_for("more attempts", |_| began.elapsed() > TIMEOUT / 4);
+    bench.server.change(|world| world.absent = false);
+    bench.wait_for("`ready`", |bench| bench.submitter.is_ready());
+    assert_eq!(bench.told, ["nobody is there", "ready"]);
+}
+
+#[test]
+fn a_server_that_greets_and_hangs_up_is_one_outage() {
+    let mut bench = Bench::connected();
+    bench.server.change(|world| world.losses = 5);
+    bench.submit(1, "a", set(1), HOUR);
+    bench.wait_for("the answer", |bench| bench.answers.contains_key(&1));
+    assert_eq!(bench.told, ["it hung up", "ready"]);
+    assert_eq!(bench.server.world().connects, 6);
+    // The next one is another one.
+    bench.server.change(|world| world.lost = true);
+    bench.wait_for("`ready`", |bench| bench.told.len() == 4);
+    assert_eq!(bench.told[2..], ["it went away", "ready"]);
+}
+
+#[test]
+fn an_outage_ends_although_nobody_waits_for_a_proof_any_more() {
+    let mut bench = Bench::connected();
+    bench.submit(1, "a", set(1), Some(TIMEOUT / 2));
+    bench.server.change(|world| (world.silent, world.lost) = (true, true));
+    bench.wait_for("the timeout", |bench| bench.answers.contains_key(&1));
+    bench.wait_for("`ready`", |bench| bench.submitter.is_ready());
+    assert_eq!(bench.told, ["it went away", "ready"]);
+}
+
+#[test]
+fn what_has_expired_is_not_sent() {
+    let mut bench = Bench::connected();
+    bench.submit(1, "a", set(1), Some(Duration::from_millis(1)));
+    bench.set(2, "b");
+    // Whoever drives the engine was busy meanwhile.
+    std::thread::sleep(Duration::from_millis(20));
+    bench.turn();
+    assert_eq!((bench.code(1), bench.code(2)), (Some(ErrorCode::Timeout), None));
+    let message = bench.answers[&1].as_ref().unwrap_err().message().to_owned();
+    assert!(message.contains("it was not sent"), "{message}");
+    assert_eq!(bench.server.world().batches, [(Kind::Set, vec!["b".to_owned()])]);
+}
+
+#[test]
+fn an_answer_that_is_here_is_not_called_late() {
+    let mut bench = Bench::connected();
+    bench.server.change(|world| world.silent = true);
+    bench.set(1, "a");
+    bench.turn();
+    bench.server.change(|world| world.silent = false);
+    // Whoever drives the engine was busy meanwhile.
+    std::thread::sleep(TIMEOUT + Duration::from_millis(20));
+    bench.turn();
+    assert_eq!(bench.code(1), None);
+}
