@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `stream.rs` | one connected socket, with or without TLS |
 //! | `tls.rs` | TLS by rustls with ring, and its options |
+//! | `der.rs` | what certificates and public keys are written in |
 //! | `pipeline.rs` | many batches on one connection, for protocols that we speak ourselves |
 //! | `fleet.rs` | several servers behind one connection |
 //! | `http/` | what backends with an HTTP interface share |
@@ -11,6 +12,8 @@
 // What backends share is not all of use where some of them are left out.
 #![cfg_attr(not(feature = "full"), allow(dead_code))]
 
+#[cfg(feature = "der")]
+pub(crate) mod der;
 #[cfg(feature = "fleet")]
 pub(crate) mod fleet;
 #[cfg(feature = "http")]

@@ -8,6 +8,7 @@
 //! | `paging.rs` | pages of all records, table by table |
 //! | `hash.rs` | names that a database cannot take as they are |
 //! | `members.rs` | whether an object has a name twice |
+//! | `numbers.rs` | whether a number comes back with its value |
 
 // What backends share is not all of use where some of them are left out.
 #![cfg_attr(not(feature = "full"), allow(dead_code))]
@@ -20,6 +21,8 @@ pub(crate) mod hash;
 pub(crate) mod members;
 #[cfg(feature = "naming")]
 pub(crate) mod naming;
+#[cfg(feature = "documents")]
+pub(crate) mod numbers;
 #[cfg(feature = "paging")]
 pub(crate) mod paging;
 #[cfg(feature = "tables")]

@@ -24,18 +24,31 @@ impl Cursor {
     /// # Errors
     /// `InvalidArgument` for any other text.
     pub fn read(text: &str) -> Result<Cursor, Error> {
-        serde_json::from_str(text).map_err(|_| {
-            Error::new(
-                ErrorCode::InvalidArgument,
-                "the cursor is none of this backend; give the one that came with a page, or none for the first page",
-            )
-        })
+        serde_json::from_str(text).map_err(|_| refused())
+    }
+
+    /// Reads what `write` made, where all records are in one table: the id after which the page
+    /// begins.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for any other text, and for the cursor of another table.
+    pub fn read_within(table: &str, text: &str) -> Result<Option<String>, Error> {
+        let cursor = Cursor::read(text)?;
+        (cursor.table == table).then_some(cursor.after).ok_or_else(refused)
     }
 
     /// The cursor as text.
     pub fn write(&self) -> Option<String> {
         serde_json::to_string(self).ok()
     }
+}
+
+/// What is said of a text that no page came with.
+pub(crate) fn refused() -> Error {
+    Error::new(
+        ErrorCode::InvalidArgument,
+        "the cursor is none of this backend; give the one that came with a page, or none for the first page",
+    )
 }
 
 #[cfg(test)]
@@ -48,6 +61,10 @@ mod tests {
             let cursor = Cursor { table: "~3\"x".into(), after };
             assert_eq!(Cursor::read(&cursor.write().unwrap()).unwrap(), cursor);
         }
+        let after = |table: &str, cursor: &Cursor| Cursor::read_within(table, &cursor.write().unwrap());
+        let cursor = Cursor { table: "one".into(), after: Some("7".into()) };
+        assert_eq!(after("one", &cursor).unwrap().as_deref(), Some("7"));
+        assert_eq!(after("other", &cursor).unwrap_err().code(), ErrorCode::InvalidArgument);
         for bad in ["", "nonsense", "{}", "[]", r#"{"table": 1}"#] {
             assert_eq!(Cursor::read(bad).unwrap_err().code(), ErrorCode::InvalidArgument, "{bad}");
         }

@@ -5,6 +5,7 @@
 
 use std::io;
 
+use scylla::client::session::Session;
 use scylla::errors::{
     BrokenConnectionError, BrokenConnectionErrorKind, ConnectionError, ConnectionPoolError,
     ConnectionSetupRequestErrorKind, DbError, ExecutionError, FrameHeaderParseError, MetadataError,
@@ -23,6 +24,19 @@ pub(super) enum Others {
     Connected,
     /// There is none, or none is connected.
     None,
+}
+
+impl Others {
+    /// Those of a session.
+    pub fn of(session: &Session) -> Others {
+        let state = session.get_cluster_state();
+        let nodes = state.get_nodes_info();
+        // A single node that just broke may still count as connected.
+        match nodes.len() > 1 && nodes.iter().any(|node| node.is_connected()) {
+            true => Others::Connected,
+            false => Others::None,
+        }
+    }
 }
 
 /// Why an operation failed on a session that stands.

@@ -16,6 +16,7 @@ mod options;
 mod pages;
 mod place;
 mod prepared;
+mod row;
 mod schema;
 mod session;
 mod specs;

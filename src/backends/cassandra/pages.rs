@@ -1,18 +1,19 @@
 //! All records, page by page.
 //!
 //! Cassandra walks through the partitions in the order of their tokens, and hands out a state
-//! from which any node goes on. That is the cursor, in hex.
-
-use std::fmt::Write;
+//! from which any node goes on. That is the cursor's place, in
+//! hexadecimal digits.
 
 use scylla::client::session::Session;
 use scylla::response::{PagingState, PagingStateResponse};
 use scylla::statement::prepared::PreparedStatement;
 
-use super::failure;
+use super::failure::{self, Others};
 use super::place::Rows;
-use super::session::{others, record};
+use super::row::record;
 use crate::core::{Error, ErrorCode, Key, Page};
+use crate::records::hash::hexadecimal;
+use crate::records::paging::{refused, Cursor};
 
 /// The most rows that are asked for at once.
 const MAX_ROWS: usize = 1_000;
@@ -23,22 +24,27 @@ pub(super) async fn read(
     session: &Session,
     statement: &PreparedStatement,
     rows: &Rows,
+    table: &str,
     cursor: Option<&str>,
     limit: usize,
 ) -> Result<Page, Error> {
     let state = match cursor {
         None => PagingState::start(),
-        Some(cursor) => PagingState::new_from_raw_bytes(from_hex(cursor).ok_or_else(bad_cursor)?),
+        Some(text) => {
+            let state = Cursor::read_within(table, text)?.as_deref().and_then(from_hexadecimal);
+            PagingState::new_from_raw_bytes(state.ok_or_else(refused)?)
+        }
     };
     let mut statement = statement.clone();
     let size = limit.clamp(1, MAX_ROWS);
     statement.set_page_size(i32::try_from(size).unwrap_or(i32::MAX));
     let answer = session.execute_single_page(&statement, &(), state).await;
-    let (result, next) = answer.map_err(|error| match failure::of_operation(&error, others(session)) {
-        // Cassandra's words for a state that it did not hand out.
-        error if error.code() == ErrorCode::Backend && cursor.is_some() => bad_cursor(),
-        error => error,
-    })?;
+    let (result, next) =
+        answer.map_err(|error| match failure::of_operation(&error, Others::of(session)) {
+            // Cassandra's words for a state that it did not hand out.
+            error if error.code() == ErrorCode::Backend && cursor.is_some() => refused(),
+            error => error,
+        })?;
     let result = result.into_rows_result().map_err(|_| failure::unexpected())?;
     let mut page = Page::default();
     for row in result.rows::<Row<'_>>().map_err(|_| failure::unexpected())? {
@@ -50,29 +56,20 @@ pub(super) async fn read(
         page.records.push((Key::from(key), record));
     }
     page.next = match next {
-        PagingStateResponse::HasMorePages { state } => state.as_bytes_slice().map(|bytes| to_hex(bytes)),
+        PagingStateResponse::HasMorePages { state } => state
+            .as_bytes_slice()
+            .and_then(|bytes| Cursor { table: table.to_owned(), after: Some(hexadecimal(bytes)) }.write()),
         PagingStateResponse::NoMorePages => None,
     };
     Ok(page)
-}
-
-fn bad_cursor() -> Error {
-    Error::new(ErrorCode::InvalidArgument, "the cursor is none that an earlier page gave; begin without one")
 }
 
 fn shortened(key: &str) -> String {
     key.chars().take(80).collect()
 }
 
-fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to text does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
+/// Undoes `hexadecimal`; no bytes at all are not to be had.
+fn from_hexadecimal(text: &str) -> Option<Vec<u8>> {
     let digits: Vec<u32> = text.chars().map(|digit| digit.to_digit(16)).collect::<Option<_>>()?;
     let pairs = digits.chunks(2).map(|pair| match pair {
         [high, low] => u8::try_from(high * 16 + low).ok(),
@@ -88,9 +85,9 @@ mod tests {
     #[test]
     fn a_cursor_comes_back_as_the_state_it_was() {
         let state: Vec<u8> = (0..=255).collect();
-        assert_eq!(from_hex(&to_hex(&state)), Some(state));
+        assert_eq!(from_hexadecimal(&hexadecimal(&state)), Some(state));
         for bad in ["", "0", "0g", "é0", "000"] {
-            assert_eq!(from_hex(bad), None, "{bad}");
+            assert_eq!(from_hexadecimal(bad), None, "{bad}");
         }
     }
 }

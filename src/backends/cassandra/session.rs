@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures_util::future::join_all;
 use scylla::client::session::Session;
 use scylla::response::query_result::QueryResult;
@@ -21,8 +20,9 @@ use super::options::Options;
 use super::pages;
 use super::place::Place;
 use super::prepared::Prepared;
+use super::row::{no_version, record};
 use super::timestamps::OF_THIS_PROCESS;
-use crate::core::{check_document, BatchResult, Connection, Error, ErrorCode, Key, Page, Record};
+use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Page, Record};
 
 /// Cassandra refuses a request of more than 16 MiB (`native_transport_max_frame_size`,
 /// `max_mutation_size`); this much of it is left for everything that is not the record.
@@ -49,7 +49,7 @@ impl CassandraConnection {
         values: impl SerializeRow,
     ) -> Result<QueryResult, Error> {
         let result = self.session.execute_unpaged(statement, values).await;
-        result.map_err(|error| failure::of_operation(&error, others(&self.session)))
+        result.map_err(|error| failure::of_operation(&error, Others::of(&self.session)))
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Record>, Error> {
@@ -129,36 +129,6 @@ fn notice(written: Option<i64>) {
     }
 }
 
-/// Whether an operation that found no node may find one on the same session.
-pub(super) fn others(session: &Session) -> Others {
-    let state = session.get_cluster_state();
-    let nodes = state.get_nodes_info();
-    // A single node that just broke may still count as connected.
-    match nodes.len() > 1 && nodes.iter().any(|node| node.is_connected()) {
-        true => Others::Connected,
-        false => Others::None,
-    }
-}
-
-/// A row as somebody may have changed it by hand: it is a record only if its data is JSON.
-pub(super) fn record(version: Option<i64>, data: Option<&str>) -> Result<Record, Error> {
-    let version = version.ok_or_else(no_version)?;
-    let data = data.ok_or_else(|| corrupt("it has no data"))?;
-    check_document(data.as_bytes()).map_err(|_| corrupt("its data is not JSON"))?;
-    Ok(Record { version, data: Bytes::copy_from_slice(data.as_bytes()) })
-}
-
-fn no_version() -> Error {
-    corrupt("it has no version")
-}
-
-fn corrupt(what: &str) -> Error {
-    Error::new(
-        ErrorCode::Corrupt,
-        format!("the row under this key is not a record: {what}; correct it, or set the record again"),
-    )
-}
-
 /// Ends when no node of the cluster is connected any more.
 pub(super) async fn until_lost(session: Arc<Session>) -> Error {
     loop {
@@ -192,6 +162,7 @@ impl Connection for CassandraConnection {
     }
 
     async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Page, Error> {
-        pages::read(&self.session, &self.statements.scan, &self.options.rows, cursor, limit).await
+        let Options { rows, table, .. } = &*self.options;
+        pages::read(&self.session, &self.statements.scan, rows, table, cursor, limit).await
     }
 }

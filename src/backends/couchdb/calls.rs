@@ -7,11 +7,9 @@ use hyper::header::CONTENT_TYPE;
 use hyper::{Method, Request, StatusCode};
 use serde::Deserialize;
 
-use super::session::{refusal, Login};
+use super::session::{refusal, Login, JSON};
 use crate::core::{Error, ErrorCode};
 use crate::net::http::{Answer, Client, Doubt, Pace};
-
-pub(super) const JSON: &str = "application/json";
 
 /// Where requests go.
 #[derive(Clone)]

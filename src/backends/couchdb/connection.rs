@@ -20,12 +20,10 @@ use crate::core::document::Writer;
 use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Page, Record, Remedy};
 use crate::net::http::{Answer, Underway};
 use crate::records::naming::split;
+use crate::records::paging::Cursor;
 
 /// CouchDB's own limit, unless its `max_document_size` says another.
 const USUAL_LIMIT: usize = 8_000_000;
-
-/// Before the id of a page's last document in a cursor.
-const CURSOR: &str = "after ";
 
 /// See the module.
 pub(super) struct CouchConnection {
@@ -298,16 +296,9 @@ impl Connection for CouchConnection {
 
     async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Page, Error> {
         let limit = limit.max(1);
-        let mut start = match cursor.map(|cursor| cursor.strip_prefix(CURSOR)) {
-            None => None,
-            Some(Some(last)) => Some(last.to_owned()),
-            Some(None) => {
-                return Err(Error::new(
-                    ErrorCode::InvalidArgument,
-                    "the cursor is none of this connector's pages; begin without one",
-                ))
-            }
-        };
+        let database = &*self.service.database;
+        let mut start =
+            cursor.and_then(|text| Cursor::read_within(database, text).transpose()).transpose()?;
         // Documents that are no records may fill a page.
         loop {
             let mut path = format!("/_all_docs?include_docs=true&limit={limit}");
@@ -328,7 +319,8 @@ impl Connection for CouchConnection {
                 }
             }
             if !records.is_empty() || next.is_none() {
-                return Ok(Page { records, next: next.map(|last| format!("{CURSOR}{last}")) });
+                let next = next.and_then(|last| Cursor { table: database.into(), after: Some(last) }.write());
+                return Ok(Page { records, next });
             }
             start = next;
         }

@@ -2,6 +2,7 @@
 
 use crate::core::document::{tokens, unescape, Token};
 use crate::records::members::MemberNames;
+use crate::records::numbers::Decimal;
 
 /// How deep a document may be nested: CouchDB has no limit of its own, and views, filters and
 /// clients that recurse over it have one somewhere.
@@ -45,43 +46,17 @@ pub(super) fn fits(document: &[u8]) -> bool {
     true
 }
 
-/// Whether the shortest text for the nearest 64-bit floating point number means the same number.
-fn is_double(number: &str) -> bool {
-    let digits = number.strip_prefix('-').unwrap_or(number);
-    if digits.len() <= 15 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        // The usual case, except for the negative zero, whose sign is lost.
-        return number != "-0";
+/// Whether every JavaScript program reads a number as it is, and writes one of the same value.
+fn is_double(text: &str) -> bool {
+    let Some(number) = Decimal::read(text) else { return false };
+    match number.integer() {
+        Some(integer) => integer.unsigned_abs() <= LARGEST,
+        // The sign of a zero is lost.
+        None => {
+            let is_negative_zero = number.is_negative() && number.is_zero();
+            !number.is_written_whole() && !is_negative_zero && number.double().is_some()
+        }
     }
-    let Ok(double) = number.parse::<f64>() else { return false };
-    if !double.is_finite() || (double == 0.0 && number.starts_with('-')) {
-        return false;
-    }
-    if !number.contains(['.', 'e', 'E'])
-        && number.trim_start_matches('-').parse::<u64>().map_or(true, |n| n > LARGEST)
-    {
-        return false;
-    }
-    decimal(number) == decimal(&format!("{double:e}"))
-}
-
-/// Sign, digits without zeros at either end, and the power of ten of the last digit.
-fn decimal(number: &str) -> Option<(bool, String, i64)> {
-    let (negative, rest) = match number.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, number),
-    };
-    let (mantissa, exponent) = match rest.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok()?),
-        None => (rest, 0),
-    };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let digits = format!("{whole}{fraction}");
-    let trimmed = digits.trim_end_matches('0');
-    let zeros = i64::try_from(digits.len() - trimmed.len()).ok()?;
-    let power = exponent.checked_sub(i64::try_from(fraction.len()).ok()?)?.checked_add(zeros)?;
-    let trimmed = trimmed.trim_start_matches('0');
-    let power = if trimmed.is_empty() { 0 } else { power };
-    Some((negative, trimmed.to_owned(), power))
 }
 
 #[cfg(test)]

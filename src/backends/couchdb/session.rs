@@ -11,10 +11,12 @@ use hyper::header::{HeaderMap, HeaderValue, AUTHORIZATION, CONTENT_TYPE, COOKIE,
 use hyper::Request;
 use serde_json::json;
 
-use super::calls::JSON;
 use crate::config::wrong;
 use crate::core::{Error, ErrorCode};
 use crate::net::http::{Answer, Client};
+
+/// What all requests are.
+pub(super) const JSON: &str = "application/json";
 
 const SESSION: &str = "AuthSession";
 

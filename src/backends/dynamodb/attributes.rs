@@ -6,6 +6,7 @@ use std::iter::Peekable;
 
 use crate::core::document::{tokens, unescape, Token, Tokens, Writer};
 use crate::records::members::MemberNames;
+use crate::records::numbers::Decimal;
 
 /// How deep an attribute's lists and maps may be nested.
 pub(super) const DEEPEST: usize = 31;
@@ -97,28 +98,13 @@ pub(super) fn encode(document: &[u8], writer: &mut Writer) -> Option<usize> {
 
 /// The bytes that DynamoDB counts for a number; `None` where it cannot keep it.
 fn number_bytes(number: &str) -> Option<usize> {
-    let (is_negative, rest) = match number.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, number),
-    };
-    let (mantissa, exponent) = match rest.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok()?),
-        None => (rest, 0),
-    };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let digits = || whole.bytes().chain(fraction.bytes());
-    let zeros_before = digits().take_while(|digit| *digit == b'0').count();
-    let count = whole.len() + fraction.len();
-    if zeros_before == count {
+    let number = Decimal::read(number)?;
+    if number.is_zero() {
         // It keeps no sign of a zero.
-        return (!is_negative).then_some(1);
+        return (!number.is_negative()).then_some(1);
     }
-    let zeros_after = digits().rev().take_while(|digit| *digit == b'0').count();
-    let significant = count - zeros_before - zeros_after;
-    let point = i64::try_from(whole.len()).ok()? - i64::try_from(zeros_before).ok()?;
-    let power = point.checked_add(exponent)?.checked_sub(1)?;
-    let fits = significant <= MOST_DIGITS && POWERS.contains(&power);
-    fits.then(|| significant.div_ceil(2) + 1 + usize::from(is_negative))
+    let fits = number.significant() <= MOST_DIGITS && POWERS.contains(&number.power()?);
+    fits.then(|| number.significant().div_ceil(2) + 1 + usize::from(number.is_negative()))
 }
 
 /// Makes a document of one attribute value. Sets and binary values, which only others write, are

@@ -12,7 +12,7 @@ use super::item::{self, Expiry, Members, KEY, VERSION};
 use super::names::{Names, Slot};
 use super::tables::{body, State, Tables};
 use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Page, Record};
-use crate::records::paging::Cursor;
+use crate::records::paging::{refused, Cursor};
 
 /// See the module.
 pub(super) struct DynamoConnection {
@@ -202,7 +202,7 @@ impl Connection for DynamoConnection {
         };
         let table = cursor.table;
         if !owns(&table) {
-            return Err(Error::new(ErrorCode::InvalidArgument, "the cursor is of another connector's table"));
+            return Err(refused());
         }
         let mut question = json!({"TableName": table, "Limit": limit.max(1), "ConsistentRead": true});
         if let Some(after) = cursor.after {

@@ -3,16 +3,15 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use mongodb::bson::{serialize_to_raw_document_buf, Document, RawDocumentBuf};
+use mongodb::bson::serialize_to_raw_document_buf;
 use mongodb::options::ClientOptions;
-use mongodb::Database;
 use tokio::sync::OnceCell;
 
 use super::connection::Connected;
-use super::lane::{Lane, LANES};
+use super::driver::Driver;
+use super::failure;
 use super::options::Options;
 use super::topology::Topology;
-use super::{commands, failure};
 use crate::core::{Error, Link};
 
 /// What the driver tells servers about us, unless the connection string says it.
@@ -24,17 +23,6 @@ pub(super) struct Client {
     topology: Topology,
     /// Made at the first attempt, since it needs the runtime.
     driver: OnceCell<Driver>,
-}
-
-/// The driver itself.
-#[derive(Clone)]
-pub(super) struct Driver {
-    pub database: Database,
-    pub lanes: Arc<[Lane; LANES]>,
-    /// The write concern of the connection string, which commands do not inherit.
-    pub write_concern: Option<RawDocumentBuf>,
-    /// Whether numbered commands are wanted.
-    retries_writes: bool,
 }
 
 impl Client {
@@ -85,20 +73,6 @@ impl Client {
             biased;
             answer = answer => answer,
             error = self.topology.unreachable() => Err(error),
-        }
-    }
-}
-
-impl Driver {
-    /// Logs in, and asks who answers and whether we may read.
-    async fn greet(&self, options: &Options) -> Result<Document, Error> {
-        let greeting =
-            self.database.run_command(commands::hello()).await.map_err(|error| failure::of_driver(&error))?;
-        let look = self.database.run_command(commands::look(&options.collections.default)).await;
-        match look {
-            Err(error) if failure::is_unauthorized(&error) => Err(failure::may_not_read()),
-            Err(error) => Err(failure::of_driver(&error)),
-            Ok(_) => Ok(greeting),
         }
     }
 }

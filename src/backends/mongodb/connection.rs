@@ -7,17 +7,18 @@ use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use tokio::sync::mpsc;
 
-use super::client::Driver;
 use super::commands::{self, Write};
+use super::driver::Driver;
 use super::index::Indexes;
 use super::options::Options;
+use super::scan::Scan;
 use super::write::Statement;
-use super::{decode, read, scan, write};
+use super::{decode, read, write};
 use crate::core::{BatchResult, Connection, Error, Key, Notice, Page, Record};
 
 pub(super) struct Connected {
-    pub driver: Driver,
-    pub options: Arc<Options>,
+    driver: Driver,
+    options: Arc<Options>,
     /// Whether the server counts the commands of a session.
     counts: bool,
     indexes: Indexes,
@@ -146,7 +147,8 @@ impl Connection for Connected {
     }
 
     async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Page, Error> {
-        scan::page(self, cursor, limit).await
+        let scan = Scan { database: &self.driver.database, options: &self.options, records: self };
+        scan.page(cursor, limit).await
     }
 
     fn poll_notice(&self, cx: &mut Context<'_>) -> Poll<Notice> {

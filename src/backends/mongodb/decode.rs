@@ -3,9 +3,9 @@
 use mongodb::bson::{RawArray, RawBsonRef, RawDocument};
 
 use super::layout::{Layout, ESCAPED, KEY, V1_ENVELOPE, V1_VERSION, VERSION};
-use super::number;
 use crate::core::document::Writer;
 use crate::core::{check_document, Error, ErrorCode, Record};
+use crate::records::numbers::shown;
 
 /// The fields of a document that may be a connector's own.
 #[derive(Default)]
@@ -160,7 +160,7 @@ fn scalar(writer: &mut Writer, value: RawBsonRef<'_>) -> Result<(), Error> {
         RawBsonRef::String(text) | RawBsonRef::Symbol(text) => writer.text(text),
         RawBsonRef::Int32(number) => writer.raw(itoa::Buffer::new().format(number)),
         RawBsonRef::Int64(number) => writer.raw(itoa::Buffer::new().format(number)),
-        RawBsonRef::Double(number) if number.is_finite() => writer.raw(&number::shown(number)),
+        RawBsonRef::Double(number) if number.is_finite() => writer.raw(&shown(number)),
         RawBsonRef::Boolean(value) => writer.raw(if value { "true" } else { "false" }),
         RawBsonRef::Null | RawBsonRef::Undefined | RawBsonRef::Double(_) => writer.raw("null"),
         RawBsonRef::ObjectId(id) => writer.text(&id.to_hex()),

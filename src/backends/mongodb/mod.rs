@@ -18,6 +18,7 @@ mod collections;
 mod commands;
 mod connection;
 mod decode;
+mod driver;
 mod encode;
 mod failure;
 mod index;

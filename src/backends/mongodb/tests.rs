@@ -6,9 +6,11 @@ use proptest::prelude::*;
 
 use super::bson::Writer;
 use super::layout::{Layout, ESCAPED, RESERVED};
-use super::{decode, encode, number};
+use super::number::Number;
+use super::{decode, encode};
 use crate::core::document::{tokens, unescape, Token};
 use crate::core::Record;
+use crate::records::numbers::shown;
 
 /// The document of a record, and what is read from it.
 fn there_and_back(version: i64, data: &str, layout: Layout) -> (Vec<u8>, Record) {
@@ -28,8 +30,8 @@ fn pieces(document: &[u8]) -> Vec<String> {
         .map(|token| match token {
             Token::Name(raw) => format!("name {:?}", unescape(raw)),
             Token::Text(raw) => format!("text {:?}", unescape(raw)),
-            Token::Number(text) => match number::Number::exact(text) {
-                Some(number::Number::Double(number)) => number::shown(number),
+            Token::Number(text) => match Number::exact(text) {
+                Some(Number::Double(number)) => shown(number),
                 Some(number) => format!("{number:?}"),
                 None => text.to_owned(),
             },
@@ -53,7 +55,7 @@ fn document() -> impl Strategy<Value = String> {
         proptest::sample::select(&["null", "true", "false", "{}", "[]", "1.0", "-0", "1e400"][..])
             .prop_map(str::to_owned),
         any::<i64>().prop_map(|number| number.to_string()),
-        any::<f64>().prop_filter("a JSON number", |number| number.is_finite()).prop_map(number::shown),
+        any::<f64>().prop_filter("a JSON number", |number| number.is_finite()).prop_map(shown),
         any::<String>().prop_map(move |text| quoted(&text)),
     ];
     leaf.prop_recursive(5, 40, 6, move |inner| {
@@ -89,7 +91,7 @@ proptest! {
                 let name = unescape(raw).unwrap();
                 name.starts_with('$') || name.contains(['.', '\0']) || RESERVED.contains(&&*name)
             }
-            Token::Number(text) => number::Number::exact(text).is_none() || index == 0,
+            Token::Number(text) => Number::exact(text).is_none() || index == 0,
             Token::Text(_) | Token::Bool(_) | Token::Null => index == 0,
             _ => false,
         });

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use futures_util::StreamExt;
 use mongodb::bson::{Bson, Document, RawBsonRef};
 
-use super::client::Driver;
 use super::commands::{self, Write};
+use super::driver::Driver;
 use super::layout::Layout;
 use super::read::{self, Age};
 use super::{encode, failure, lane};

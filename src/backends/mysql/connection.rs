@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use super::failure::{self, code};
 use super::pool::Pool;
 use super::rows::{self, NewRow};
+use super::scan::Scan;
 use super::statements::{self, Columns, Dialect};
 use super::tables::{self, Tables};
 use super::wire::{Failure, Parameter, Row, Session, Statement};
@@ -310,7 +311,10 @@ impl Connection for MysqlConnection {
     }
 
     async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Page, Error> {
-        self.with_session(async |session| super::scan::page(self, session, cursor, limit).await).await
+        self.with_session(async |session| {
+            Scan { session, tables: &self.tables, dialect: self.dialect }.page(cursor, limit).await
+        })
+        .await
     }
 
     async fn close(&self) {

@@ -1,79 +1,73 @@
 //! All records, page by page: table by table, and in each by id.
 
-use super::connection::MysqlConnection;
 use super::failure::{self, code};
 use super::rows;
-use super::statements;
+use super::statements::{self, Dialect};
+use super::tables::Tables;
 use super::wire::{Failure, Parameter, Row, Session, Statement};
 use crate::core::{Error, Page};
 use crate::records::paging::Cursor;
 
-/// The page at a cursor, or the first one.
-pub(super) async fn page(
-    connection: &MysqlConnection,
-    session: &mut Session,
-    cursor: Option<&str>,
-    limit: usize,
-) -> Result<Page, Error> {
-    let mut page = Page::default();
-    let mut place = match cursor {
-        Some(text) => Some(Cursor::read(text)?),
-        None => first_after(connection, session, "").await?,
-    };
-    while let Some(Cursor { table, after }) = place {
-        let wanted = limit.max(1) - page.records.len();
-        // One more shows whether there are more.
-        let mut found = rows_of(connection, session, &table, after.as_deref(), wanted + 1).await?;
-        let has_more = found.len() > wanted;
-        found.truncate(wanted);
-        for row in &found {
-            // A row that no key leads to is not ours.
-            if let Some(key) = rows::key(&connection.tables, &table, row) {
-                page.records.push((key.into(), rows::record(row)?));
+/// A session to ask, and what is where.
+pub(super) struct Scan<'a> {
+    pub session: &'a mut Session,
+    pub tables: &'a Tables,
+    pub dialect: Dialect,
+}
+
+impl Scan<'_> {
+    /// The page at a cursor, or the first one.
+    pub async fn page(&mut self, cursor: Option<&str>, limit: usize) -> Result<Page, Error> {
+        let mut page = Page::default();
+        let mut place = match cursor {
+            Some(text) => Some(Cursor::read(text)?),
+            None => self.first_after("").await?,
+        };
+        while let Some(Cursor { table, after }) = place {
+            let wanted = limit.max(1) - page.records.len();
+            // One more shows whether there are more.
+            let mut found = self.rows_of(&table, after.as_deref(), wanted + 1).await?;
+            let has_more = found.len() > wanted;
+            found.truncate(wanted);
+            for row in &found {
+                // A row that no key leads to is not ours.
+                if let Some(key) = rows::key(self.tables, &table, row) {
+                    page.records.push((key.into(), rows::record(row)?));
+                }
+            }
+            let last = found.last().and_then(|row| rows::text(row, 0)).map(str::to_owned);
+            place = match last {
+                Some(last) if has_more => Some(Cursor { table, after: Some(last) }),
+                _ => self.first_after(&table).await?,
+            };
+            if page.records.len() >= limit.max(1) {
+                break;
             }
         }
-        let last = found.last().and_then(|row| rows::text(row, 0)).map(str::to_owned);
-        place = match last {
-            Some(last) if has_more => Some(Cursor { table, after: Some(last) }),
-            _ => first_after(connection, session, &table).await?,
-        };
-        if page.records.len() >= limit.max(1) {
-            break;
-        }
+        page.next = place.and_then(|place| place.write());
+        Ok(page)
     }
-    page.next = place.and_then(|place| place.write());
-    Ok(page)
-}
 
-/// The beginning of the next table of records.
-async fn first_after(
-    connection: &MysqlConnection,
-    session: &mut Session,
-    table: &str,
-) -> Result<Option<Cursor>, Error> {
-    let statement = Statement {
-        text: statements::NEXT_TABLE.into(),
-        parameters: vec![Parameter::Text(table.as_bytes())],
-    };
-    let found = session.execute(&statement).await;
-    let found = found.map_err(|failure| failure::of_operation(failure, connection.dialect))?;
-    let name = found.first().and_then(|row| rows::text(row, 0));
-    Ok(name.map(|name| Cursor::at(name.to_owned())))
-}
+    /// The beginning of the next table of records.
+    async fn first_after(&mut self, table: &str) -> Result<Option<Cursor>, Error> {
+        let statement = Statement {
+            text: statements::NEXT_TABLE.into(),
+            parameters: vec![Parameter::Text(table.as_bytes())],
+        };
+        let found = self.session.execute(&statement).await;
+        let found = found.map_err(|failure| failure::of_operation(failure, self.dialect))?;
+        let name = found.first().and_then(|row| rows::text(row, 0));
+        Ok(name.map(|name| Cursor::at(name.to_owned())))
+    }
 
-async fn rows_of(
-    connection: &MysqlConnection,
-    session: &mut Session,
-    table: &str,
-    after: Option<&str>,
-    wanted: usize,
-) -> Result<Vec<Row>, Error> {
-    let mut parameters: Vec<Parameter<'_>> =
-        after.into_iter().map(|after| Parameter::Text(after.as_bytes())).collect();
-    parameters.push(Parameter::Integer(wanted as i64));
-    let text = statements::page(&connection.tables.quoted(table), after.is_none());
-    match session.execute(&Statement { text, parameters }).await {
-        Err(Failure::Refused(refusal)) if refusal.code == code::NO_SUCH_TABLE => Ok(Vec::new()),
-        found => found.map_err(|failure| failure::of_operation(failure, connection.dialect)),
+    async fn rows_of(&mut self, table: &str, after: Option<&str>, wanted: usize) -> Result<Vec<Row>, Error> {
+        let mut parameters: Vec<Parameter<'_>> =
+            after.into_iter().map(|after| Parameter::Text(after.as_bytes())).collect();
+        parameters.push(Parameter::Integer(wanted as i64));
+        let text = statements::page(&self.tables.quoted(table), after.is_none());
+        match self.session.execute(&Statement { text, parameters }).await {
+            Err(Failure::Refused(refusal)) if refusal.code == code::NO_SUCH_TABLE => Ok(Vec::new()),
+            found => found.map_err(|failure| failure::of_operation(failure, self.dialect)),
+        }
     }
 }

@@ -22,8 +22,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use ring::digest::{digest, SHA256};
-
+use crate::records::hash::sha256;
 use crate::records::tables::{self, Spelling};
 
 /// The tables of all collections.
@@ -36,9 +35,9 @@ const LONGEST_NAME: usize = 64;
 /// five bytes: with what servers append it stays below 255.
 const LONGEST_FILE_NAME: usize = 200;
 
-/// How much of a hashed name a person can read, and how many bytes of its hash there are.
+/// How much of a hashed name a person can read, and how many hexadecimal digits of its hash there are.
 const READABLE: usize = 20;
-const HASHED: usize = 20;
+const HASH_DIGITS: usize = 40;
 
 /// The longest id that is stored as it is, in characters.
 pub(super) const LONGEST_ID: usize = 255;
@@ -54,7 +53,7 @@ impl Spelling for Mysql {
         if name.len() <= LONGEST_NAME && file_name_length(&name) <= LONGEST_FILE_NAME {
             return name;
         }
-        format!("{}~1{}", &name[..name.len().min(READABLE)], sha256(collection, HASHED))
+        format!("{}~1{}", &name[..name.len().min(READABLE)], &sha256(collection.as_bytes())[..HASH_DIGITS])
     }
 
     fn read(&self, table: &str) -> Option<String> {
@@ -105,19 +104,10 @@ fn file_name_length(name: &str) -> usize {
     name.bytes().map(|byte| if byte.is_ascii_alphanumeric() || byte == b'_' { 1 } else { 5 }).sum()
 }
 
-/// The first bytes of a text's SHA-256, in hexadecimal digits.
-fn sha256(text: &str, bytes: usize) -> String {
-    digest(&SHA256, text.as_bytes()).as_ref().iter().take(bytes).fold(String::new(), |mut digits, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(digits, "{byte:02x}");
-        digits
-    })
-}
-
 /// What stands for an id in its row: the id itself, or its hash.
 pub(super) fn row_of(id: &str) -> Cow<'_, str> {
     if id.chars().nth(LONGEST_ID).is_some() || looks_hashed(id) {
-        return Cow::Owned(format!("~{}", sha256(id, 32)));
+        return Cow::Owned(format!("~{}", sha256(id.as_bytes())));
     }
     Cow::Borrowed(id)
 }

@@ -16,8 +16,7 @@
 
 use std::borrow::Cow;
 
-use ring::digest::{digest, SHA256};
-
+use crate::records::hash::sha256;
 use crate::records::naming;
 
 /// The longest name in PostgreSQL, in bytes.
@@ -68,7 +67,7 @@ impl Names {
         if id.len() <= MAX_ID_BYTES {
             return (Home::Collection(place.collection), Row { id, key: None });
         }
-        (Home::Long, Row { id: hash(key).into(), key: Some(escaped(key)) })
+        (Home::Long, Row { id: sha256(key.as_bytes()).into(), key: Some(escaped(key)) })
     }
 
     /// The name of a table, as PostgreSQL lists it.
@@ -154,21 +153,13 @@ fn fitted(name: &str) -> String {
     while !name.is_char_boundary(end) || name[..end].ends_with(';') {
         end -= 1;
     }
-    format!("{};h{}", &name[..end], &hash(name)[..HASH_DIGITS])
+    format!("{};h{}", &name[..end], &sha256(name.as_bytes())[..HASH_DIGITS])
 }
 
 fn is_shortened(table: &str) -> bool {
     let Some(at) = table.len().checked_sub(HASH_DIGITS + ";h".len()) else { return false };
     // An escaped `;` before an `h` is doubled.
     table.get(at..).is_some_and(|end| end.starts_with(";h")) && !table[..at].ends_with(';')
-}
-
-fn hash(text: &str) -> String {
-    let mut digits = String::with_capacity(64);
-    for byte in digest(&SHA256, text.as_bytes()).as_ref() {
-        digits.extend([byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16).unwrap_or('0')));
-    }
-    digits
 }
 
 fn escaped(text: &str) -> Cow<'_, str> {

@@ -8,29 +8,8 @@ use super::pool::Pool;
 use super::session::Session;
 use super::shape::Shape;
 use super::{statements, value};
-use crate::core::{Error, ErrorCode, Key, Page, Record};
-
-/// Where a page ends: a table, and the last row of it, unless it is to begin with its first one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Cursor {
-    table: String,
-    id: Option<String>,
-}
-
-impl Cursor {
-    fn read(text: &str) -> Result<Cursor, Error> {
-        serde_json::from_str(text).map(|(table, id)| Cursor { table, id }).map_err(|_| {
-            Error::new(
-                ErrorCode::InvalidArgument,
-                "the cursor is none of this backend's; give that of the page before",
-            )
-        })
-    }
-
-    fn write(&self) -> String {
-        serde_json::json!([self.table, self.id]).to_string()
-    }
-}
+use crate::core::{Error, Key, Page, Record};
+use crate::records::paging::Cursor;
 
 /// A table in the list.
 struct Listed {
@@ -39,7 +18,7 @@ struct Listed {
 }
 
 pub(super) async fn page(pool: &Pool, cursor: Option<&str>, limit: usize) -> Result<Page, Error> {
-    let mut at = cursor.map(Cursor::read).transpose()?.unwrap_or_default();
+    let mut at = cursor.map(Cursor::read).transpose()?.unwrap_or_else(|| Cursor::at(String::new()));
     let lease = pool.lease().await?;
     let failed = |error| failure::of_operation(&error, &pool.options);
     let scan = Scan { pool, session: lease.session() };
@@ -49,10 +28,10 @@ pub(super) async fn page(pool: &Pool, cursor: Option<&str>, limit: usize) -> Res
     loop {
         for listed in &tables {
             if listed.table != at.table {
-                at = Cursor { table: listed.table.clone(), id: None };
+                at = Cursor::at(listed.table.clone());
             }
             if scan.table_rows(listed, &mut at, limit, &mut page.records).await.map_err(failed)? {
-                page.next = Some(at.write());
+                page.next = at.write();
                 lease.done();
                 return Ok(page);
             }
@@ -107,14 +86,14 @@ impl Scan<'_> {
                 return Ok(true);
             }
             let count = i64::try_from(room).unwrap_or(i64::MAX);
-            let rows = match self.session.client.query(&sql, &[&at.id, &count]).await {
+            let rows = match self.session.client.query(&sql, &[&at.after, &count]).await {
                 Ok(rows) => rows,
                 // Dropped a moment ago.
                 Err(error) if failure::about(&error) == failure::About::MissingTable => return Ok(false),
                 Err(error) => return Err(error),
             };
             for row in &rows {
-                at.id = Some(row.try_get(0)?);
+                at.after = Some(row.try_get(0)?);
                 records.extend(self.record(listed, shape, row)?);
             }
             if rows.len() < room {
@@ -138,21 +117,5 @@ impl Scan<'_> {
         let (Some(key), Some(text)) = (key, row.try_get::<_, Option<&str>>(2)?) else { return Ok(None) };
         let record = value::read(shape, row.try_get(1)?, text);
         Ok(record.ok().map(|record| (Key::from(key), record)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_can_be_read_again() {
-        for id in [None, Some("a\"\u{0}b".to_owned())] {
-            let cursor = Cursor { table: "us'ers".into(), id };
-            assert_eq!(Cursor::read(&cursor.write()).unwrap(), cursor);
-        }
-        for text in ["", "7", "[]", "[1,2]", "{}", "[\"a\"]"] {
-            assert_eq!(Cursor::read(text).unwrap_err().code(), ErrorCode::InvalidArgument);
-        }
     }
 }

@@ -11,6 +11,7 @@ use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use tokio_rustls::client;
 
 use crate::core::Error;
+use crate::net::der::element;
 use crate::net::stream::Stream;
 use crate::net::tls::Tls;
 
@@ -84,25 +85,6 @@ fn fingerprint(certificate: &[u8]) -> Option<Vec<u8>> {
         _ => return None,
     };
     Some(digest(algorithm, certificate).as_ref().to_vec())
-}
-
-/// What is in the first element of DER, which has this tag, and what follows it.
-fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let (&first, rest) = der.split_first()?;
-    if first != tag {
-        return None;
-    }
-    let (&short, mut rest) = rest.split_first()?;
-    let mut length = usize::from(short);
-    if short >= 0x80 {
-        let (digits, after) = rest.split_at_checked(usize::from(short & 0x7f))?;
-        if digits.len() > 4 {
-            return None;
-        }
-        length = digits.iter().fold(0, |sum, digit| sum << 8 | usize::from(*digit));
-        rest = after;
-    }
-    rest.split_at_checked(length)
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@
 //! writes; the form that others wrote, `{…, "__ds": {"_v": 1}}`, is read as well.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 
 use bytes::Bytes;
 use serde::de::{MapAccess, Visitor};
@@ -17,6 +16,8 @@ use super::shape::{Shape, Val, Version};
 use crate::core::document::{tokens, unescape, Token, Writer};
 use crate::core::{check_document, Record};
 use crate::records::envelope::{self, Form};
+use crate::records::members::MemberNames;
+use crate::records::numbers::Decimal;
 
 /// The one member of a document that `jsonb` could not hold.
 const ESCAPE: &str = "ds_json";
@@ -166,24 +167,21 @@ fn is_escape(data: &[u8]) -> bool {
 /// no negative zero, one member of a name, and an end to numbers and depth.
 fn jsonb_keeps(data: &[u8]) -> bool {
     let mut pieces = tokens(data);
-    let mut open: Vec<Names<'_>> = Vec::new();
+    let mut names = MemberNames::default();
     while let Some(token) = pieces.next() {
         if pieces.depth() > MAX_DEPTH {
             return false;
         }
         let good = match token {
-            Token::ObjectStart | Token::ArrayStart => {
-                open.push(Names::default());
+            Token::ObjectStart => {
+                names.open();
                 true
             }
-            Token::ObjectEnd | Token::ArrayEnd => {
-                open.pop();
-                true
-            }
-            Token::Name(raw) => is_storable(raw) && open.last_mut().is_some_and(|names| names.take_in(raw)),
+            Token::ObjectEnd => names.close(),
+            Token::Name(raw) => is_storable(raw) && unescape(raw).map(|name| names.add(name)).is_ok(),
             Token::Text(raw) => is_storable(raw),
             Token::Number(digits) => is_kept(digits),
-            Token::Bool(_) | Token::Null => true,
+            Token::ArrayStart | Token::ArrayEnd | Token::Bool(_) | Token::Null => true,
         };
         if !good {
             return false;
@@ -197,35 +195,12 @@ fn is_storable(raw: &str) -> bool {
 }
 
 fn is_kept(number: &str) -> bool {
-    let (digits, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
-    let is_negative_zero =
-        number.starts_with('-') && !digits.bytes().any(|byte| (b'1'..=b'9').contains(&byte));
-    let zeros: Option<i64> = exponent.strip_prefix('+').unwrap_or(exponent).parse().ok();
-    !is_negative_zero
-        && digits.len() <= MAX_DIGITS
-        && zeros.is_some_and(|zeros| zeros.unsigned_abs() <= MAX_DIGITS as u64)
-}
-
-/// The names of an object's members so far.
-#[derive(Default)]
-struct Names<'a> {
-    few: Vec<Cow<'a, str>>,
-    many: HashSet<Cow<'a, str>>,
-}
-
-impl<'a> Names<'a> {
-    /// False where there is one of that name already.
-    fn take_in(&mut self, raw: &'a str) -> bool {
-        const FEW: usize = 16;
-        let Ok(name) = unescape(raw) else { return false };
-        if self.many.is_empty() && self.few.len() < FEW {
-            let is_new = !self.few.contains(&name);
-            self.few.push(name);
-            return is_new;
-        }
-        self.many.extend(self.few.drain(..));
-        self.many.insert(name)
-    }
+    Decimal::read(number).is_some_and(|number| {
+        let is_negative_zero = number.is_negative() && number.is_zero();
+        !is_negative_zero
+            && number.characters() <= MAX_DIGITS
+            && number.exponent().unsigned_abs() <= MAX_DIGITS as u64
+    })
 }
 
 /// The version in a value of layout V1.

@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 
 use rusqlite::ffi;
 
-use super::Options;
+use super::options::Options;
 use crate::config::wrong;
 use crate::core::{Error, ErrorCode};
 

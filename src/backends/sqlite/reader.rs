@@ -1,15 +1,14 @@
 //! Reading: a batch is one read transaction, which sees everything that was committed before.
 
-use bytes::Bytes;
-use rusqlite::types::ValueRef;
 use rusqlite::Row;
 use tokio::sync::oneshot;
 
+use super::inbox::{Answer, Inbox};
 use super::prepared::Prepared;
+use super::row::{record, version};
 use super::session::Session;
-use super::worker::{Answer, Inbox};
 use super::{failure, scan, statements};
-use crate::core::{check_document, BatchResult, Error, ErrorCode, Key, Page, Record};
+use crate::core::{BatchResult, Error, Key, Page, Record};
 use crate::records::paging::Cursor;
 
 /// A batch of reads.
@@ -95,28 +94,4 @@ fn read_one<'a, T>(
         Err(error) if failure::is_missing_table(&error) => Ok(Ok(None)),
         Err(error) => Err(error),
     }
-}
-
-fn version(row: &Row<'_>) -> Result<i64, Error> {
-    match row.get_ref(0) {
-        Ok(ValueRef::Integer(version)) => Ok(version),
-        _ => Err(corrupt("its version is not an integer")),
-    }
-}
-
-/// A row as somebody may have changed it by hand: it is a record only if its data is JSON.
-pub(super) fn record(row: &Row<'_>) -> Result<Record, Error> {
-    let version = version(row)?;
-    let Ok(ValueRef::Text(data)) = row.get_ref(1) else {
-        return Err(corrupt("its data is not text (for data in JSONB, use json())"));
-    };
-    check_document(data).map_err(|_| corrupt("its data is not JSON"))?;
-    Ok(Record { version, data: Bytes::copy_from_slice(data) })
-}
-
-fn corrupt(what: &str) -> Error {
-    Error::new(
-        ErrorCode::Corrupt,
-        format!("the row under this key is not a record: {what}; correct it, or set the record again"),
-    )
 }

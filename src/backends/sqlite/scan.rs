@@ -3,8 +3,9 @@
 use rusqlite::types::ValueRef;
 use rusqlite::OptionalExtension;
 
+use super::row::record;
 use super::session::Session;
-use super::{failure, reader, statements};
+use super::{failure, statements};
 use crate::core::{Error, Page, Record};
 use crate::records::naming::Place;
 use crate::records::paging::Cursor;
@@ -81,7 +82,7 @@ fn rows_of(session: &Session, cursor: &Cursor, wanted: usize) -> rusqlite::Resul
         };
         let key = id.and_then(|id| tables.key(Place { collection: collection.as_deref(), id }));
         last = id.map(str::to_owned);
-        page.found.push((key, reader::record(row)));
+        page.found.push((key, record(row)));
     }
     Ok(page)
 }

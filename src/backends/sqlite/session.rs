@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::options::Options;
 use super::patience::{self, Stop};
-use super::{failure, statements, Options};
+use super::{failure, statements};
 use crate::config::wrong;
 use crate::core::Error;
 

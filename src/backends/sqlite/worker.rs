@@ -3,50 +3,17 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use crossbeam_channel::{unbounded, Receiver, Sender};
+use crossbeam_channel::{unbounded, Sender};
 use tokio::sync::oneshot;
 
+use super::inbox::{Inbox, Message};
+use super::options::Options;
 use super::patience::Stop;
 use super::reader::{self, Read};
 use super::session::Session;
 use super::writer::{self, Changes, Write};
-use super::Options;
 use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Page, Record};
 use crate::records::paging::Cursor;
-
-/// Where a batch's results go.
-pub(super) type Answer<T> = oneshot::Sender<BatchResult<T>>;
-
-/// What a thread is told.
-enum Message<W> {
-    Work(W),
-    /// Nothing comes after it; the sender hears when the file is closed.
-    Close(oneshot::Sender<()>),
-}
-
-/// What waits for a thread.
-pub(super) struct Inbox<W> {
-    receiver: Receiver<Message<W>>,
-    farewell: Option<oneshot::Sender<()>>,
-}
-
-impl<W> Inbox<W> {
-    /// The next work; `None` when the thread is to end.
-    pub fn next(&mut self) -> Option<W> {
-        match self.receiver.recv().ok()? {
-            Message::Work(work) => Some(work),
-            Message::Close(done) => {
-                self.farewell = Some(done);
-                None
-            }
-        }
-    }
-
-    /// Whether the end was asked for, so that there is time for an orderly one.
-    pub fn is_closing(&self) -> bool {
-        self.farewell.is_some()
-    }
-}
 
 /// The engine's end. Dropping it ends both threads; a transaction that is under way is rolled
 /// back, unless its commit has begun.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use super::inbox::{Answer, Inbox};
 use super::prepared::Prepared;
 use super::session::Session;
 use super::statements::{self, Document};
-use super::worker::{Answer, Inbox};
 use super::{failure, patience};
 use crate::core::{BatchResult, Error, ErrorCode, Key, Record};
 

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::future::{poll_fn, Future};
 use std::io;
-use std::pin::Pin;
+use std::pin::{pin, Pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,7 +16,6 @@ use hyper::Request;
 use hyper_util::rt::TokioIo;
 
 use super::answer::Answer;
-use super::driven;
 use super::wire::Wire;
 use crate::core::{Error, ErrorCode};
 use crate::net::stream::Stream;
@@ -90,6 +89,30 @@ impl Kept {
         })
         .await
     }
+}
+
+/// Polls `work`, and `line` with it, until the first is done; the line is what the work waits for.
+async fn driven<L, R, E>(line: &mut L, work: impl Future<Output = Result<R, E>>) -> Result<R, Broken>
+where
+    L: Future<Output = hyper::Result<()>> + Unpin,
+    Broken: From<E>,
+{
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        if let Poll::Ready(result) = work.as_mut().poll(cx) {
+            return Poll::Ready(result.map_err(Broken::from));
+        }
+        let ended = match pin!(&mut *line).poll(cx) {
+            Poll::Ready(ended) => ended,
+            Poll::Pending => return Poll::Pending,
+        };
+        // The line has told the work how it ended, unless it had nothing to tell.
+        match work.as_mut().poll(cx) {
+            Poll::Ready(result) => Poll::Ready(result.map_err(Broken::from)),
+            Poll::Pending => Poll::Ready(Err(ended.err().map_or_else(Broken::closed, |error| error.into()))),
+        }
+    })
+    .await
 }
 
 /// Why a connection is of no more use.

@@ -1,5 +1,7 @@
 //! The client against small servers that do one thing each.
 
+use std::future::Future;
+use std::pin::pin;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 

@@ -1,42 +1,12 @@
 //! The order in which credentials are searched for, as AWS's SDKs have it: environment, profile
 //! in the shared files, web identity, container, instance.
 
+use super::environment::Environment;
 use super::files::Profile;
+use super::keys::Credentials;
 use super::remote::{self, WebIdentity};
-use super::Credentials;
 use crate::config::wrong;
 use crate::core::{Error, ErrorCode};
-
-type Lookup = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
-
-/// Environment variables, of this process or of a test.
-pub(in crate::backends::dynamodb) struct Environment {
-    lookup: Lookup,
-}
-
-impl Environment {
-    /// That of this process.
-    pub fn of_process() -> Environment {
-        Environment { lookup: Box::new(|name| std::env::var(name).ok()) }
-    }
-
-    #[cfg(test)]
-    pub fn of(variables: &[(&str, &str)]) -> Environment {
-        let variables: std::collections::HashMap<String, String> =
-            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Environment { lookup: Box::new(move |name| variables.get(name).cloned()) }
-    }
-
-    /// A variable that is set to something.
-    pub fn variable(&self, name: &str) -> Option<String> {
-        (self.lookup)(name).filter(|value| !value.is_empty())
-    }
-
-    fn profile(&self, given: Option<&str>) -> String {
-        let named = given.map(str::to_owned).or_else(|| self.variable("AWS_PROFILE"));
-        named.unwrap_or_else(|| "default".to_owned())
-    }
-}
 
 /// The region where none is given as an option.
 pub(in crate::backends::dynamodb) fn region(

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use super::Environment;
+use super::environment::Environment;
 
 /// The settings of one profile; those in `credentials` win over those in `config`.
 #[derive(Debug, Default)]

@@ -1,48 +1,22 @@
 //! Who we are to AWS: keys by option, or by the chain that AWS's own SDKs search.
 
 mod chain;
+mod environment;
 mod files;
+mod keys;
 mod remote;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-pub(super) use self::chain::{region, Environment};
+pub(super) use self::chain::region;
+pub(super) use self::environment::Environment;
+pub(super) use self::keys::Credentials;
 pub(super) use self::remote::domain;
-use super::moment::Moment;
 use crate::core::Error;
-
-/// New ones are fetched so long before the old ones expire.
-const EARLY: Duration = Duration::from_secs(5 * 60);
-
-/// What requests are signed with. There is no `Debug` of it, so that no secret is ever shown.
-pub(super) struct Credentials {
-    pub access_key: String,
-    pub secret_key: String,
-    /// Of temporary credentials.
-    pub token: Option<String>,
-    expires: Option<Moment>,
-}
-
-impl Credentials {
-    /// Such as never expire.
-    pub fn fixed(access_key: &str, secret_key: &str, token: Option<&str>) -> Credentials {
-        Credentials {
-            access_key: access_key.to_owned(),
-            secret_key: secret_key.to_owned(),
-            token: token.map(str::to_owned),
-            expires: None,
-        }
-    }
-
-    fn is_stale(&self) -> bool {
-        self.expires.is_some_and(|expires| Moment::now().plus(EARLY) >= expires)
-    }
-}
 
 /// Where credentials come from.
 pub(super) enum Source {

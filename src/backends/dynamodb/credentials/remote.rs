@@ -11,7 +11,8 @@ use serde::Deserialize;
 use url::form_urlencoded::Serializer;
 use url::{Host, Url};
 
-use super::{Credentials, Environment};
+use super::environment::Environment;
+use super::keys::Credentials;
 use crate::backends::dynamodb::moment::Moment;
 use crate::config::{wrong, Settings};
 use crate::core::{Error, ErrorCode};

@@ -19,6 +19,21 @@ pub(in crate::backends::mysql) struct Refusal {
     pub words: String,
 }
 
+/// A statement that came to nothing.
+#[derive(Debug)]
+pub(in crate::backends::mysql) enum Failure {
+    /// The server refused it; the connection stands.
+    Refused(Refusal),
+    /// The connection is of no more use, or never was.
+    Lost(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::Lost(error)
+    }
+}
+
 /// Reads a refusal, if the packet is one.
 pub(super) fn refusal(packet: &Bytes) -> Option<Refusal> {
     let mut reader = Reader::new(packet.clone());

@@ -11,6 +11,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::SubjectPublicKeyInfoDer;
 
+use crate::net::der::element;
+
 /// A way to show a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Method {
@@ -93,31 +95,15 @@ fn public_key(info: &[u8]) -> Option<(BigUint, BigUint)> {
     const SEQUENCE: u8 = 0x30;
     const BIT_STRING: u8 = 0x03;
     const INTEGER: u8 = 0x02;
-    let (info, _) = element(SEQUENCE, info)?;
-    let (_algorithm, rest) = element(SEQUENCE, info)?;
-    let (bits, _) = element(BIT_STRING, rest)?;
-    let (key, _) = element(SEQUENCE, bits.strip_prefix(&[0])?)?;
-    let (modulus, rest) = element(INTEGER, key)?;
-    let (exponent, _) = element(INTEGER, rest)?;
+    let (info, _) = element(info, SEQUENCE)?;
+    let (_algorithm, rest) = element(info, SEQUENCE)?;
+    let (bits, _) = element(rest, BIT_STRING)?;
+    let (key, _) = element(bits.strip_prefix(&[0])?, SEQUENCE)?;
+    let (modulus, rest) = element(key, INTEGER)?;
+    let (exponent, _) = element(rest, INTEGER)?;
     let (modulus, exponent) = (BigUint::from_bytes_be(modulus), BigUint::from_bytes_be(exponent));
     // Beyond this the server would only keep us busy.
     (modulus.bits() > 0 && modulus.bits() <= 16_384 && exponent.bits() <= 64).then_some((modulus, exponent))
-}
-
-/// The contents of a DER element of that tag, and what follows it.
-fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (&found, rest) = der.split_first()?;
-    let (&first, rest) = rest.split_first()?;
-    if found != tag {
-        return None;
-    }
-    let (length, rest) = match first {
-        0..=0x7f => (usize::from(first), rest),
-        0x81 => (usize::from(*rest.first()?), rest.get(1..)?),
-        0x82 => (usize::from(*rest.first()?) << 8 | usize::from(*rest.get(1)?), rest.get(2..)?),
-        _ => return None,
-    };
-    rest.split_at_checked(length)
 }
 
 fn hash(algorithm: &'static Algorithm, parts: &[&[u8]]) -> Digest {
@@ -137,10 +123,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::process::Command;
-
-    fn hexadecimal(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
 
     #[test]
     fn an_empty_password_has_an_empty_proof() {
@@ -189,7 +171,7 @@ mod tests {
         let expected: Vec<u8> = password.bytes().chain([0]).collect();
         let unmasked: Vec<u8> =
             opened.iter().zip(lot.iter().cycle()).map(|(one, other)| one ^ other).collect();
-        assert_eq!(hexadecimal(&unmasked), hexadecimal(&expected));
+        assert_eq!(unmasked, expected);
     }
 
     #[test]

@@ -2,11 +2,10 @@
 
 use bytes::Bytes;
 
-use super::answer::{self, OK};
+use super::answer::{self, Failure, OK};
 use super::auth::{sealed, Method};
 use super::bytes::{nonsense, put_text, Reader};
 use super::packets::Packets;
-use super::session::Failure;
 use crate::config::wrong;
 use crate::core::{Error, ErrorCode};
 use crate::net::stream::Stream;

@@ -11,7 +11,7 @@ mod packets;
 mod rows;
 mod session;
 
-pub(super) use self::answer::Refusal;
+pub(super) use self::answer::{Failure, Refusal};
 pub(super) use self::handshake::Login;
 pub(super) use self::rows::{Row, Value};
-pub(super) use self::session::{Failure, Parameter, Session, Statement};
+pub(super) use self::session::{Parameter, Session, Statement};

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use super::answer::{self, Refusal, OK};
+use super::answer::{self, Failure, OK};
 use super::bytes::{nonsense, put_text, Reader};
 use super::handshake::{self, Login};
 use super::packets::Packets;
@@ -25,21 +25,6 @@ mod command {
 /// statements with more of them than this in sum, and each counts as at least so many.
 const KEPT_PARAMETERS: usize = 16_384;
 const LEAST_WEIGHT: usize = 64;
-
-/// A statement that came to nothing.
-#[derive(Debug)]
-pub(in crate::backends::mysql) enum Failure {
-    /// The server refused it; the connection stands.
-    Refused(Refusal),
-    /// The connection is of no more use, or never was.
-    Lost(Error),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Failure {
-        Failure::Lost(error)
-    }
-}
 
 /// A value in a statement.
 #[derive(Clone, Copy, Debug)]
