@@ -1,11 +1,14 @@
 //! Servers that go away, hang, or end connections in the middle of a load, and processes that
 //! meet in one database.
 
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use crate::databases::{Database, PRODUCTS};
+use deepstream_connector::core::Operation;
+
+use crate::databases::{record, Database, PRODUCTS};
 use crate::support::load::under_load;
-use crate::support::{race, wait_until, Told};
+use crate::support::{race, wait_until, Told, PATIENCE};
 
 #[test]
 #[ignore = "a part of another test, which runs it in a process of its own"]
@@ -71,6 +74,37 @@ fn an_idle_connection_that_ends_is_told_and_replaced() {
 }
 
 #[test]
+fn one_of_several_idle_connections_that_ends_is_replaced_alone() {
+    for database in Database::each() {
+        let client = database.open("");
+        assert!(matches!(client.event(), Told::Ready));
+        client.set("users/1", 1, "{}").unwrap();
+        let ours = || {
+            let mark = format!("db = '{}' AND user = 'connector'", database.name);
+            let query = format!("SELECT id FROM information_schema.processlist WHERE {mark}");
+            database.sql(&query).lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(ours().len(), 1);
+        let (sender, results) = channel();
+        // A read and a write that both have to wait take a connection each.
+        database.while_locked("LOCK TABLES users WRITE", "UNLOCK TABLES", || {
+            let operations =
+                vec![("users/1".into(), Operation::Set(record(2, "{}"))), ("users/2".into(), Operation::Get)];
+            client.connector.many(operations, move |results| sender.send(results).unwrap()).unwrap();
+            wait_until("there are two connections", || ours().len() == 2);
+        });
+        assert!(results.recv_timeout(PATIENCE).unwrap().into_iter().all(|result| result.is_ok()));
+        let two = ours();
+        database.server.attempt(&["client", "--force", "-e", &format!("KILL CONNECTION {}", two[0])]);
+        wait_until("one of them has ended", || !ours().contains(&two[0]));
+        assert_eq!(client.head("users/1").unwrap(), Some(2));
+        client.set("users/1", 3, "{}").unwrap();
+        assert!(ours().contains(&two[1]));
+        assert!(client.told.try_iter().all(|told| matches!(told, Told::Log(..))));
+    }
+}
+
+#[test]
 fn a_restart_in_the_middle_of_a_load_loses_nothing() {
     for product in PRODUCTS {
         let Some(database) = Database::alone(product, &[]) else { continue };
@@ -110,13 +144,13 @@ fn a_connection_that_was_given_up_is_ended_at_the_server() {
             let query = "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND user = 'connector'";
             database.sql(query)
         };
-        assert_eq!(of_ours(), "2");
+        assert_eq!(of_ours(), "1");
         // Nobody can wait for that as long as it is held.
         database.while_locked("LOCK TABLES users WRITE", "UNLOCK TABLES", || {
             client.set("users/1", 2, "{}").unwrap_err();
         });
         client.set("users/1", 3, "{}").unwrap();
-        wait_until("there are only the new connections", || of_ours() == "2");
+        wait_until("there is only the new connection", || of_ours() == "1");
         assert_eq!(client.head("users/1").unwrap(), Some(3));
     }
 }
