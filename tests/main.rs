@@ -29,6 +29,7 @@ mod groups;
 mod harness;
 #[cfg(feature = "capi")]
 mod header;
+mod house;
 #[cfg(feature = "ironcache")]
 mod ironcache;
 #[cfg(feature = "memcached")]

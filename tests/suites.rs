@@ -13,6 +13,7 @@ static SUITES: &[Suite] = &[
     Suite { name: "schedule", group: groups::PROJECT, tests: harness::tests::TESTS },
     #[cfg(feature = "capi")]
     Suite { name: "header", group: groups::PROJECT, tests: header::TESTS },
+    Suite { name: "house", group: groups::PROJECT, tests: house::TESTS },
     #[cfg(feature = "full")]
     Suite { name: "docs", group: groups::PROJECT, tests: docs::TESTS },
     #[cfg(feature = "sqlite")]

@@ -8,6 +8,7 @@
 //! | `tls.rs` | TLS by rustls with ring, and its options |
 //! | `der.rs` | what certificates and public keys are written in |
 //! | `pipeline.rs` | many batches on one connection, for protocols that we speak ourselves |
+//! | `pool.rs` | sessions that batches take turns with |
 //! | `fleet.rs` | several servers behind one connection |
 //! | `http/` | what backends with an HTTP interface share |
 
@@ -24,6 +25,8 @@ pub(crate) mod fleet;
 pub(crate) mod http;
 #[cfg(feature = "pipeline")]
 pub(crate) mod pipeline;
+#[cfg(feature = "pool")]
+pub(crate) mod pool;
 #[cfg(feature = "tls")]
 mod socket;
 #[cfg(feature = "tls")]

@@ -1,11 +1,14 @@
 //! Servers that go away, hang, or end connections in the middle of a load, and processes that
 //! meet in one database.
 
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use crate::mysql::databases::{products, Database};
+use deepstream_connector::core::Operation;
+
+use crate::mysql::databases::{products, record, Database};
 use crate::support::load::under_load;
-use crate::support::{race, wait_until, Told};
+use crate::support::{race, wait_until, Told, PATIENCE};
 
 use crate::harness::{test, Class, Test};
 
@@ -14,6 +17,7 @@ pub const TESTS: &[Test] = &[
     test!(four_processes_that_make_the_same_tables_at_once_lose_nothing).class(Class::Works),
     test!(connections_that_the_administrator_ends_in_mid_batch_lose_nothing).class(Class::Works),
     test!(an_idle_connection_that_ends_is_told_and_replaced),
+    test!(one_of_several_idle_connections_that_ends_is_replaced_alone),
     test!(a_restart_in_the_middle_of_a_load_loses_nothing).class(Class::Works),
     test!(a_crash_in_the_middle_of_a_load_loses_nothing).class(Class::Works),
     test!(a_hang_in_the_middle_of_a_load_loses_nothing).class(Class::Works),
@@ -75,6 +79,36 @@ fn an_idle_connection_that_ends_is_told_and_replaced() {
     }
 }
 
+fn one_of_several_idle_connections_that_ends_is_replaced_alone() {
+    for database in Database::each() {
+        let client = database.open("");
+        assert!(matches!(client.event(), Told::Ready));
+        client.set("users/1", 1, "{}").unwrap();
+        let ours = || {
+            let mark = format!("db = '{}' AND user = 'connector'", database.name);
+            let query = format!("SELECT id FROM information_schema.processlist WHERE {mark}");
+            database.sql(&query).lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(ours().len(), 1);
+        let (sender, results) = channel();
+        // A read and a write that both have to wait take a connection each.
+        database.while_locked("LOCK TABLES users WRITE", "UNLOCK TABLES", || {
+            let operations =
+                vec![("users/1".into(), Operation::Set(record(2, "{}"))), ("users/2".into(), Operation::Get)];
+            client.connector.many(operations, move |results| sender.send(results).unwrap()).unwrap();
+            wait_until("there are two connections", || ours().len() == 2);
+        });
+        assert!(results.recv_timeout(PATIENCE).unwrap().into_iter().all(|result| result.is_ok()));
+        let two = ours();
+        database.server.attempt(&["client", "--force", "-e", &format!("KILL CONNECTION {}", two[0])]);
+        wait_until("one of them has ended", || !ours().contains(&two[0]));
+        assert_eq!(client.head("users/1").unwrap(), Some(2));
+        client.set("users/1", 3, "{}").unwrap();
+        assert!(ours().contains(&two[1]));
+        assert!(client.told.try_iter().all(|told| matches!(told, Told::Log(_))));
+    }
+}
+
 fn a_restart_in_the_middle_of_a_load_loses_nothing() {
     for product in products() {
         let database = Database::alone(product, &[]);
@@ -111,13 +145,13 @@ fn a_connection_that_was_given_up_is_ended_at_the_server() {
             let query = "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND user = 'connector'";
             database.sql(query)
         };
-        assert_eq!(of_ours(), "2");
+        assert_eq!(of_ours(), "1");
         // Nobody can wait for that as long as it is held.
         database.while_locked("LOCK TABLES users WRITE", "UNLOCK TABLES", || {
             client.set("users/1", 2, "{}").unwrap_err();
         });
         client.set("users/1", 3, "{}").unwrap();
-        wait_until("there are only the new connections", || of_ours() == "2");
+        wait_until("there is only the new connection", || of_ours() == "1");
         assert_eq!(client.head("users/1").unwrap(), Some(3));
     }
 }

@@ -1,16 +1,15 @@
 //! Batches in statements: one for each table and batch, as long as the server takes it.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 
 use super::failure::{self, code};
-use super::pool::Pool;
 use super::rows::{self, NewRow};
 use super::scan::Scan;
+use super::sessions::Sessions;
 use super::statements::{self, Columns, Dialect};
 use super::tables::{self, Tables};
 use super::wire::{Failure, Parameter, Row, Session, Statement};
@@ -24,7 +23,7 @@ const OVERHEAD: usize = 64;
 
 /// The connections to one server.
 pub(super) struct MysqlConnection {
-    pub pool: Pool,
+    pub sessions: Arc<Sessions>,
     pub tables: Tables,
     pub dialect: Dialect,
     /// The server's `max_allowed_packet`.
@@ -54,19 +53,6 @@ fn note<T: Clone>(
 }
 
 impl MysqlConnection {
-    /// Takes a connection for some work, and gives it back unless it is of no more use.
-    async fn with_session<R>(
-        &self,
-        work: impl AsyncFnOnce(&mut Session) -> Result<R, Error>,
-    ) -> Result<R, Error> {
-        let (mut session, loan) = self.pool.take().await?;
-        let result = work(&mut session).await;
-        if !matches!(&result, Err(error) if error.remedy() == Remedy::Reconnect) {
-            loan.give_back(session);
-        }
-        result
-    }
-
     /// Statements over the rows of some keys, for each table: `text` makes one for a quoted
     /// table and a number of rows, `take` looks at the rows that come back and at the places of
     /// all ids in the batch.
@@ -83,28 +69,29 @@ impl MysqlConnection {
         }
         let ids: Vec<_> = keys.iter().map(|key| tables::row_of(self.tables.place(key).id)).collect();
         let mut results = vec![Ok(absent); keys.len()];
-        self.with_session(async |session| {
-            for (collection, indices) in &by_table {
-                let table = self.tables.table(*collection);
-                let size = |index: &usize| ids[*index].len() + 16;
-                for indices in in_parts(indices, self.largest_packet, size) {
-                    let places: HashMap<&str, usize> =
-                        indices.iter().map(|index| (&*ids[*index], *index)).collect();
-                    let statement =
-                        filled(indices, |&index| ids[index].as_bytes(), |rows| text(&table, rows));
-                    match session.execute(&statement).await {
-                        Ok(rows) => take(rows, &places, &mut results),
-                        Err(Failure::Refused(refusal)) if refusal.code == code::NO_SUCH_TABLE => {}
-                        Err(failure) => {
-                            let error = self.explain(session, failure, &statement.text);
-                            note(&mut results, indices.iter().copied(), Err(error))?;
+        self.sessions
+            .with(async |session| {
+                for (collection, indices) in &by_table {
+                    let table = self.tables.table(*collection);
+                    let size = |index: &usize| ids[*index].len() + 16;
+                    for indices in in_parts(indices, self.largest_packet, size) {
+                        let places: HashMap<&str, usize> =
+                            indices.iter().map(|index| (&*ids[*index], *index)).collect();
+                        let statement =
+                            filled(indices, |&index| ids[index].as_bytes(), |rows| text(&table, rows));
+                        match session.execute(&statement).await {
+                            Ok(rows) => take(rows, &places, &mut results),
+                            Err(Failure::Refused(refusal)) if refusal.code == code::NO_SUCH_TABLE => {}
+                            Err(failure) => {
+                                let error = self.explain(session, failure, &statement.text);
+                                note(&mut results, indices.iter().copied(), Err(error))?;
+                            }
                         }
                     }
                 }
-            }
-            Ok(())
-        })
-        .await?;
+                Ok(())
+            })
+            .await?;
         Ok(results)
     }
 
@@ -302,7 +289,7 @@ impl Connection for MysqlConnection {
 
     async fn set_many(&self, entries: &[(Key, Record)]) -> BatchResult<()> {
         let mut results = vec![Ok(()); entries.len()];
-        self.with_session(async |session| self.set_all(session, entries, &mut results).await).await?;
+        self.sessions.with(async |session| self.set_all(session, entries, &mut results).await).await?;
         Ok(results)
     }
 
@@ -311,14 +298,15 @@ impl Connection for MysqlConnection {
     }
 
     async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Page, Error> {
-        self.with_session(async |session| {
-            Scan { session, tables: &self.tables, dialect: self.dialect }.page(cursor, limit).await
-        })
-        .await
+        self.sessions
+            .with(async |session| {
+                Scan { session, tables: &self.tables, dialect: self.dialect }.page(cursor, limit).await
+            })
+            .await
     }
 
     async fn close(&self) {
-        self.pool.close().await;
+        self.sessions.close().await;
     }
 
     fn poll_notice(&self, _: &mut Context<'_>) -> Poll<Notice> {

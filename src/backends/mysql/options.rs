@@ -49,7 +49,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         name: "maxConnections",
         kind: OptionKind::Integer(1, 100),
         default: "4",
-        meaning: "How many connections there are: half of them for reads and half for writes.",
+        meaning: "How many connections there are at most: half of them for reads and half for writes; each is made when it is needed.",
     },
     tables::SPLIT_CHAR,
     tables::TABLE_OF_THE_REST,

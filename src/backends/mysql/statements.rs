@@ -64,6 +64,9 @@ pub(super) const LARGEST_PACKET: &str = "SELECT @@max_allowed_packet";
 /// Waits for the lock for so many seconds.
 pub(super) const WAIT_FOR_LOCK: &str = "SELECT GET_LOCK(?, 5)";
 
+/// Gives the lock back.
+pub(super) const RELEASE_LOCK: &str = "DO RELEASE_LOCK(?)";
+
 pub(super) fn end_connection(number: i64) -> String {
     format!("KILL CONNECTION {number}")
 }
