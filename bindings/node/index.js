@@ -37,6 +37,8 @@ class Line {
     this.awaited = null
     this.waiters = []
     this.ready = false
+    /** The connection has stood. */
+    this.wasReady = false
     /** The first connection stood, or it became known that there will be none. */
     this.settled = false
     this.fatal = null
@@ -124,16 +126,21 @@ class Line {
 
   onReady () {
     this.fatal = null
+    this.wasReady = true
     this.setReady(true)
     for (const { resolve } of this.takeWaiters()) resolve()
     this.emit('ready')
     this.settle()
   }
 
-  /** An outage. The engine has logged it, so that it may go unheard otherwise. */
+  /**
+   * An outage. The engine has logged it, so that it may go unheard otherwise. A classic server
+   * exits at an `error` before `ready`, and is to wait for its database.
+   */
   onProblem (error) {
     this.setReady(false)
-    if (this.hasListener('error')) this.emit('error', error)
+    const isFatalToHost = this.classic && !this.wasReady
+    if (this.hasListener('error') && !isFatalToHost) this.emit('error', error)
   }
 
   onFatal (error) {

@@ -160,7 +160,7 @@ test('a_fatal_problem_reaches_whoever_waits', async () => {
       cells.set([0, what, code * 2])
       drain(1, '', ['the server refused the password'])
     }
-    const { PROBLEM, FATAL } = native.deliveries
+    const { READY, PROBLEM, FATAL } = native.deliveries
     const modern = memory()
     const waiting = modern.whenReady()
     tell(FATAL)
@@ -170,6 +170,9 @@ test('a_fatal_problem_reaches_whoever_waits', async () => {
     const classic = new Connector({ type: 'memory' })
     tell(PROBLEM)
     classic.on('error', (error) => console.log('error', error.code, error.fatal, error instanceof Error))
+    // A classic server exits at an error before it is ready.
+    tell(PROBLEM)
+    tell(READY)
     tell(PROBLEM)
     tell(FATAL)
     const unheard = new Connector({ type: 'memory' })
