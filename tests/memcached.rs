@@ -192,8 +192,8 @@ fn a_password_is_not_told_to_a_server_that_asks_for_none() {
 fn half_a_login_is_refused_when_the_connector_is_made() {
     for (options, word) in [
         (r#""username": "me""#, "\"password\""),
-        (r#""password": "hunter2""#, "\"username\""),
-        (r#""authentication": "sasl""#, "\"username\""),
+        (r#""password": "hunter2""#, "\"user\""),
+        (r#""authentication": "sasl""#, "\"user\""),
         (r#""username": "me", "password": "hunter2 and more""#, "spaces"),
         (r#""serverLocation": {"a:1": 0}"#, "weight"),
         (r#""memcachedOptions": {"namepsace": "x"}"#, "memcachedOptions.namespace"),

@@ -127,7 +127,7 @@ fn tls_wants_the_right_authority_and_the_right_name() {
             (format!(r#", "ssl": {{"ca": "{}"}}"#, path("other-ca.crt")), "tls.ca"),
             (format!(r#", "ssl": {{"ca": "{ca}", "serverName": "example.org"}}"#), "tls.serverName"),
             // Without TLS nobody gets in, whatever the password.
-            (String::new(), "\"ssl\""),
+            (String::new(), "\"tls\""),
         ] {
             let error = first_error(&database.configuration(&options));
             assert!(!error.is_retryable(), "{error}");
