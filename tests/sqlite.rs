@@ -464,6 +464,7 @@ fn a_file_that_is_locked_from_the_start_is_waited_for() {
     assert_eq!(error.code(), ErrorCode::Timeout);
     assert!(error.message().contains("another program holds a lock on"), "{error}");
     plain.execute_batch("COMMIT").unwrap();
+    assert!(matches!(client.event(), Told::Error { fatal: false, .. }));
     assert!(matches!(client.event(), Told::Ready));
     client.set("users/1", 1, "{}").unwrap();
 }

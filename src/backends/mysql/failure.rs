@@ -9,6 +9,8 @@ use crate::config::wrong;
 use crate::core::{Error, ErrorCode};
 
 pub(super) mod code {
+    /// `EE_DELETE`: in MariaDB what one of two connections gets that make the same table at once.
+    pub const FILE_NOT_DELETED: u16 = 6;
     pub const DISK_FULL: u16 = 1021;
     pub const RECORD_CHANGED: u16 = 1020;
     pub const ENGINE_FAILED: u16 = 1030;
@@ -98,6 +100,7 @@ pub(super) fn of_operation(failure: Failure, dialect: Dialect) -> Error {
     let passing = |message: &str| Error::transient(ErrorCode::Unavailable, message.to_owned());
     match refusal.code {
         code::DEADLOCK | code::RECORD_CHANGED => passing("another transaction was in the way (deadlock)"),
+        code::FILE_NOT_DELETED => passing("another connection makes or drops the same table"),
         code::LOCK_WAIT_TIMEOUT => {
             passing("another transaction holds a lock on the record or its table; end it, or raise timeout")
         }

@@ -263,8 +263,11 @@ fn connections_that_are_reset_lose_nothing(stage: &mut Stage) {
     let mut sequence = Sequence::new();
     for round in 0..100 {
         // A connection that nobody used at the moment may have been replaced unnoticed.
-        if round >= 5 && !stage.troubles().is_empty() {
-            break;
+        if round >= 5 {
+            stage.wait_for("all answers", |stage| stage.unanswered() == 0);
+            if !stage.place.misses_idle_connections() || !stage.troubles().is_empty() {
+                break;
+            }
         }
         stage.burst(|stage| {
             for _ in 0..200 {

@@ -147,9 +147,11 @@ fn assert_no_secret(stage: &Stage) {
 
 fn log_lines_below_the_level_are_dropped(stage: &mut Stage) {
     stage.open_with(json!({"logLevel": "error"}));
+    // A busy server may have failed the first attempt to connect.
+    let (troubles, ready) = (stage.troubles().len(), stage.times_ready());
     stage.kill();
-    stage.wait_for("`error`", |stage| !stage.troubles().is_empty());
+    stage.wait_for("`error`", |stage| stage.troubles().len() > troubles);
     stage.restart();
-    stage.wait_for("`ready` again", |stage| stage.times_ready() == 2);
+    stage.wait_for("`ready` again", |stage| stage.times_ready() > ready);
     assert_eq!(stage.lines(), []);
 }
