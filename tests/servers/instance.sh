@@ -70,12 +70,19 @@ load_settings() {
 port_answers() { (: <"/dev/tcp/${2:-127.0.0.1}/$1") 2>/dev/null; }
 
 # Takes port $1 for this instance by a lock that the server inherits and that dies with it: two instances never meet on
-# a port, and a killed one leaves nothing behind. Sets `port_lock`.
+# a port, and a killed one leaves nothing behind. The lock's file says whose port it is, so that nobody else takes it
+# while a killed one waits for its restart. Sets `port_lock`.
 take_port() {
-  local seconds=${2:-2}
+  local seconds=${2:-2} file=$runtime/ports/$1 owner_folder=
   mkdir -p "$runtime/ports"
-  exec {port_lock}>"$runtime/ports/$1"
-  if flock -w "$seconds" "$port_lock" && ! port_answers "$1"; then return 0; fi
+  exec {port_lock}>>"$file"
+  if flock -w "$seconds" "$port_lock"; then
+    read -r owner_folder <"$file" || true
+    if [[ -z $owner_folder || $owner_folder == "$dir" || ! -e $owner_folder/settings ]] && ! port_answers "$1"; then
+      printf '%s\n' "$dir" >"$file"
+      return 0
+    fi
+  fi
   exec {port_lock}>&-
   return 1
 }
