@@ -362,7 +362,7 @@ fn an_outage_ends_although_nobody_waits_for_a_proof_any_more() {
 fn what_has_expired_is_not_sent() {
     let mut bench = Bench::connected();
     bench.submit(1, "a", set(1), Some(Duration::from_millis(1)));
-    bench.set(2, "b");
+    bench.submit(2, "b", set(2), HOUR);
     // Whoever drives the engine was busy meanwhile.
     std::thread::sleep(Duration::from_millis(20));
     bench.turn();
