@@ -13,7 +13,7 @@ use super::*;
 /// More than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-const TIMEOUT: Duration = Duration::from_millis(100);
+const TIMEOUT: Duration = Duration::from_millis(500);
 const HOUR: Option<Duration> = Some(Duration::from_secs(3_600));
 
 /// What the server does, and what it was asked.
