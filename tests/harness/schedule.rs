@@ -31,7 +31,7 @@ pub struct Limits {
 impl Limits {
     /// For a machine with so many processors; `chosen` is what the user says of threads.
     pub fn of_machine(processors: usize, chosen: Option<usize>) -> Limits {
-        let all = chosen.unwrap_or(4 * processors).max(1);
+        let all = chosen.unwrap_or(3 * processors).max(1);
         // What is left is for the tests themselves and their hosts.
         Limits { all, working: all.min(processors + 1), memory: free_memory().unwrap_or(4_000) * 6 / 10 }
     }
