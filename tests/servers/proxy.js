@@ -24,6 +24,7 @@
  */
 'use strict'
 
+const fs = require('node:fs')
 const net = require('node:net')
 const readline = require('node:readline')
 
@@ -264,7 +265,8 @@ async function main (argv) {
     net.createServer((socket) => {
       socket.on('error', () => {})
       serve(proxy, socket, socket)
-    }).listen(control)
+    // Whoever sees the socket may use it: it has its name once somebody listens.
+    }).listen(`${control}.new`, () => fs.renameSync(`${control}.new`, control))
     process.once('SIGTERM', () => process.exit(0))
   } else {
     process.stdout.write(`ok listening ${port}\n`)

@@ -15,7 +15,7 @@ build_command() {
 }
 
 # A killed proxy leaves its socket, and a new one makes it when all else is up.
-prepare() { rm -f "$dir/$control"; }
+prepare() { rm -f "$dir/$control" "$dir/$control.new"; }
 ready() { [[ -S $dir/$control ]]; }
 
 command_set() { (cd "$dir" && exec node "$here/proxy.js" --tell "$control" "$@"); }
