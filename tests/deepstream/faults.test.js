@@ -38,6 +38,7 @@ async function loseRedis (server, milliseconds) {
 }
 
 const losses = (deepstream) => deepstream.log.filter((line) => line.includes('lost Redis'))
+const connections = (deepstream) => deepstream.log.filter((line) => line.includes('connected to Redis'))
 
 // Their servers are processes of their own, and mostly they wait.
 describe('when Redis fails a server', { concurrency: 2 }, () => {
@@ -69,6 +70,8 @@ describe('when Redis fails a server', { concurrency: 2 }, () => {
     await load.goesOn()
     await loseRedis(server, 1500)
     load.stop()
+    // The next attempt may be further away than the server waits for a read.
+    await until('the connection stands again', () => connections(deepstream).length === 2)
     await until('the server has given up what it waited for', () => deepstream.log.some((line) => /CACHE_RETRIEVAL_TIMEOUT/.test(line)))
 
     // The updates that it gave up are lost to the server, which takes none of their records' next ones, since a version is
