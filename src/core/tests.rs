@@ -519,6 +519,8 @@ fn one_operation_at_which_the_server_hangs_up_stops_no_other() {
         bench.submit(ticket, &format!("k{ticket}"), set(ticket), few_seconds);
     }
     bench.wait_for("the others", |bench| bench.answers.len() == 200);
+    let is_alone = |keys: &[String]| keys.len() == 1 || !keys.iter().any(|key| key == "poison");
+    assert!(bench.server.world().batches[2..].iter().all(|(_, keys)| is_alone(keys)));
     assert!((0..200).all(|ticket| bench.code(ticket).is_none()));
     bench.wait_for("the poison", |bench| bench.answers.len() == 201);
     let message = bench.answers[&1_000].as_ref().unwrap_err().message().to_owned();
