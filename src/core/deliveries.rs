@@ -12,7 +12,7 @@ use super::request::{Delivery, LogLevel, Outcome};
 const MAX_NEWS: usize = 4096;
 
 /// A list that grew beyond so many deliveries gives its memory back once it is empty.
-const MAX_KEPT: usize = 4096;
+const MAX_KEPT: usize = 1 << 14;
 
 /// A delivery with its place among all there ever were.
 struct Numbered<D> {
