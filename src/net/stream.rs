@@ -12,17 +12,18 @@ use tokio_rustls::client::TlsStream;
 use super::dial;
 use super::socket::Socket;
 use super::tls::Tls;
+use super::traffic::{Counted, Traffic};
 use crate::core::Error;
 
 /// A connected stream.
 pub(crate) enum Stream {
     /// Unprotected.
-    Tcp(Socket),
+    Tcp(Counted<Socket>),
     /// Protected by TLS.
-    Tls(Box<TlsStream<Socket>>),
+    Tls(Box<TlsStream<Counted<Socket>>>),
     /// Within this machine.
     #[cfg(unix)]
-    Unix(UnixStream),
+    Unix(Counted<UnixStream>),
 }
 
 impl Stream {
@@ -37,25 +38,33 @@ impl Stream {
     }
 }
 
-/// Connects over TCP, and shakes hands where TLS is asked for.
-pub(crate) async fn dial(host: &str, port: u16, tls: Option<&Tls>) -> Result<Stream, Error> {
+/// Connects over TCP, and shakes hands where TLS is asked for. `traffic` counts what moves, below
+/// TLS.
+pub(crate) async fn dial(
+    host: &str,
+    port: u16,
+    tls: Option<&Tls>,
+    traffic: &Traffic,
+) -> Result<Stream, Error> {
     let socket =
         dial::connect(host, port).await.and_then(Socket::new).map_err(|error| unreachable(&error))?;
+    let socket = Counted::new(socket, traffic);
     match tls {
         Some(tls) => Ok(Stream::Tls(Box::new(tls.connect(socket).await?))),
         None => Ok(Stream::Tcp(socket)),
     }
 }
 
-/// Connects to a Unix socket.
+/// Connects to a Unix socket. `traffic` counts what moves.
 #[cfg(unix)]
-pub(crate) async fn dial_unix(path: &str) -> Result<Stream, Error> {
-    UnixStream::connect(path).await.map(Stream::Unix).map_err(|error| unreachable(&error))
+pub(crate) async fn dial_unix(path: &str, traffic: &Traffic) -> Result<Stream, Error> {
+    let socket = UnixStream::connect(path).await.map_err(|error| unreachable(&error))?;
+    Ok(Stream::Unix(Counted::new(socket, traffic)))
 }
 
 /// There is no such thing here.
 #[cfg(not(unix))]
-pub(crate) async fn dial_unix(_: &str) -> Result<Stream, Error> {
+pub(crate) async fn dial_unix(_: &str, _: &Traffic) -> Result<Stream, Error> {
     Err(crate::config::wrong("this system has no Unix sockets; give \"host\" and \"port\""))
 }
 
