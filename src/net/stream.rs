@@ -112,3 +112,52 @@ impl AsyncWrite for Stream {
         each!(self, inner => Pin::new(inner).poll_shutdown(cx))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::time::{Duration, Instant};
+
+    use socket2::SockRef;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    const BLOCK: usize = 64 * 1024;
+    const BLOCKS: usize = 60;
+
+    /// Takes one block after the other, with a pause before each, and then answers with a byte.
+    fn slow_server(listener: TcpListener, pause: Duration) {
+        SockRef::from(&listener).set_recv_buffer_size(BLOCK).unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            for _ in 0..BLOCKS {
+                std::thread::sleep(pause);
+                stream.read_exact(&mut [0; BLOCK]).unwrap();
+            }
+            stream.write_all(&[1]).unwrap();
+        });
+    }
+
+    #[test]
+    fn an_upload_to_a_slow_server_is_progress() {
+        let patience = Duration::from_millis(400);
+        let listener = (21_000..32_768).find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        slow_server(listener, patience / 16);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let traffic = Traffic::default();
+            let mut stream = dial("127.0.0.1", port, None, &traffic).await.unwrap();
+            let begin = Instant::now();
+            let exchange = async {
+                stream.write_all(&vec![0; BLOCK * BLOCKS]).await?;
+                stream.read_u8().await
+            };
+            let answer = traffic.while_moving(patience, exchange).await;
+            assert_eq!(answer.expect("it was taken for silence").unwrap(), 1);
+            assert!(begin.elapsed() >= patience * 3, "it was not slow");
+        });
+    }
+}

@@ -221,3 +221,42 @@ impl Connection for RedisConnection {
         Some(self.traffic.total() + self.replicas.as_ref().map_or(0, Replicas::moved))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::{select, Either};
+    use tokio::io::duplex;
+
+    use super::super::connection_info::ConnectionInfo;
+    use super::super::layout::Layout;
+    use super::super::replica_reads::RequiredOffsets;
+    use super::*;
+    use crate::config::Settings;
+    use crate::net::fleet::Timeouts;
+    use crate::net::traffic::Counted;
+
+    #[test]
+    fn a_silent_primary_is_noticed_whatever_its_replicas_say() {
+        let short = Duration::from_millis(50);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (ours, _theirs) = duplex(1 << 16);
+            let traffic = Traffic::default();
+            let (primary, lifeline) = MultiplexedConnection::new(Counted::new(ours, &traffic));
+            let settings = Settings::default();
+            let storage = StorageOptions::from_settings(&settings, Layout::from_settings(&settings));
+            let timeouts = Timeouts { connect: short, reply: short, reconnect_delays: (short, short) };
+            let info = ConnectionInfo::for_tests();
+            let (replicas, _) = Replicas::configured(&info, &[], timeouts, &RequiredOffsets::default());
+            let connection = RedisConnection::new(primary, traffic, short, storage).reading_from(replicas);
+            let keys = [Key::from("a")];
+            let Either::Left((result, _)) = select(connection.get_many(&keys), Box::pin(lifeline)).await
+            else {
+                panic!("the connection ended by itself");
+            };
+            let error = result.unwrap_err();
+            assert_eq!(error.remedy(), Remedy::Reconnect, "{error}");
+            assert_eq!(error.message(), "the primary does not answer");
+        });
+    }
+}
