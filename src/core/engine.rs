@@ -472,6 +472,7 @@ impl<T: Send + 'static> Engine<T> {
             }
             Err(error) => {
                 self.proved_good(out);
+                let error = self.sequencer.refused(lane, error);
                 match self.sequencer.fall_back(lane) {
                     Some(refused) => self.answer_one(refused, Kind::Set, Err(error), now, out),
                     None => self.finish(lane, Err(error), now, out),
@@ -495,10 +496,12 @@ impl<T: Send + 'static> Engine<T> {
         self.answer(turn, result, now, out);
     }
 
+    /// Answers turns that end without an answer of the server's.
     fn fail(&mut self, turns: Vec<Turn<Address<T>>>, error: &Error, out: &mut Vec<Delivery<T>>) {
         let now = Instant::now();
         for turn in turns {
-            self.answer(turn, Err(error.clone()), now, out);
+            let error = turn.unanswered(error.clone());
+            self.answer(turn, Err(error), now, out);
         }
     }
 
@@ -712,10 +715,10 @@ fn too_late<A>(target: &str, trouble: Option<&Error>, turn: &Turn<A>) -> Error {
     };
     let cause =
         trouble.or(turn.cause.as_deref()).map(|error| format!(" ({})", error.message())).unwrap_or_default();
-    Error::new(
+    turn.unanswered(Error::new(
         ErrorCode::Timeout,
         format!("no answer from {target} within the operation's timeout{fate}{cause}"),
-    )
+    ))
 }
 
 impl<T> Drop for Engine<T> {

@@ -33,7 +33,7 @@ pub(crate) use drive::without_signals;
 pub use drive::{HostDriver, Pollable};
 pub use drive::{Outbox, Reactor};
 pub use engine::{Engine, Progress};
-pub use error::{Error, ErrorCode, Remedy};
+pub use error::{Applied, Error, ErrorCode, Remedy};
 pub use options::EngineOptions;
 pub use record::{check_document, check_key, Key, Record, MAX_KEY_BYTES};
 pub use request::{Delivery, Kind, LogLevel, Operation, Outcome, Question, Reply};

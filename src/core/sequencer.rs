@@ -14,7 +14,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use slab::Slab;
 use smallvec::SmallVec;
 
-use super::error::Error;
+use super::error::{Error, ErrorCode};
 use super::queues::{GroupOf, LaneId, Queues};
 use super::record::{Key, Record};
 use super::request::{Kind, Operation};
@@ -177,6 +177,16 @@ impl<A> Sequencer<A> {
         done
     }
 
+    /// What is said to those whose operation at the front of a lane was refused. The refusal tells
+    /// nothing of earlier attempts, nor does a panic of its own one.
+    pub fn refused(&self, id: LaneId, error: Error) -> Error {
+        let front = &self.lanes[id].front;
+        if front.cause.is_some() || error.code() == ErrorCode::Panic {
+            return front.unanswered(error);
+        }
+        error
+    }
+
     /// The front of a lane was refused for good. If it had replaced an earlier value, whoever
     /// gave the refused one is returned, and the earlier one queues in its place.
     pub fn fall_back(&mut self, id: LaneId) -> Option<Waiter<A>> {
@@ -335,6 +345,14 @@ impl<A> Turn<A> {
         Turn { operation, waiters, replaced: Vec::new(), sent: false, cause: None }
     }
 
+    /// The error of a turn that ends without an answer.
+    pub fn unanswered(&self, error: Error) -> Error {
+        if self.sent && !self.operation.kind().is_read() {
+            return error.maybe_applied();
+        }
+        error
+    }
+
     /// Lets a later operation share this turn.
     fn take(&mut self, operation: Operation, waiter: Waiter<A>) {
         if let Operation::Set(record) = std::mem::replace(&mut self.operation, operation) {
@@ -397,8 +415,6 @@ mod tests {
     use super::*;
 
     use std::time::Duration;
-
-    use super::super::error::ErrorCode;
 
     /// A sequencer whose waiters are numbers, with one clock.
     struct Bench {
