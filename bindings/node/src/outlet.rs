@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use deepstream_connector::core::document::Writer;
-use deepstream_connector::core::{Applied, Delivery, Error, ErrorCode, Outcome, Page, Reply};
+use deepstream_connector::core::{applied_of, Applied, Delivery, Error, ErrorCode, Outcome, Page, Reply};
 
 use crate::cells::deliveries::{self as what, CELLS, MAX, NO_VERSION};
 use crate::cells::failures;
@@ -76,7 +76,7 @@ impl Outlet {
                     batch.completions += 1;
                     match outcome {
                         Outcome::One(result) => one(result, text, extras),
-                        Outcome::Many(results) => many(results, extras),
+                        Outcome::Many(results) => many(&results, extras),
                     }
                 }
                 Delivery::Ready => (what::READY, 0.0),
@@ -197,7 +197,7 @@ fn listed(page: &Page) -> Result<Vec<u8>, Error> {
 }
 
 /// A request for many keys succeeds or fails as a whole.
-fn many(results: Vec<Result<Reply, Error>>, extras: &mut Vec<Extra>) -> (f64, f64) {
+fn many(results: &[Result<Reply, Error>], extras: &mut Vec<Extra>) -> (f64, f64) {
     let versions = results
         .iter()
         .map(|result| match result {
@@ -211,20 +211,7 @@ fn many(results: Vec<Result<Reply, Error>>, extras: &mut Vec<Extra>) -> (f64, f6
             extras.push(Extra::Versions(versions));
             (what::VERSIONS, 0.0)
         }
-        Err(error) => failed_with(&error, applied_of(&results), extras),
-    }
-}
-
-/// Whether a request for many keys that failed may have been carried out for some of them.
-fn applied_of(results: &[Result<Reply, Error>]) -> Applied {
-    let may_be_applied = |result: &Result<Reply, Error>| match result {
-        Ok(reply) => *reply == Reply::Done,
-        Err(error) => error.applied() == Applied::Unknown,
-    };
-    if results.iter().any(may_be_applied) {
-        Applied::Unknown
-    } else {
-        Applied::No
+        Err(error) => failed_with(&error, applied_of(results), extras),
     }
 }
 
