@@ -290,7 +290,11 @@ impl<T: Send + 'static> Engine<T> {
                         self.proved_good(out);
                     }
                 }
-                LinkEvent::Lost(error) => self.lost(&error, now, out),
+                LinkEvent::Lost(error) => {
+                    // An answer may have come before the end, and it counts.
+                    while self.collect_answers(cx, now, &mut Budget::new(&self.shared.clock, now), out) {}
+                    self.lost(&error, now, out);
+                }
                 LinkEvent::Noticed(Notice::Trouble(error)) => {
                     let line = format!("{}: {}", self.limits.target, error.message());
                     self.log(LogLevel::Warn, line, out);
