@@ -1,0 +1,48 @@
+//! One outage, one `error`, one `ready`.
+
+use crate::failure::{expect, Checked};
+use crate::time::{words, Nanos};
+
+/// What the host was told of the connection.
+#[derive(Default)]
+pub struct Told {
+    is_ready: bool,
+    is_outage: bool,
+    is_refused: bool,
+    since: Nanos,
+}
+
+impl Told {
+    /// `ready` was told.
+    pub fn one_ready_after_an_outage(&mut self, now: Nanos) -> Checked {
+        let is_news = !self.is_ready || self.is_outage || self.is_refused;
+        let since = self.since;
+        *self = Told { is_ready: true, since: now, ..Told::default() };
+        expect(is_news, "one_ready_after_an_outage", || {
+            format!("`ready` again, after that of {}", words(since))
+        })
+    }
+
+    /// `error` was told.
+    pub fn one_error_for_an_outage(&mut self, now: Nanos, is_fatal: bool) -> Checked {
+        let is_known = if is_fatal { self.is_refused } else { self.is_outage };
+        let since = self.since;
+        self.since = now;
+        if is_fatal {
+            self.is_refused = true;
+        } else {
+            self.is_outage = true;
+        }
+        expect(!is_known, "one_error_for_an_outage", || {
+            format!("`error` again, after that of {}", words(since))
+        })
+    }
+
+    /// All is well for a long time.
+    pub fn an_outage_ends(&self, is_ready: bool) -> Checked {
+        let is_well = self.is_ready && !self.is_outage && !self.is_refused;
+        expect(is_well && is_ready, "an_outage_ends", || {
+            format!("all is well; the host was told so: {is_well}, the connector says so: {is_ready}")
+        })
+    }
+}
