@@ -136,7 +136,13 @@ pub const COMMON: &[OptionSpec] = &[
         name: "maxInFlight",
         kind: OptionKind::Integer(1, 1 << 32),
         default: "1000000",
-        meaning: "How many operations may wait for their answer; one more is refused with `BUSY`.",
+        meaning: "How many operations may be in flight, which is until their callback is called; one more is refused with `BUSY`.",
+    },
+    OptionSpec {
+        name: "maxBytesInFlight",
+        kind: OptionKind::Integer(1, 1 << 50),
+        default: "268435456",
+        meaning: "How many bytes these may take, with keys, data and answers that wait for their callback; more is refused with `BUSY`.",
     },
     OptionSpec {
         name: "logLevel",
@@ -322,6 +328,7 @@ impl Settings {
                 .milliseconds("reconnectMaxDelay")
                 .unwrap_or(default.reconnect_max_delay),
             max_in_flight: self.count("maxInFlight").unwrap_or(default.max_in_flight),
+            max_bytes_in_flight: self.count("maxBytesInFlight").unwrap_or(default.max_bytes_in_flight),
             log_level: match self.text("logLevel") {
                 Some("debug") => LogLevel::Debug,
                 Some("warn") => LogLevel::Warn,

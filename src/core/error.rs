@@ -14,7 +14,7 @@ pub enum ErrorCode {
     InvalidArgument = 1,
     /// The configuration is wrong; the message names the option and the remedy.
     Configuration = 2,
-    /// `maxInFlight` operations are already waiting.
+    /// As many operations, or bytes, are in flight as `maxInFlight` or `maxBytesInFlight` allow.
     Busy = 3,
     /// The connector was closed or freed before the operation finished.
     Closed = 4,
@@ -82,7 +82,7 @@ pub enum Remedy {
     /// Nothing helps: the caller gets the error.
     Report,
     /// The same connection may succeed a moment later: the engine tries the operation again in
-    /// its place, until its deadline.
+    /// its place, with growing pauses, until its deadline.
     TryAgain,
     /// The connection is of no more use: the engine makes a new one and sends what was
     /// unanswered again.
@@ -97,17 +97,20 @@ pub struct Error {
     remedy: Remedy,
     message: Arc<str>,
     pause: Option<Duration>,
+    /// A transient failure of the whole server, not of one key alone.
+    of_server: bool,
 }
 
 impl Error {
     /// A failure that is reported to the caller as it is.
     pub fn new(code: ErrorCode, message: impl Into<Arc<str>>) -> Error {
-        Error { code, remedy: Remedy::Report, message: message.into(), pause: None }
+        Error { code, remedy: Remedy::Report, message: message.into(), pause: None, of_server: false }
     }
 
-    /// A failure that passes by itself, such as a server that is still loading.
+    /// A failure that passes by itself and concerns its key alone, such as a row that is locked:
+    /// the operation rests, with growing pauses, and others go on.
     pub fn transient(code: ErrorCode, message: impl Into<Arc<str>>) -> Error {
-        Error { code, remedy: Remedy::TryAgain, message: message.into(), pause: None }
+        Error { code, remedy: Remedy::TryAgain, message: message.into(), pause: None, of_server: false }
     }
 
     /// A failure that ends the connection.
@@ -117,6 +120,7 @@ impl Error {
             remedy: Remedy::Reconnect,
             message: message.into(),
             pause: None,
+            of_server: false,
         }
     }
 
@@ -124,6 +128,17 @@ impl Error {
     /// again: a server that is asked too much says for how long it wants to be left alone.
     pub fn after(self, pause: Duration) -> Error {
         Error { pause: Some(pause), ..self }
+    }
+
+    /// A transient failure of the whole server, such as one that is still loading, asked too much
+    /// or away: all operations of its group rest, with growing pauses, once for all of them.
+    pub fn of_server(self) -> Error {
+        Error { of_server: true, ..self }
+    }
+
+    /// Whether it concerns every operation of its group.
+    pub fn is_of_server(&self) -> bool {
+        self.of_server
     }
 
     /// The kind of the failure.

@@ -11,6 +11,7 @@ use super::backend::{Backend, Connection, Link, Notice};
 use super::backoff::Backoff;
 use super::error::{Error, ErrorCode};
 use super::options::EngineOptions;
+use super::random::Random;
 
 /// What happened to the connection.
 pub(super) enum LinkEvent {
@@ -56,20 +57,26 @@ pub(super) struct Supervisor {
 }
 
 impl Supervisor {
-    pub fn new(backend: Arc<dyn Backend>, options: &EngineOptions) -> Supervisor {
+    pub fn new(
+        backend: Arc<dyn Backend>,
+        options: &EngineOptions,
+        random: Random,
+        now: Instant,
+    ) -> Supervisor {
         Supervisor {
             backend,
             connect_timeout: options.connect_timeout,
-            backoff: Backoff::new(options.reconnect_delay, options.reconnect_max_delay),
-            state: State::Waiting { until: Instant::now() },
+            backoff: Backoff::with(options.reconnect_delay, options.reconnect_max_delay, random),
+            state: State::Waiting { until: now },
             refusal: None,
             outage_told: false,
             trouble: None,
         }
     }
 
-    /// Moves the connection on until nothing more happens; returns what did, one at a time.
-    pub fn poll(&mut self, cx: &mut Context<'_>, now: Instant) -> Option<LinkEvent> {
+    /// Moves the connection on until nothing more happens; returns what did, one at a time. An
+    /// attempt is given up that was late at `judged`, since when the sockets were looked at.
+    pub fn poll(&mut self, cx: &mut Context<'_>, now: Instant, judged: Option<Instant>) -> Option<LinkEvent> {
         loop {
             match &mut self.state {
                 State::Waiting { until } if now < *until => return None,
@@ -90,7 +97,7 @@ impl Supervisor {
                     }
                     Poll::Ready(Ok(Err(error))) => return Some(self.attempt_failed(error, now)),
                     Poll::Ready(Err(error)) => return Some(self.attempt_failed(error, now)),
-                    Poll::Pending if now >= *give_up => {
+                    Poll::Pending if judged.is_some_and(|judged| judged >= *give_up) => {
                         let error = Error::connection(format!(
                             "no connection within connectTimeout ({} ms)",
                             self.connect_timeout.as_millis()
@@ -172,6 +179,11 @@ impl Supervisor {
     /// A batch was answered: the next outage begins with a short pause again.
     pub fn proved_good(&mut self) {
         self.backoff.reset();
+    }
+
+    /// Whether an attempt to connect has taken too long, unless the sockets know better.
+    pub fn is_late(&self, now: Instant) -> bool {
+        matches!(self.state, State::Connecting { give_up, .. } if give_up <= now)
     }
 
     /// When to poll again at the latest.

@@ -2,7 +2,7 @@
 //! a backend's own. They have no order among each other, nor with operations on keys, and go
 //! out as soon as there is a connection.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,6 +12,7 @@ use futures_util::future::{abortable, AbortHandle, Abortable, BoxFuture, FutureE
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::backend::Connection;
+use super::budget::Budget;
 use super::error::{panicked, Error, ErrorCode, Remedy};
 use super::request::{Question, Reply};
 
@@ -40,6 +41,9 @@ type Answer = (u64, Result<Reply, Error>);
 /// All questions that are not answered yet.
 pub(super) struct Questions<T> {
     asked: BTreeMap<u64, Asked<T>>,
+    /// Those that are to be sent; some may be answered by now.
+    waiting: VecDeque<u64>,
+    deadlines: BTreeSet<(Instant, u64)>,
     /// Answers that are under way though their deadlines have passed.
     missed: BTreeMap<u64, Attempt>,
     patience: Duration,
@@ -52,6 +56,8 @@ impl<T> Questions<T> {
     pub fn new(patience: Duration) -> Questions<T> {
         Questions {
             asked: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            deadlines: BTreeSet::new(),
             missed: BTreeMap::new(),
             patience,
             next: 0,
@@ -74,12 +80,19 @@ impl<T> Questions<T> {
         self.next += 1;
         let asked = Asked { ticket, question, deadline, sent: false, cause: None, attempt: None };
         self.asked.insert(self.next, asked);
+        self.waiting.push_back(self.next);
+        self.deadlines.insert((deadline, self.next));
     }
 
-    /// Asks what is not under way. Returns how many there were.
-    pub fn send(&mut self, now: Instant, connection: &Arc<dyn Connection>) -> usize {
+    /// Asks what is not under way, unless its deadline has passed. Returns how many there were.
+    pub fn send(&mut self, now: Instant, connection: &Arc<dyn Connection>, budget: &mut Budget) -> usize {
         let mut count = 0;
-        for (&number, asked) in self.asked.iter_mut().filter(|(_, asked)| asked.attempt.is_none()) {
+        while budget.is_left() {
+            let Some(number) = self.waiting.pop_front() else { break };
+            let Some(asked) = self.asked.get_mut(&number).filter(|asked| asked.deadline > now) else {
+                continue;
+            };
+            budget.spend(1, 0);
             count += 1;
             asked.sent = true;
             let work = ask(Arc::clone(connection), asked.question.clone());
@@ -108,8 +121,7 @@ impl<T> Questions<T> {
             match result {
                 Err(error) if ends(&error) => *broken = Some(error),
                 result => {
-                    let asked = self.asked.remove(&number);
-                    return Poll::Ready(asked.map(|asked| (asked.ticket, result)));
+                    return Poll::Ready(self.remove(number).map(|asked| (asked.ticket, result)));
                 }
             }
         }
@@ -121,34 +133,52 @@ impl<T> Questions<T> {
     pub fn lost(&mut self, error: &Error) -> Vec<(T, Error)> {
         self.under_way = FuturesUnordered::new();
         self.missed.clear();
-        for asked in self.asked.values_mut() {
+        self.waiting.clear();
+        for (&number, asked) in &mut self.asked {
             if asked.attempt.take().is_some() {
                 asked.cause = Some(error.clone());
             }
+            self.waiting.push_back(number);
         }
         let uncertain = self.remove_if(|asked| asked.sent && !asked.question.is_harmless());
         let text = format!("the command was sent and may have been carried out ({})", error.message());
         let error = Error::new(ErrorCode::Unavailable, text);
-        uncertain.into_iter().map(|(_, asked)| (asked.ticket, error.clone())).collect()
+        uncertain.into_iter().map(|asked| (asked.ticket, error.clone())).collect()
     }
 
-    /// Those whose deadline has passed, and the next deadline.
+    /// Those whose deadline has passed.
     pub fn expire(
         &mut self,
         now: Instant,
         target: &str,
         trouble: Option<&Error>,
-    ) -> (Vec<(T, Error)>, Option<Instant>) {
-        let late = self.remove_if(|asked| asked.deadline <= now);
-        let mut errors = Vec::with_capacity(late.len());
-        for (number, asked) in late {
+        budget: &mut Budget,
+    ) -> Vec<(T, Error)> {
+        let mut errors = Vec::new();
+        while let (true, Some(&(deadline, number))) = (budget.is_left(), self.deadlines.first()) {
+            if deadline > now {
+                break;
+            }
+            budget.spend(1, 0);
+            let Some(asked) = self.remove(number) else { break };
             let error = too_late(&asked, target, trouble);
             self.missed.extend(asked.attempt.map(|attempt| (number, attempt)));
             errors.push((asked.ticket, error));
         }
-        let deadlines = self.asked.values().map(|asked| asked.deadline);
-        let ends = self.missed.values().map(|attempt| attempt.until);
-        (errors, deadlines.chain(ends).min())
+        errors
+    }
+
+    /// When the next deadline passes, or an answer is given up.
+    pub fn next_look(&self) -> Option<Instant> {
+        let deadline = self.deadlines.first().map(|&(deadline, _)| deadline);
+        let given_up = self.missed.values().map(|attempt| attempt.until).min();
+        deadline.into_iter().chain(given_up).min()
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Asked<T>> {
+        let asked = self.asked.remove(&number)?;
+        self.deadlines.remove(&(asked.deadline, number));
+        Some(asked)
     }
 
     /// Gives up the answers for which nobody may wait any more; returns how many.
@@ -167,13 +197,13 @@ impl<T> Questions<T> {
     /// Fails all that are not under way, or all there are.
     pub fn fail(&mut self, error: &Error, even_under_way: bool) -> Vec<(T, Error)> {
         let failed = self.remove_if(|asked| even_under_way || asked.attempt.is_none());
-        failed.into_iter().map(|(_, asked)| (asked.ticket, error.clone())).collect()
+        failed.into_iter().map(|asked| (asked.ticket, error.clone())).collect()
     }
 
-    fn remove_if(&mut self, condition: impl Fn(&Asked<T>) -> bool) -> Vec<(u64, Asked<T>)> {
+    fn remove_if(&mut self, condition: impl Fn(&Asked<T>) -> bool) -> Vec<Asked<T>> {
         let numbers: Vec<u64> =
             self.asked.iter().filter(|(_, asked)| condition(asked)).map(|(&number, _)| number).collect();
-        numbers.into_iter().filter_map(|number| self.asked.remove_entry(&number)).collect()
+        numbers.into_iter().filter_map(|number| self.remove(number)).collect()
     }
 
     /// Drops what the backend still has of them.

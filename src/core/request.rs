@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use super::admission::Weight;
 use super::backend::Page;
 use super::error::{Error, ErrorCode};
 use super::record::{Key, Record};
@@ -55,6 +56,12 @@ impl Kind {
 }
 
 impl Operation {
+    /// How many bytes it takes while it is under way.
+    pub(super) fn bytes(&self, key: &Key) -> usize {
+        let data = if let Operation::Set(record) = self { record.data.len() } else { 0 };
+        key.len() + data
+    }
+
     /// The operation's kind.
     pub fn kind(&self) -> Kind {
         match self {
@@ -128,6 +135,29 @@ pub enum Reply {
     Answer(Value),
 }
 
+impl Reply {
+    /// How many bytes it takes until it is handed out, about.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Reply::Record(Some(record)) => record.data.len(),
+            Reply::Page(page) => page.records.iter().map(|(key, record)| key.len() + record.data.len()).sum(),
+            Reply::Answer(answer) => bytes_of(answer),
+            Reply::Record(None) | Reply::Version(_) | Reply::Done => 0,
+        }
+    }
+}
+
+/// How much memory a value takes, about. It is no deeper than its parser allows.
+fn bytes_of(value: &Value) -> usize {
+    let inner: usize = match value {
+        Value::String(text) => text.len(),
+        Value::Array(list) => list.iter().map(bytes_of).sum(),
+        Value::Object(members) => members.iter().map(|(name, value)| name.len() + bytes_of(value)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    };
+    size_of::<Value>() + inner
+}
+
 /// The answer to a request.
 #[derive(Debug)]
 pub enum Outcome {
@@ -192,6 +222,7 @@ pub(super) struct Request<T> {
     pub ticket: T,
     pub submitted: Instant,
     pub deadline: Instant,
+    pub weight: Weight,
     pub body: Body,
 }
 

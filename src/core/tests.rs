@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -13,7 +13,7 @@ use super::*;
 /// More than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-const TIMEOUT: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_millis(200);
 const HOUR: Option<Duration> = Some(Duration::from_secs(3_600));
 
 /// What the server does, and what it was asked.
@@ -156,8 +156,9 @@ fn names(keys: &[Key]) -> Vec<String> {
     keys.iter().map(|key| (**key).to_owned()).collect()
 }
 
-/// An engine that the test itself drives.
+/// An engine that the test itself drives, in a time of its own.
 struct Bench {
+    clock: Clock,
     server: Server,
     engine: Engine<u32>,
     submitter: Submitter<u32>,
@@ -169,8 +170,9 @@ struct Bench {
 impl Bench {
     fn new(options: EngineOptions) -> Bench {
         let server = Server::default();
-        let (engine, submitter) = Engine::new(Arc::new(server.clone()), options);
-        Bench { server, engine, submitter, answers: BTreeMap::new(), told: Vec::new() }
+        let clock = Clock::by_hand();
+        let (engine, submitter) = Engine::with_clock(Arc::new(server.clone()), options, clock.clone(), 1);
+        Bench { clock, server, engine, submitter, answers: BTreeMap::new(), told: Vec::new() }
     }
 
     fn connected() -> Bench {
@@ -191,11 +193,12 @@ impl Bench {
 
     /// Polls until nothing more happens.
     fn turn(&mut self) {
-        let mut out = Vec::new();
+        let mut out = self.engine.deliveries();
         for _ in 0..10 {
+            self.engine.looked();
             self.engine.poll(&mut Context::from_waker(Waker::noop()), &mut out);
         }
-        for delivery in out {
+        while let Some(delivery) = out.next() {
             match delivery {
                 Delivery::Completion(ticket, Outcome::One(result)) => {
                     assert!(self.answers.insert(ticket, result).is_none(), "{ticket} was answered twice");
@@ -211,10 +214,10 @@ impl Bench {
     }
 
     fn wait_for(&mut self, what: &str, mut condition: impl FnMut(&Bench) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = self.clock.now() + PATIENCE;
         while !condition(self) {
-            assert!(Instant::now() < deadline, "{what}: {:?}, {:?}", self.told, self.answers);
-            std::thread::sleep(Duration::from_millis(1));
+            assert!(self.clock.now() < deadline, "{what}: {:?}, {:?}", self.told, self.answers);
+            self.clock.advance(Duration::from_millis(1));
             self.turn();
         }
     }
@@ -291,14 +294,14 @@ fn what_is_slow_alone_does_not_hang() {
     bench.submitter.ask(scan.clone(), 2, HOUR).unwrap();
     // Its caller has little patience, but the server may yet have it.
     bench.submitter.ask(scan, 3, Some(TIMEOUT / 4)).unwrap();
-    let began = Instant::now();
-    bench.wait_for("half the time", |_| began.elapsed() > TIMEOUT / 2);
+    let began = bench.clock.now();
+    bench.wait_for("half the time", |bench| bench.clock.now() - began > TIMEOUT / 2);
     assert_eq!(bench.code(3), Some(ErrorCode::Timeout));
     bench.server.change(|world| world.silent = false);
     bench.turn();
     bench.server.change(|world| world.silent = true);
     bench.submit(4, "a", set(4), HOUR);
-    bench.wait_for("thrice the time", |_| began.elapsed() > TIMEOUT * 3);
+    bench.wait_for("thrice the time", |bench| bench.clock.now() - began > TIMEOUT * 3);
     assert_eq!((bench.code(1), bench.code(2)), (None, None));
     assert!(!bench.answers.contains_key(&4));
     assert_eq!((bench.told.len(), bench.server.world().connects), (0, 1), "{:?}", bench.told);
@@ -327,8 +330,8 @@ fn an_absent_server_is_told_once() {
     bench.server.change(|world| world.absent = true);
     bench.turn();
     assert_eq!(bench.told, ["nobody is there"]);
-    let began = Instant::now();
-    bench.wait_for("more attempts", |_| began.elapsed() > TIMEOUT / 4);
+    let began = bench.clock.now();
+    bench.wait_for("more attempts", |bench| bench.clock.now() - began > TIMEOUT / 4);
     bench.server.change(|world| world.absent = false);
     bench.wait_for("`ready`", |bench| bench.submitter.is_ready());
     assert_eq!(bench.told, ["nobody is there", "ready"]);
@@ -364,7 +367,7 @@ fn what_has_expired_is_not_sent() {
     bench.submit(1, "a", set(1), Some(Duration::from_millis(1)));
     bench.submit(2, "b", set(2), HOUR);
     // Whoever drives the engine was busy meanwhile.
-    std::thread::sleep(Duration::from_millis(20));
+    bench.clock.advance(Duration::from_millis(20));
     bench.turn();
     assert_eq!((bench.code(1), bench.code(2)), (Some(ErrorCode::Timeout), None));
     let message = bench.answers[&1].as_ref().unwrap_err().message().to_owned();
@@ -380,7 +383,7 @@ fn an_answer_that_is_here_is_not_called_late() {
     bench.turn();
     bench.server.change(|world| world.silent = false);
     // Whoever drives the engine was busy meanwhile.
-    std::thread::sleep(TIMEOUT + Duration::from_millis(20));
+    bench.clock.advance(TIMEOUT + Duration::from_millis(20));
     bench.turn();
     assert_eq!(bench.code(1), None);
 }

@@ -25,8 +25,8 @@ use tokio::runtime::Runtime;
 
 use super::signals::refuse_signals;
 use super::waker::QuietWaker;
+use crate::core::deliveries::Deliveries;
 use crate::core::engine::Engine;
-use crate::core::request::Delivery;
 
 /// How often a client library's own timers are looked at while the engine has work.
 const LIBRARY_TIMER_TICK: Duration = Duration::from_millis(100);
@@ -84,10 +84,9 @@ impl<T: Send + 'static> HostDriver<T> {
         signal(self.wake_fd.get_ref());
     }
 
-    /// Takes in what the system has for the engine, then does everything that can be done.
-    /// Never blocks. What the host has to hear is appended to `out`. Returns whether the
-    /// connector has ended.
-    pub fn turn(&mut self, out: &mut Vec<Delivery<T>>) -> bool {
+    /// Takes in what the system has for the engine, then does what can be done in a turn. Never
+    /// blocks. What the host has to hear is appended to `out`.
+    pub fn turn(&mut self, out: &mut Deliveries<T>) {
         // Also after the end: news that nobody takes would keep the descriptor readable.
         if let Some(runtime) = &self.runtime {
             // The sockets' news wakes the engine, which is polled below anyway.
@@ -102,21 +101,26 @@ impl<T: Send + 'static> HostDriver<T> {
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }));
+            self.engine.looked();
         }
-        self.flush(out)
+        self.flush(out);
     }
 
     /// Does what can be done without asking the system for news: for the end of a turn of the
     /// host's loop, after requests were submitted. Otherwise like [`turn`](Self::turn).
-    pub fn flush(&mut self, out: &mut Vec<Delivery<T>>) -> bool {
-        let (Some(runtime), false) = (&self.runtime, self.finished) else { return true };
+    pub fn flush(&mut self, out: &mut Deliveries<T>) {
+        let (Some(runtime), false) = (&self.runtime, self.finished) else { return };
         let entered = runtime.enter();
         let engine = &mut self.engine;
         let progress = self.waker.poll(|cx| engine.poll(cx, out));
         drop(entered);
         self.finished = progress.finished;
-        self.arm(progress.wake_at);
-        self.finished
+        if progress.more {
+            // The host's loop has a turn first.
+            self.rearm();
+        } else {
+            self.arm(progress.wake_at);
+        }
     }
 
     /// Sets the timer, seldom: it may go off too early, never too late.

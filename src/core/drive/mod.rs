@@ -7,6 +7,7 @@
 //! | `outbox.rs` | the way out to hosts with callbacks on a thread of ours |
 //! | `pollable.rs` | the way out to hosts that poll a file descriptor |
 //! | `signals.rs` | none of our threads takes a signal |
+//! | `way_out.rs` | the one queue that outbox and pollable listen to |
 //! | `waker.rs` | wake-ups that cost nothing while the engine is being polled anyway |
 
 #[cfg(target_os = "linux")]
@@ -17,6 +18,7 @@ mod pollable;
 mod reactor;
 mod signals;
 mod waker;
+mod way_out;
 
 #[cfg(target_os = "linux")]
 pub use host_driver::HostDriver;

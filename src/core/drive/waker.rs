@@ -4,6 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 
+use crate::core::engine::Progress;
+
+/// A request and its answer take two or three.
+const MAX_ROUNDS: usize = 8;
+
 /// Remembers wake-ups, and passes them on only while nobody polls.
 pub(super) struct QuietWaker<N> {
     woken: AtomicBool,
@@ -23,19 +28,25 @@ impl<N: Fn() + Send + Sync + 'static> QuietWaker<N> {
         self.polling.store(true, SeqCst);
     }
 
-    /// Calls `step` once, and again until nothing woke it meanwhile.
-    pub fn poll<R>(self: &Arc<Self>, mut step: impl FnMut(&mut Context<'_>) -> R) -> R {
+    /// Calls `step` once, and again while something woke it meanwhile, but not for longer than a
+    /// turn may take: who wakes it all the time must not keep the driver from its sockets.
+    pub fn poll(self: &Arc<Self>, mut step: impl FnMut(&mut Context<'_>) -> Progress) -> Progress {
         let waker = Waker::from(Arc::clone(self));
         let mut cx = Context::from_waker(&waker);
+        let mut rounds = 0;
         loop {
             self.polling.store(true, SeqCst);
             self.woken.store(false, SeqCst);
-            let result = step(&mut cx);
+            let progress = step(&mut cx);
             self.polling.store(false, SeqCst);
             // A wake-up from another thread either sees `polling` false and notifies, or is
             // seen here.
-            if !self.woken.load(SeqCst) {
-                return result;
+            if progress.more || progress.finished || !self.woken.load(SeqCst) {
+                return progress;
+            }
+            rounds += 1;
+            if rounds == MAX_ROUNDS {
+                return Progress { more: true, ..progress };
             }
         }
     }
