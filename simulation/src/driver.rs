@@ -294,9 +294,7 @@ impl<'a> Driver<'a> {
             }
             Phase::Script | Phase::Ending => {}
             Phase::Well(since) => {
-                self.host.goes_on(since);
-                if self.place.world().ledger.open_requests == 0 {
-                    self.host.rests();
+                if self.host.goes_on(since) {
                     self.host.close(SECOND);
                 }
             }

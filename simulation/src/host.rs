@@ -192,6 +192,7 @@ impl Host {
                 world.trace.say(now, || "the host is told: ready".into());
                 let checked = self.told.one_ready_after_an_outage(now);
                 world.check(checked);
+                world.is_told_ready = true;
                 world.disturb_all(0);
             }
             Delivery::Failure { error, fatal } => {
@@ -231,24 +232,23 @@ impl Host {
         }
     }
 
-    /// All is well since then.
-    pub fn goes_on(&self, since: Nanos) {
-        let mut world = self.place.world();
+    /// All is well since then. Returns whether nothing is left to do.
+    pub fn goes_on(&self, since: Nanos) -> bool {
+        let mut guard = self.place.world();
+        let world = &mut *guard;
         let setup = &world.setup;
         let most = 2 * setup.timeout + setup.connect_timeout + 2 * setup.reconnect_max_delay + 5 * SECOND;
         let idle = world.now - since.max(self.last_progress).max(world.last_move);
-        let checked = endings::what_can_go_on_does(world.ledger.open_requests, idle, most);
-        world.check(checked);
-    }
-
-    /// All is well, and nothing is left to do.
-    pub fn rests(&self) {
-        let mut world = self.place.world();
-        let checked = self.told.an_outage_ends(self.submitter.is_ready());
-        world.check(checked);
+        let open = world.ledger.open_requests;
+        world.check(endings::what_can_go_on_does(open, idle, most));
+        if open > 0 {
+            return false;
+        }
         let (in_flight, bytes) = (self.submitter.in_flight(), self.submitter.bytes_in_flight());
         let checked = limits::in_flight_is_what_was_not_called_back(&world.ledger, in_flight, bytes);
         world.check(checked);
+        world.check(self.told.an_outage_ends(self.submitter.is_ready(), idle, most));
+        self.told.is_well()
     }
 
     /// Bytes in flight, for whoever wants to know whether reads are held back.

@@ -21,6 +21,8 @@ pub struct Op {
     pub deadline: Nanos,
     /// How often it was given to a connection.
     pub sent: u32,
+    /// How often a connection was lost with it.
+    pub losses: u32,
     /// It was given to one, or shared the turn of what was.
     pub is_covered: bool,
     /// The server was told of it, and its answer is in our socket since then.
@@ -150,6 +152,7 @@ impl Ledger {
             submitted,
             deadline,
             sent: 0,
+            losses: 0,
             is_covered: false,
             answered_at: None,
             is_observed: false,

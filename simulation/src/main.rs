@@ -29,7 +29,7 @@ use time::{HOUR, SECOND};
 const SEEDS: u64 = 20_000;
 
 /// So many failures are enough.
-const FAILURES: usize = 10;
+const FAILURES: usize = 30;
 
 fn main() -> ExitCode {
     match number("SEED") {

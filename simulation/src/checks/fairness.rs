@@ -88,3 +88,11 @@ pub fn nothing_is_overtaken(
         format!("{count} batches of kind {kind} went one after the other, and {waiting:?} of kind {other} waits")
     })
 }
+
+/// A batch of so many is sent while so many are under way; one of all these was in flight at two
+/// losses of the connection.
+pub fn what_was_lost_twice_goes_alone(suspect: Option<OpId>, sent: usize, others: usize) -> Checked {
+    expect(suspect.is_none(), "what_was_lost_twice_goes_alone", || {
+        format!("{suspect:?} is one of {sent} that are sent beside {others}")
+    })
+}

@@ -38,11 +38,20 @@ impl Told {
         })
     }
 
-    /// All is well for a long time.
-    pub fn an_outage_ends(&self, is_ready: bool) -> Checked {
-        let is_well = self.is_ready && !self.is_outage && !self.is_refused;
-        expect(is_well && is_ready, "an_outage_ends", || {
-            format!("all is well; the host was told so: {is_well}, the connector says so: {is_ready}")
+    /// The connection is as it should be, as far as the host was told.
+    pub fn is_well(&self) -> bool {
+        self.is_ready && !self.is_outage && !self.is_refused
+    }
+
+    /// All is well for so long, and nothing is left to do.
+    pub fn an_outage_ends(&self, is_ready: bool, idle: Nanos, most: Nanos) -> Checked {
+        let is_well = self.is_well() && is_ready;
+        expect(is_well || idle <= most, "an_outage_ends", || {
+            format!(
+                "all is well for {}; the host was told so: {}, the connector says so: {is_ready}",
+                words(idle),
+                self.is_well()
+            )
         })
     }
 }

@@ -155,7 +155,7 @@ impl Standing {
         let world = self.place.world();
         let item = |key: &Key| {
             let key = number_of(key);
-            let op = (kind == Kind::Delete).then(|| world.first_in_time(key, kind.number())).flatten();
+            let op = (kind == Kind::Delete).then(|| world.first_unanswered(key, kind.number())).flatten();
             Item { key, kind, op }
         };
         keys.iter().map(item).collect()

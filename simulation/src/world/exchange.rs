@@ -91,7 +91,9 @@ impl World {
                 && matches!(&exchange.ask, Ask::Batch { kind, .. } if (*kind < 2) == is_read)
         });
         let under_way = under_way.count();
-        self.check(limits::batches_at_once_are_bounded(&self.setup, is_read, under_way + 1));
+        if !self.is_mixed {
+            self.check(limits::batches_at_once_are_bounded(&self.setup, is_read, under_way + 1));
+        }
         let mut ops: Vec<OpId> = Vec::with_capacity(items.len());
         for item in items {
             let busy = self.live.iter().any(|&number| {
@@ -100,12 +102,15 @@ impl World {
             });
             self.check(limits::no_key_is_in_two_batches(item.key, busy));
             let now = self.now;
-            let op = item.op.or_else(|| self.first_in_time(item.key, kind));
+            let op = item.op.or_else(|| self.first_unanswered(item.key, kind));
             self.check(deadlines::what_has_expired_is_not_sent(&self.ledger, now, item.key, kind, op));
             ops.extend(op);
         }
-        let checked = fairness::nothing_is_overtaken(&self.ledger, &mut self.rotation, node, kind, self.now);
-        self.check(checked);
+        if !self.is_mixed {
+            let checked = fairness::nothing_is_overtaken(&self.ledger, &mut self.rotation, node, kind, self.now);
+            self.check(checked);
+        }
+        self.check_suspects(session, node, &ops);
         for op in ops {
             self.ledger.ops[op].sent += 1;
             let key = self.ledger.ops[op].key;
@@ -116,15 +121,32 @@ impl World {
         }
     }
 
-    /// The first operation of a kind on a key that nobody has sent and that has time, or that at
-    /// least has time.
-    pub(super) fn first_in_time(&self, key: usize, kind: usize) -> Option<OpId> {
+    /// What was in flight at two losses goes alone.
+    fn check_suspects(&mut self, session: usize, node: usize, sent: &[OpId]) {
+        let ops = &self.ledger.ops;
+        let is_suspect = |&op: &OpId| ops[op].losses >= 2;
+        let under_way = self.live.iter().map(|&number| &self.exchanges[number]);
+        let under_way = under_way.filter(|exchange| {
+            exchange.session == session && exchange.node == node && exchange.is_awaited
+        });
+        let items = under_way.filter_map(|exchange| match &exchange.ask {
+            Ask::Batch { items, .. } => Some(items),
+            _ => None,
+        });
+        let others: Vec<Option<OpId>> = items.flatten().map(|item| item.op).collect();
+        let suspect = sent.iter().copied().find(is_suspect).filter(|_| sent.len() + others.len() > 1);
+        let suspect = suspect.or(others.iter().flatten().copied().find(is_suspect));
+        self.check(fairness::what_was_lost_twice_goes_alone(suspect, sent.len(), others.len()));
+    }
+
+    /// The first operation of a kind on a key that has time, and no answer yet.
+    pub(super) fn first_unanswered(&self, key: usize, kind: usize) -> Option<OpId> {
         let ops = &self.ledger.ops;
         let open = self.ledger.lanes[key].open.iter().copied();
-        let in_time = open.filter(|&op| ops[op].kind.number() == kind && ops[op].deadline > self.now);
-        let mut in_time = in_time.peekable();
+        let mut in_time =
+            open.filter(|&op| ops[op].kind.number() == kind && ops[op].deadline > self.now).peekable();
         let any = in_time.peek().copied();
-        in_time.find(|&op| !ops[op].is_covered).or(any)
+        in_time.find(|&op| ops[op].answered_at.is_none()).or(any)
     }
 
     /// Lets bytes go, as fast as the network does.

@@ -68,7 +68,14 @@ impl World {
             .collect();
         for number in dead {
             let exchange = &mut self.exchanges[number];
-            exchange.is_dead = true;
+            if std::mem::replace(&mut exchange.is_dead, true) {
+                continue;
+            }
+            if let (Ask::Batch { items, .. }, false) = (&exchange.ask, self.setup.is_fleet) {
+                for op in items.iter().filter_map(|item| item.op) {
+                    self.ledger.ops[op].losses += 1;
+                }
+            }
             if exchange.is_executed {
                 continue;
             }
@@ -100,6 +107,7 @@ impl World {
 
     fn end_session(&mut self, session: usize, error: Error) {
         self.disturb_all(2 * self.setup.reconnect_max_delay);
+        self.is_told_ready = false;
         let session = &mut self.sessions[session];
         session.lost.get_or_insert(error);
         session.waker.take().into_iter().for_each(Waker::wake);

@@ -60,6 +60,7 @@ impl World {
                 (0..self.nodes.len()).for_each(|node| self.fence(node));
                 self.shift.fetch_add(1, Ordering::Relaxed);
                 self.rotation.forget();
+                self.is_mixed = true;
                 return self.disturb_all(after);
             }
         };

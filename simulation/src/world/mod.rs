@@ -89,6 +89,8 @@ pub struct World {
     pub rotation: Rotation,
     /// When anything last moved anywhere.
     pub last_move: Nanos,
+    /// The host was told that the connection stands, and it does.
+    pub is_told_ready: bool,
     /// The last time at which something went wrong for all nodes, and the end of what follows.
     pub disturbed_at: Nanos,
     pub disturbed_until: Nanos,
@@ -106,6 +108,8 @@ pub struct World {
     live: BTreeSet<usize>,
     inbox: Vec<Arrival>,
     refused_until: Nanos,
+    /// Keys are elsewhere than they were; what the engine has queued before is mixed.
+    is_mixed: bool,
 }
 
 impl Place {
@@ -124,6 +128,7 @@ impl Place {
             work: 0,
             rotation: Rotation::new(setup.nodes),
             last_move: 0,
+            is_told_ready: false,
             disturbed_at: 0,
             disturbed_until: 0,
             chance: Chance::new(setup.seed ^ 0x5EED),
@@ -139,6 +144,7 @@ impl Place {
             live: BTreeSet::new(),
             inbox: Vec::new(),
             refused_until: 0,
+            is_mixed: false,
         };
         Place { world: Arc::new(Mutex::new(world)), shift, nodes: setup.nodes }
     }
@@ -407,7 +413,9 @@ impl World {
     pub fn is_undisturbed(&self, node: usize, since: Nanos) -> bool {
         let node = &self.nodes[node];
         let is_quiet = |at: Nanos, until: Nanos| at < since && until < since;
-        is_quiet(node.disturbed_at, node.disturbed_until) && is_quiet(self.disturbed_at, self.disturbed_until)
+        self.is_told_ready
+            && is_quiet(node.disturbed_at, node.disturbed_until)
+            && is_quiet(self.disturbed_at, self.disturbed_until)
     }
 
     /// The promise that a server which hangs is found out, for a connection to one server.
