@@ -265,11 +265,12 @@ impl<'a> Driver<'a> {
 
     fn jump(&mut self, by: Nanos) {
         self.clock.advance(duration(by));
+        let late = self.wake_at.map_or(0, |at| self.now().saturating_sub(at)).min(by);
         let mut world = self.place.world();
         let now = world.now;
         world.trace.say(now, || format!("the clock jumps by {}", crate::time::words(by)));
         world.faults += 1;
-        world.jump(by);
+        world.jump(by, late);
         world.disturb_all(SECOND);
     }
 

@@ -217,15 +217,17 @@ impl World {
         self.now = self.now.max(until);
     }
 
-    /// The clock goes ahead, and the world does not.
-    pub fn jump(&mut self, by: Nanos) {
+    /// The clock goes ahead, and the world does not. Who wakes up later than planned by `late` can
+    /// tell that so much of the time is none.
+    pub fn jump(&mut self, by: Nanos, late: Nanos) {
         let events = std::mem::take(&mut self.events);
         self.events = events.into_iter().map(|((at, number), event)| ((at + by, number), event)).collect();
         for link in self.sessions.iter_mut().flat_map(|session| &mut session.links) {
-            link.last_move += by;
+            link.last_move += late;
             link.seen_at += by;
             link.out_free += by;
             link.in_free += by;
+            link.last_receipt += by;
         }
         self.nodes.iter_mut().for_each(|node| node.jump(by));
         self.refused_until += by;
