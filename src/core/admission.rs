@@ -51,45 +51,22 @@ impl Admission {
     /// # Errors
     /// `InvalidArgument` for what would never have room, `Busy` for what has none now.
     pub fn admit(&self, weight: Weight) -> Result<(), Error> {
-        self.admit_some(
-            "operations",
-            "maxInFlight",
-            weight.operations,
-            &self.operations,
-            self.max_operations,
-        )?;
-        self.admit_some("bytes", "maxBytesInFlight", weight.bytes, &self.bytes, self.max_bytes)?;
-        self.operations.fetch_add(weight.operations, Ordering::Relaxed);
-        self.bytes.fetch_add(weight.bytes, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn admit_some(
-        &self,
-        what: &str,
-        option: &str,
-        wanted: usize,
-        taken: &AtomicUsize,
-        limit: usize,
-    ) -> Result<(), Error> {
-        if wanted > limit {
-            // To wait for others does not help.
-            return Err(Error::new(
-                ErrorCode::InvalidArgument,
-                format!(
-                    "the request is for {wanted} {what} and {option} is {limit}; split it, or raise {option}"
-                ),
-            ));
-        }
-        let taken = taken.load(Ordering::Relaxed);
-        if taken.saturating_add(wanted) > limit {
-            return Err(Error::new(
-                ErrorCode::Busy,
-                format!(
-                    "{taken} {what} are in flight already and {option} is {limit}; wait for some of them"
-                ),
-            ));
-        }
+        let Weight { operations, bytes } = weight;
+        let limits = [
+            Limit {
+                what: "operations",
+                option: "maxInFlight",
+                wanted: operations,
+                most: self.max_operations,
+            },
+            Limit { what: "bytes", option: "maxBytesInFlight", wanted: bytes, most: self.max_bytes },
+        ];
+        // What can never be taken is told so, whatever there is at the moment.
+        limits.iter().try_for_each(Limit::allow)?;
+        limits[0].leave(self.operations.load(Ordering::Relaxed))?;
+        limits[1].leave(self.bytes.load(Ordering::Relaxed))?;
+        self.operations.fetch_add(operations, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
 
@@ -146,5 +123,39 @@ impl Admission {
     /// How many notifications, and how many lines of the log, the host was too slow for.
     pub fn lost(&self) -> (u64, u64) {
         (self.lost_notifications.load(Ordering::Relaxed), self.lost_lines.load(Ordering::Relaxed))
+    }
+}
+
+/// One of the limits, and what a request wants of it.
+struct Limit {
+    what: &'static str,
+    option: &'static str,
+    wanted: usize,
+    most: usize,
+}
+
+impl Limit {
+    /// Whether it would ever have room.
+    fn allow(&self) -> Result<(), Error> {
+        let Limit { what, option, wanted, most } = self;
+        if wanted <= most {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::InvalidArgument,
+            format!("the request is for {wanted} {what} and {option} is {most}; split it, or raise {option}"),
+        ))
+    }
+
+    /// Whether there is room beside what is taken.
+    fn leave(&self, taken: usize) -> Result<(), Error> {
+        let Limit { what, option, wanted, most } = self;
+        if taken.saturating_add(*wanted) <= *most {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::Busy,
+            format!("{taken} {what} are in flight already and {option} is {most}; wait for some of them"),
+        ))
     }
 }

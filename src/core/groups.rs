@@ -29,6 +29,8 @@ pub(super) struct Group {
     answer: usize,
     /// What was lost with the connection before goes next, alone.
     suspect_is_next: bool,
+    /// It is under way.
+    suspect_is_under_way: bool,
 }
 
 /// Batches that write, or batches that read.
@@ -55,6 +57,7 @@ impl Group {
             pauses: Backoff::with(PAUSES.0, PAUSES.1, random),
             answer: 0,
             suspect_is_next: true,
+            suspect_is_under_way: false,
         }
     }
 
@@ -84,6 +87,9 @@ impl Group {
 
     /// How much a batch of a class may take now; nothing if there is no room for one.
     pub fn room(&self, is_read: bool, limits: &Description) -> Option<Room> {
+        if self.suspect_is_under_way {
+            return None;
+        }
         let most = if is_read { limits.read_batches } else { limits.write_batches };
         let mut records = limits.max_batch_records;
         if self.refused.is_some() {
@@ -106,6 +112,7 @@ impl Group {
         // A pause that was over by then.
         self.rest = None;
         self.suspect_is_next = !is_suspect;
+        self.suspect_is_under_way = is_suspect;
         let class = &mut self.classes[usize::from(kind.is_read())];
         class.under_way += 1;
         class.last = Some(kind);
@@ -114,6 +121,7 @@ impl Group {
     /// A batch came back.
     pub fn came_back(&mut self, is_read: bool) {
         self.classes[usize::from(is_read)].under_way -= 1;
+        self.suspect_is_under_way = false;
     }
 
     /// So many answers to reads took so many bytes.
@@ -159,6 +167,7 @@ impl Group {
     /// The connection was lost: nothing is under way.
     pub fn lost(&mut self) {
         self.classes = [Class::default(); 2];
+        self.suspect_is_under_way = false;
         self.rest = None;
         self.refused = None;
     }

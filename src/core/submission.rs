@@ -326,6 +326,11 @@ mod tests {
         assert!(error.message().contains("maxBytesInFlight is 100"), "{error}");
         let error = submitter.submit("b".into(), set(100), 3, None).unwrap_err();
         assert_eq!((error.code(), error.is_retryable()), (ErrorCode::InvalidArgument, false));
+        let all = EngineOptions { max_in_flight: 1, max_bytes_in_flight: 10, ..EngineOptions::default() };
+        let full = Submitter::<u32>::new(Arc::new(Shared::new(&all, Clock::system())));
+        full.submit("a".into(), set(1), 1, None).unwrap();
+        let error = full.submit("b".into(), set(10), 2, None).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InvalidArgument, "it can never be taken: {error}");
         submitter.submit("b".into(), set(39), 4, None).unwrap();
         assert_eq!((submitter.in_flight(), submitter.bytes_in_flight()), (2, 100));
     }

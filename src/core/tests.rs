@@ -26,6 +26,12 @@ struct World {
     silent: bool,
     /// What it says to each write of this version.
     refused: BTreeMap<i64, Error>,
+    /// What it says to everybody.
+    away: Option<Error>,
+    /// It hangs up at each batch that has this key.
+    poison: Option<&'static str>,
+    /// How long the data of each record is.
+    size: usize,
     /// So many batches are answered by a loss of the connection.
     losses: usize,
     lost: bool,
@@ -35,12 +41,19 @@ struct World {
     wakers: Vec<Waker>,
 }
 
-#[derive(Clone, Default)]
-struct Server(Arc<Mutex<World>>);
+#[derive(Clone)]
+struct Server {
+    world: Arc<Mutex<World>>,
+    records_per_batch: usize,
+}
 
 impl Server {
+    fn new(records_per_batch: usize) -> Server {
+        Server { world: Arc::default(), records_per_batch }
+    }
+
     fn world(&self) -> MutexGuard<'_, World> {
-        self.0.lock().unwrap()
+        self.world.lock().unwrap()
     }
 
     fn change(&self, change: impl FnOnce(&mut World)) {
@@ -75,9 +88,13 @@ impl Server {
             if world.silent {
                 return None;
             }
-            if world.losses > 0 {
-                world.losses -= 1;
+            let poisoned = world.poison.is_some_and(|poison| keys.iter().any(|key| key == poison));
+            if world.losses > 0 || poisoned {
+                world.losses = world.losses.saturating_sub(1);
                 return Some(Err(Error::connection("it hung up")));
+            }
+            if let Some(error) = &world.away {
+                return Some(Err(error.clone()));
             }
             Some(Ok(keys.iter().map(|key| one(world, key)).collect()))
         })
@@ -90,7 +107,7 @@ impl Backend for Server {
     fn describe(&self) -> Description {
         Description {
             target: "a made-up server".into(),
-            max_batch_records: 1,
+            max_batch_records: self.records_per_batch,
             max_batch_bytes: usize::MAX,
             read_batches: 1,
             write_batches: 1,
@@ -117,8 +134,11 @@ impl Backend for Server {
 #[async_trait]
 impl Connection for Server {
     async fn get_many(&self, keys: &[Key]) -> BatchResult<Option<Record>> {
-        let record = |version: &i64| Record { version: *version, data: "{}".into() };
-        self.answer(Kind::Get, names(keys), |world, key| Ok(world.records.get(key).map(record))).await
+        let get = |world: &mut World, key: &str| {
+            let data = "x".repeat(world.size);
+            Ok(world.records.get(key).map(|&version| Record { version, data: data.into() }))
+        };
+        self.answer(Kind::Get, names(keys), get).await
     }
 
     async fn head_many(&self, keys: &[Key]) -> BatchResult<Option<i64>> {
@@ -169,18 +189,24 @@ struct Bench {
 
 impl Bench {
     fn new(options: EngineOptions) -> Bench {
-        let server = Server::default();
+        Bench::with(Server::new(1), options)
+    }
+
+    fn with(server: Server, options: EngineOptions) -> Bench {
         let clock = Clock::by_hand();
         let (engine, submitter) = Engine::with_clock(Arc::new(server.clone()), options, clock.clone(), 1);
         Bench { clock, server, engine, submitter, answers: BTreeMap::new(), told: Vec::new() }
     }
 
     fn connected() -> Bench {
-        let mut bench = Bench::new(options());
-        bench.turn();
-        assert_eq!(bench.told, ["ready"]);
-        bench.told.clear();
-        bench
+        Bench::new(options()).connect()
+    }
+
+    fn connect(mut self) -> Bench {
+        self.turn();
+        assert_eq!(self.told, ["ready"]);
+        self.told.clear();
+        self
     }
 
     fn submit(&self, ticket: u32, key: &str, operation: Operation, timeout: Option<Duration>) {
@@ -195,9 +221,18 @@ impl Bench {
     fn turn(&mut self) {
         let mut out = self.engine.deliveries();
         for _ in 0..10 {
-            self.engine.looked();
-            self.engine.poll(&mut Context::from_waker(Waker::noop()), &mut out);
+            self.poll(&mut out);
         }
+        self.hand_out(&mut out);
+    }
+
+    /// One turn after a look at the sockets.
+    fn poll(&mut self, out: &mut Deliveries<u32>) -> Progress {
+        self.engine.looked();
+        self.engine.poll(&mut Context::from_waker(Waker::noop()), out)
+    }
+
+    fn hand_out(&mut self, out: &mut Deliveries<u32>) {
         while let Some(delivery) = out.next() {
             match delivery {
                 Delivery::Completion(ticket, Outcome::One(result)) => {
@@ -386,4 +421,141 @@ fn an_answer_that_is_here_is_not_called_late() {
     bench.clock.advance(TIMEOUT + Duration::from_millis(20));
     bench.turn();
     assert_eq!(bench.code(1), None);
+}
+
+#[test]
+fn an_operation_is_in_flight_until_it_is_handed_out() {
+    let mut bench = Bench::new(EngineOptions { max_in_flight: 3, ..options() }).connect();
+    let mut out = bench.engine.deliveries();
+    for ticket in 0..3 {
+        bench.set(ticket, &format!("k{ticket}"));
+    }
+    for _ in 0..10 {
+        bench.poll(&mut out);
+    }
+    assert_eq!(bench.server.world().batches.len(), 3, "all are answered");
+    assert_eq!(bench.submitter.in_flight(), 3);
+    let refused = bench.submitter.submit("k".into(), Operation::Get, 9, None).unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::Busy);
+    assert!(matches!(out.next(), Some(Delivery::Completion(0, _))));
+    assert_eq!(bench.submitter.in_flight(), 2);
+    bench.submit(9, "k", Operation::Get, None);
+    bench.hand_out(&mut out);
+    bench.turn();
+    assert_eq!((bench.submitter.in_flight(), bench.submitter.bytes_in_flight()), (0, 0));
+}
+
+#[test]
+fn answers_that_nobody_takes_hold_up_reads_and_nothing_else() {
+    let mut bench = Bench::new(EngineOptions { max_bytes_in_flight: 10_000, ..options() }).connect();
+    bench.server.change(|world| {
+        world.size = 3_000;
+        world.records.extend((0..100).map(|key| (format!("k{key}"), 1)));
+    });
+    let mut out = bench.engine.deliveries();
+    for ticket in 0..100 {
+        bench.submit(ticket, &format!("k{ticket}"), Operation::Get, HOUR);
+    }
+    for _ in 0..200 {
+        bench.poll(&mut out);
+    }
+    assert_eq!(bench.server.world().batches.len(), 4, "the fourth answer is the first beyond the limit");
+    assert!(bench.submitter.bytes_in_flight() <= 10_000 + 3_000 + 400);
+    bench.hand_out(&mut out);
+    bench.set(200, "w");
+    bench.wait_for("all", |bench| bench.answers.len() == 101);
+    assert_eq!(bench.submitter.bytes_in_flight(), 0);
+}
+
+#[test]
+fn a_turn_ends_however_much_was_submitted() {
+    let mut bench = Bench::with(Server::new(10_000), options()).connect();
+    let total: u32 = 100_000;
+    for ticket in 0..total {
+        bench.submit(ticket, &format!("k{ticket}"), Operation::Head, None);
+    }
+    let mut out = bench.engine.deliveries();
+    let mut turns = 0;
+    let mut most = 0;
+    while bench.answers.len() < total as usize {
+        let before = bench.answers.len();
+        let progress = bench.poll(&mut out);
+        bench.hand_out(&mut out);
+        most = most.max(bench.answers.len() - before);
+        turns += 1;
+        assert!(progress.more || bench.answers.len() == total as usize, "nothing else would go on");
+    }
+    assert!(turns >= 20 && most <= 10_000, "{turns} turns, {most} at most");
+}
+
+#[test]
+fn a_server_that_passes_nothing_is_asked_a_little_and_in_order() {
+    let mut bench = Bench::with(Server::new(512), options()).connect();
+    let loading = Error::transient(ErrorCode::Unavailable, "it is loading").of_server();
+    bench.server.change(|world| world.away = Some(loading));
+    for ticket in 0..10_000 {
+        bench.submit(ticket, &format!("k{ticket}"), set(ticket), HOUR);
+    }
+    let start = bench.clock.now();
+    bench.wait_for("five seconds", |bench| bench.clock.now() - start > Duration::from_secs(5));
+    let asked: usize = bench.server.world().batches.iter().map(|(_, keys)| keys.len()).sum();
+    assert!(asked < 2_000, "{asked} sets were sent in vain");
+    let tried = bench.server.world().batches.len();
+    bench.server.change(|world| world.away = None);
+    bench.wait_for("all", |bench| bench.answers.len() == 10_000);
+    let world = bench.server.world();
+    let keys: Vec<&String> = world.batches[tried..].iter().flat_map(|(_, keys)| keys).collect();
+    let in_order: Vec<String> = (0..10_000).map(|key| format!("k{key}")).collect();
+    assert!(keys.into_iter().eq(&in_order), "they went in the order of their submission, each once");
+}
+
+#[test]
+fn one_operation_at_which_the_server_hangs_up_stops_no_other() {
+    let mut bench = Bench::with(Server::new(512), options()).connect();
+    bench.server.change(|world| world.poison = Some("poison"));
+    let few_seconds = Some(Duration::from_secs(5));
+    bench.submit(1_000, "poison", set(1), few_seconds);
+    for ticket in 0..200 {
+        bench.submit(ticket, &format!("k{ticket}"), set(ticket), few_seconds);
+    }
+    bench.wait_for("the others", |bench| bench.answers.len() == 200);
+    let is_alone = |keys: &[String]| keys.len() == 1 || !keys.iter().any(|key| key == "poison");
+    assert!(bench.server.world().batches[2..].iter().all(|(_, keys)| is_alone(keys)));
+    assert!((0..200).all(|ticket| bench.code(ticket).is_none()));
+    bench.wait_for("the poison", |bench| bench.answers.len() == 201);
+    let message = bench.answers[&1_000].as_ref().unwrap_err().message().to_owned();
+    assert!(message.contains("the connection was lost") && message.contains("times with it"), "{message}");
+    assert!(bench.server.world().connects < 20, "{} connections", bench.server.world().connects);
+}
+
+#[test]
+fn a_host_that_was_stopped_sees_no_outage() {
+    let mut bench = Bench::connected();
+    bench.server.change(|world| world.silent = true);
+    bench.set(1, "a");
+    bench.turn();
+    // All is overdue; the answer is in a socket, which the look between two turns finds.
+    bench.clock.advance(TIMEOUT * 100);
+    let mut out = bench.engine.deliveries();
+    let progress = bench.poll(&mut out);
+    assert!(progress.more && out.is_empty(), "nothing is called late at first sight");
+    bench.server.change(|world| world.silent = false);
+    bench.poll(&mut out);
+    bench.hand_out(&mut out);
+    assert_eq!(bench.code(1), None);
+    assert_eq!((bench.told.len(), bench.server.world().connects), (0, 1));
+}
+
+#[test]
+fn many_deadlines_cost_no_more_than_their_number() {
+    let mut bench = Bench::new(EngineOptions { max_in_flight: 1 << 20, ..options() });
+    bench.server.change(|world| world.absent = true);
+    bench.turn();
+    for ticket in 0..200_000 {
+        let timeout = Duration::from_millis(100 + u64::from(ticket) / 100);
+        bench.submit(ticket, &format!("k{ticket}"), set(ticket), Some(timeout));
+    }
+    bench.wait_for("all", |bench| bench.answers.len() == 200_000);
+    assert!((0..200_000).all(|ticket| bench.code(ticket) == Some(ErrorCode::Timeout)));
+    assert_eq!(bench.submitter.in_flight(), 0);
 }
