@@ -281,13 +281,14 @@ impl<'a> Driver<'a> {
             _ if is_closing => {
                 self.phase = Phase::Ending;
             }
-            Phase::Script if step_at.is_none() && now >= self.well_at => {
+            // What is refused is told so at once; nobody asks until that is over.
+            Phase::Script if step_at.is_none() && now >= self.well_at && !self.is_still_refused(now) => {
                 self.place.world().heal();
                 self.phase = Phase::Well(now);
                 self.probe();
             }
             // The world may be quiet until then.
-            Phase::Script if step_at.is_none() => {
+            Phase::Script if step_at.is_none() && now < self.well_at => {
                 let event = self.place.world().next_event().into_iter().chain(self.wake_at).min();
                 if event.is_none_or(|at| at > self.well_at) {
                     self.pass(self.well_at - now, true);
@@ -300,6 +301,13 @@ impl<'a> Driver<'a> {
                 }
             }
         }
+    }
+
+    /// Whether the host was refused, and may not know yet that this is over.
+    fn is_still_refused(&self, now: Nanos) -> bool {
+        let setup = &self.scenario.setup;
+        let most = 2 * (setup.reconnect_max_delay + setup.connect_timeout) + SECOND;
+        self.host.is_refused() && now < self.well_at + most
     }
 
     /// Asks something of every server.

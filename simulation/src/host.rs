@@ -251,6 +251,11 @@ impl Host {
         self.told.is_well()
     }
 
+    /// Whether the host was told that the server refuses it, and nothing since.
+    pub fn is_refused(&self) -> bool {
+        self.told.is_refused()
+    }
+
     /// Bytes in flight, for whoever wants to know whether reads are held back.
     pub fn bytes_in_flight(&self) -> usize {
         self.submitter.bytes_in_flight()

@@ -2,7 +2,7 @@
 //! what the world does, what is checked, and how to replay a seed.
 //!
 //! The environment says which seeds: `SEEDS` how many, `FIRST_SEED` from which on, `SEED` a single
-//! one, with a trace of the shortest history that fails.
+//! one, with a trace of the shortest history that fails. `FAILURES` is how many are enough.
 
 mod chance;
 mod checks;
@@ -28,8 +28,8 @@ use time::{HOUR, SECOND};
 /// How many seeds there are if nobody says so.
 const SEEDS: u64 = 20_000;
 
-/// So many failures are enough.
-const FAILURES: usize = 30;
+/// After so many failures it ends, if nobody says so.
+const FAILURES: u64 = 10;
 
 fn main() -> ExitCode {
     match number("SEED") {
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
 
 /// A number from the environment.
 fn number(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
+    let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
     match text.parse() {
         Ok(number) => Some(number),
         Err(_) => {
@@ -56,7 +56,8 @@ fn explore(first: u64, count: u64) -> ExitCode {
     let next = AtomicU64::new(first);
     let (simulated, faults, done) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let failures: Mutex<Vec<(u64, Failure)>> = Mutex::new(Vec::new());
-    let has_enough = || failures.lock().is_ok_and(|failures| failures.len() >= FAILURES);
+    let enough = number("FAILURES").unwrap_or(FAILURES) as usize;
+    let has_enough = || failures.lock().is_ok_and(|failures| failures.len() >= enough);
     let work = || {
         while !has_enough() {
             let seed = next.fetch_add(1, Ordering::Relaxed);

@@ -228,10 +228,10 @@ impl<'a> Script<'a> {
     }
 
     fn steps(mut self) -> Vec<Step> {
-        let operations = self.chance.magnitude(5, 800);
+        let operations = self.chance.magnitude(5, 1_500);
         let mut left = operations;
         while left > 0 {
-            let some = self.chance.magnitude(1, left.min(200));
+            let some = self.chance.magnitude(1, left.min(400));
             self.phase(some);
             left -= some;
         }

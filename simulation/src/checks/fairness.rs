@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::failure::{expect, Checked};
 use crate::ledger::{Fate, Ledger, OpId};
-use crate::time::Nanos;
+use crate::time::{words, Nanos, MILLI};
 
 /// So many batches of the other kind of its class may go before an operation that could.
 const OVERTAKEN: u32 = 2;
@@ -94,5 +94,20 @@ pub fn nothing_is_overtaken(
 pub fn what_was_lost_twice_goes_alone(suspect: Option<OpId>, sent: usize, others: usize) -> Checked {
     expect(suspect.is_none(), "what_was_lost_twice_goes_alone", || {
         format!("{suspect:?} is one of {sent} that are sent beside {others}")
+    })
+}
+
+/// So many batches may find out together that a server refuses, and so many more while pauses are
+/// short; then there is one in each pause.
+const REFUSALS: u64 = 24;
+
+/// The shortest of the pauses once they have grown.
+const PAUSE: Nanos = 400 * MILLI;
+
+/// A server has refused so many batches, and nothing else, for so long.
+pub fn a_server_that_refuses_is_left_alone(refusals: u64, lasts: Nanos) -> Checked {
+    let most = REFUSALS + lasts / PAUSE;
+    expect(refusals <= most, "a_server_that_refuses_is_left_alone", || {
+        format!("it was asked {refusals} times within {}, {most} at most", words(lasts))
     })
 }

@@ -43,6 +43,11 @@ impl Told {
         self.is_ready && !self.is_outage && !self.is_refused
     }
 
+    /// The server refuses the host, as far as it was told.
+    pub fn is_refused(&self) -> bool {
+        self.is_refused
+    }
+
     /// All is well for so long, and nothing is left to do.
     pub fn an_outage_ends(&self, is_ready: bool, idle: Nanos, most: Nanos) -> Checked {
         let is_well = self.is_well() && is_ready;

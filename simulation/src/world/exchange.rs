@@ -58,6 +58,7 @@ impl World {
             waker: None,
         });
         if is_away {
+            self.refused(node);
             return number;
         }
         self.live.insert(number);
@@ -217,7 +218,10 @@ impl World {
         let refusal = self.nodes[node].refuses_all(self.now);
         let ask = self.exchanges[number].ask.clone();
         let reply = match (&ask, refusal) {
-            (_, Some(error)) => Reply::Failed(error),
+            (_, Some(error)) => {
+                self.refused(node);
+                Reply::Failed(error)
+            }
             (Ask::Batch { items, .. }, None) => match self.carry_out(node, items) {
                 Some(results) => Reply::Batch(results),
                 None => {
@@ -234,6 +238,23 @@ impl World {
         let bytes = ENVELOPE + reply.bytes();
         self.exchanges[number].reply = Some(reply);
         self.transfer(number, bytes, false);
+    }
+
+    /// A node refuses everything once more.
+    fn refused(&mut self, node: usize) {
+        let now = self.now;
+        let node = &mut self.nodes[node];
+        if node.refusals == 0 {
+            node.refuses_since = now;
+        }
+        node.refusals += 1;
+        let (refusals, lasts) = (node.refusals, now - node.refuses_since);
+        self.check(fairness::a_server_that_refuses_is_left_alone(refusals, lasts));
+    }
+
+    /// Nodes are asked again without a pause, since one has come back or all are new.
+    pub(super) fn encourage(&mut self) {
+        self.nodes.iter_mut().for_each(|node| node.refusals = 0);
     }
 
     /// Carries operations out; nothing comes back where the server hangs up.
@@ -300,6 +321,7 @@ impl World {
         let link = &mut self.sessions[exchange.session].links[exchange.node];
         link.unanswered -= 1;
         if let (Ask::Batch { items, .. }, Some(Reply::Batch(results))) = (&exchange.ask, &exchange.reply) {
+            self.nodes[exchange.node].refusals = 0;
             for (item, result) in items.iter().zip(results) {
                 if let (Some(op), true) = (item.op, result.is_ok()) {
                     self.ledger.ops[op].answered_at.get_or_insert(now);

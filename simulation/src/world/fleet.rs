@@ -176,6 +176,7 @@ impl World {
 
     pub(super) fn node_up(&mut self, session: usize, node: usize) {
         self.disturb(node, self.now + 2 * SECOND);
+        self.encourage();
         let session = &mut self.sessions[session];
         if session.is_over || session.lost.is_some() {
             return;

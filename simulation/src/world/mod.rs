@@ -344,6 +344,7 @@ impl World {
             }
             links.push(link);
         }
+        self.encourage();
         self.sessions.push(Session::new(links));
         if there.iter().any(|&is_there| !is_there) {
             self.degrade(number, &Error::connection("nobody is there"));

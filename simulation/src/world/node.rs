@@ -20,6 +20,9 @@ pub struct Node {
     narrow_factor: u64,
     /// What the next batches do to their connection.
     pub losses: Vec<Moment>,
+    /// How many batches it has refused as a whole since it last said anything else, and since when.
+    pub refusals: u64,
+    pub refuses_since: Nanos,
     /// The last time at which something went wrong here, and the end of what follows from it.
     pub disturbed_at: Nanos,
     pub disturbed_until: Nanos,
