@@ -23,6 +23,7 @@ pub const TESTS: &[Test] = &[
     test!(a_client_certificate_is_shown_where_it_is_asked_for),
     test!(a_crash_is_one_outage_and_takes_the_records),
     test!(the_keys_of_a_dead_server_wait_while_the_others_go_on),
+    test!(a_dead_server_of_two_costs_its_own_keys_alone).class(Class::Works),
     test!(with_failover_the_keys_of_a_dead_server_move_and_come_back),
     test!(one_server_that_hangs_does_not_hold_up_the_others),
     test!(one_server_that_talks_nonsense_does_not_spoil_the_others),
@@ -294,6 +295,44 @@ fn the_keys_of_a_dead_server_wait_while_the_others_go_on() {
     receiver.recv_timeout(PATIENCE).expect("a callback is missing").unwrap();
     assert!(matches!(client.event(), Told::Ready));
     assert_eq!(client.head(&names[1]).unwrap(), Some(2));
+}
+
+fn a_dead_server_of_two_costs_its_own_keys_alone() {
+    const KEYS: usize = 100_000;
+    let servers: [Server; 2] = std::array::from_fn(|_| Server::start("memcached", &[]));
+    let [living, dying] = &servers;
+    let client = open_at(&[living, dying], r#", "timeout": 120000"#);
+    let all = |version: i64| {
+        let (sender, receiver) = channel();
+        for number in 0..KEYS {
+            let sender = sender.clone();
+            let callback = move |result| drop(sender.send(result));
+            client.connector.set(&format!("name{number}"), record(version), callback).unwrap();
+        }
+        receiver
+    };
+    let stored = all(0);
+    for _ in 0..KEYS {
+        stored.recv_timeout(PATIENCE).expect("a callback is missing").unwrap();
+    }
+    let items = living.client(&["stats"]);
+    let items = items.lines().find_map(|line| line.strip_prefix("STAT curr_items ")).unwrap();
+    let at_living: usize = items.trim().parse().unwrap();
+    assert!((KEYS / 4..KEYS * 3 / 4).contains(&at_living), "{at_living} of {KEYS}");
+    assert!(matches!(client.event(), Told::Ready));
+    dying.ctl(&["kill"]);
+    assert!(matches!(client.event(), Told::Error { fatal: false, .. }));
+    let stored = all(1);
+    // Each has its turn at the living server within a patience of the one before, though as many wait for the dead one.
+    for number in 0..at_living {
+        let Ok(result) = stored.recv_timeout(PATIENCE) else { panic!("{number} of {at_living} were stored") };
+        result.unwrap();
+    }
+    let asked: serde_json::Value = serde_json::from_str(&client.connector.statistics_json()).unwrap();
+    let waiting = asked["inFlight"].as_u64().unwrap();
+    assert_eq!(waiting, (KEYS - at_living) as u64, "the others wait");
+    let retries = asked["retries"].as_u64().unwrap();
+    assert!(retries < KEYS as u64, "{retries} were sent in vain");
 }
 
 fn with_failover_the_keys_of_a_dead_server_move_and_come_back() {

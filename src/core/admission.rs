@@ -24,6 +24,8 @@ pub(super) struct Admission {
     bytes: AtomicUsize,
     max_operations: usize,
     max_bytes: usize,
+    /// Completions that the host could take.
+    waiting: AtomicUsize,
     /// The engine reads nothing more until there is room.
     held_back: AtomicBool,
     /// Wakes whoever drives the engine.
@@ -39,6 +41,7 @@ impl Admission {
             bytes: AtomicUsize::new(0),
             max_operations,
             max_bytes,
+            waiting: AtomicUsize::new(0),
             held_back: AtomicBool::new(false),
             waker: AtomicWaker::new(),
             lost_notifications: AtomicU64::new(0),
@@ -75,10 +78,16 @@ impl Admission {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// A request was handed out.
+    /// A completion waits to be handed out.
+    pub fn wait(&self) {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// A completion was handed out.
     pub fn release(&self, weight: Weight) {
         self.operations.fetch_sub(weight.operations, Ordering::Relaxed);
         self.bytes.fetch_sub(weight.bytes, Ordering::SeqCst);
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
         if self.held_back.load(Ordering::SeqCst)
             && self.has_room()
             && self.held_back.swap(false, Ordering::SeqCst)
@@ -87,7 +96,7 @@ impl Admission {
         }
     }
 
-    /// Whether answers may be asked for. If those that nobody has taken yet leave no room, the
+    /// Whether answers may be asked for. If those that the host could take leave no room, the
     /// engine is woken when there is some again.
     pub fn may_read(&self) -> bool {
         if self.has_room() {
@@ -98,8 +107,10 @@ impl Admission {
         self.has_room()
     }
 
+    /// With nothing to take, to wait for the host would be to wait for ever: what takes the room
+    /// are the parts of a bulk that is not whole, or writes behind reads.
     fn has_room(&self) -> bool {
-        self.bytes.load(Ordering::SeqCst) <= self.max_bytes
+        self.bytes.load(Ordering::SeqCst) <= self.max_bytes || self.waiting.load(Ordering::SeqCst) == 0
     }
 
     /// How many operations there are.

@@ -12,7 +12,7 @@ use super::request::{Delivery, LogLevel, Outcome};
 const MAX_NEWS: usize = 4096;
 
 /// A list that grew beyond so many deliveries gives its memory back once it is empty.
-const MAX_KEPT: usize = 4096;
+const MAX_KEPT: usize = 1 << 14;
 
 /// A delivery with its place among all there ever were.
 struct Numbered<D> {
@@ -53,6 +53,7 @@ impl<T> Deliveries<T> {
 
     /// The answer to a request that takes so much of the limits.
     pub(super) fn complete(&mut self, ticket: T, outcome: Outcome, weight: Weight) {
+        self.admission.wait();
         self.put(Delivery::Completion(ticket, outcome), weight);
     }
 
@@ -114,7 +115,9 @@ impl<T> Deliveries<T> {
         let line = number_of(&self.lines);
         let delivery = if bounded < notification && bounded < line {
             let (delivery, weight) = self.bounded.pop_front()?.delivery;
-            self.admission.release(weight);
+            if let Delivery::Completion(..) = delivery {
+                self.admission.release(weight);
+            }
             delivery
         } else if notification < line {
             let (channel, payload) = self.notifications.pop_front()?.delivery;

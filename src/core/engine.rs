@@ -39,9 +39,6 @@ use super::watch::{BatchNumber, Sent, Watch};
 /// Deadlines are looked at no more often than this.
 const LOOK_PAUSE: Duration = Duration::from_millis(1);
 
-/// Troubles that follow each other as fast as this may have one cause.
-const ONE_OUTAGE: Duration = Duration::from_secs(5);
-
 /// How long an orderly goodbye to the server may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -83,12 +80,10 @@ pub struct Engine<T> {
     judged: Option<Instant>,
     /// When `close` gives up the operations that are left.
     give_up_at: Option<Instant>,
-    /// When the host was last told of a trouble that is not over.
-    outage: Option<Instant>,
+    /// The host was told of a trouble that is not over.
+    outage: bool,
     /// The connection stands, but in an outage that ends only when it has answered something.
     is_unproved: bool,
-    /// One of several servers is in trouble.
-    is_partial: bool,
     goodbye: Option<(BoxFuture<'static, ()>, Instant)>,
     finished: bool,
 }
@@ -142,9 +137,8 @@ impl<T: Send + 'static> Engine<T> {
             doubt: None,
             judged: None,
             give_up_at: None,
-            outage: None,
+            outage: false,
             is_unproved: false,
-            is_partial: false,
             goodbye: None,
             finished: false,
             options,
@@ -283,7 +277,7 @@ impl<T: Send + 'static> Engine<T> {
                     self.log(LogLevel::Info, format!("connected to {}", self.limits.target), out);
                     let is_awaited = !self.is_idle();
                     self.is_unproved = true;
-                    if self.outage.is_none() || !is_awaited {
+                    if !self.outage || !is_awaited {
                         self.proved_good(out);
                     }
                 }
@@ -291,10 +285,9 @@ impl<T: Send + 'static> Engine<T> {
                 LinkEvent::Noticed(Notice::Trouble(error)) => {
                     let line = format!("{}: {}", self.limits.target, error.message());
                     self.log(LogLevel::Warn, line, out);
-                    self.is_partial = true;
                     // More of the same outage until all servers are back.
-                    if self.outage.is_none() {
-                        self.begin_outage(error, now, out);
+                    if !self.outage {
+                        self.begin_outage(error, out);
                     }
                 }
                 LinkEvent::Noticed(Notice::Notification { channel, payload }) => {
@@ -308,10 +301,9 @@ impl<T: Send + 'static> Engine<T> {
                     self.groups.iter_mut().for_each(Group::recover);
                 }
                 LinkEvent::Noticed(Notice::Restored) => {
-                    self.is_partial = false;
                     self.groups.iter_mut().for_each(Group::recover);
                     // An outage of the whole connection ends when that has proved good.
-                    if !self.is_unproved && self.outage.take().is_some() {
+                    if !self.is_unproved && std::mem::take(&mut self.outage) {
                         self.log(LogLevel::Info, format!("all is well with {}", self.limits.target), out);
                         out.push(Delivery::Ready);
                     }
@@ -326,8 +318,8 @@ impl<T: Send + 'static> Engine<T> {
                     let level = if news { LogLevel::Warn } else { LogLevel::Debug };
                     let line = format!("waiting for {}: {}", self.limits.target, error.message());
                     self.log(level, line, out);
-                    if news && self.outage.is_none() {
-                        self.begin_outage(error, now, out);
+                    if news && !self.outage {
+                        self.begin_outage(error, out);
                     }
                 }
             }
@@ -341,17 +333,15 @@ impl<T: Send + 'static> Engine<T> {
         }
     }
 
-    fn begin_outage(&mut self, error: Error, now: Instant, out: &mut Deliveries<T>) {
-        self.outage = Some(now);
+    fn begin_outage(&mut self, error: Error, out: &mut Deliveries<T>) {
+        self.outage = true;
         out.push(Delivery::Failure { error, fatal: false });
     }
 
-    /// The connection is of use: the end of an outage, unless one of its servers still is away.
+    /// The connection is of use: the end of an outage.
     fn proved_good(&mut self, out: &mut Deliveries<T>) {
         if std::mem::take(&mut self.is_unproved) {
-            if !self.is_partial {
-                self.outage = None;
-            }
+            self.outage = false;
             self.shared.ready.store(true, Ordering::Release);
             out.push(Delivery::Ready);
         }
@@ -391,14 +381,11 @@ impl<T: Send + 'static> Engine<T> {
         self.log(LogLevel::Warn, line, out);
         // Servers that go one after the other are one outage, and so are connections that have
         // answered nothing.
-        let is_told =
-            self.is_unproved || self.outage.is_some_and(|told| now.duration_since(told) < ONE_OUTAGE);
-        if !is_told {
+        if !self.is_unproved && !self.outage {
             out.push(Delivery::Failure { error: error.clone(), fatal: false });
         }
-        self.outage = Some(now);
+        self.outage = true;
         self.is_unproved = false;
-        self.is_partial = false;
     }
 
     /// Sends batches while there is room and something to send. Returns whether any went.
@@ -419,12 +406,17 @@ impl<T: Send + 'static> Engine<T> {
             }
             sent |= self.send_suspect(&connection, group, now, budget);
             // Reads and writes in turns, as long as there is room for either.
+            let mut others = false;
             while budget.is_left()
                 && (self.send_class(&connection, group, true, now, budget)
                     | self.send_class(&connection, group, false, now, budget))
             {
-                sent = true;
+                others = true;
             }
+            if others {
+                self.groups[group].others_went();
+            }
+            sent |= others;
         }
         sent
     }

@@ -111,11 +111,16 @@ impl Group {
     pub fn sent(&mut self, kind: Kind, is_suspect: bool) {
         // A pause that was over by then.
         self.rest = None;
-        self.suspect_is_next = !is_suspect;
+        self.suspect_is_next &= !is_suspect;
         self.suspect_is_under_way = is_suspect;
         let class = &mut self.classes[usize::from(kind.is_read())];
         class.under_way += 1;
         class.last = Some(kind);
+    }
+
+    /// Others had their turn, reads and writes: it is a suspect's again.
+    pub fn others_went(&mut self) {
+        self.suspect_is_next = true;
     }
 
     /// A batch came back.

@@ -19,7 +19,7 @@ pub(super) type GroupOf = Box<dyn Fn(&Key) -> usize + Send>;
 const MAX_GROUPS: usize = 256;
 
 /// So many entries that count no more are borne, and so much memory is kept for new ones.
-const MAX_STALE: usize = 1024;
+const MAX_STALE: usize = 1 << 14;
 
 /// Which entry of a lane counts.
 pub(super) type Place = u64;

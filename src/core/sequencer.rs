@@ -32,7 +32,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(1);
 const LOOK_PAUSE_EACH: Duration = Duration::from_nanos(500);
 
 /// With more lanes than this at its best time the memory is given back when all are empty.
-const MAX_KEPT_LANES: usize = 1 << 12;
+const MAX_KEPT_LANES: usize = 1 << 14;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {

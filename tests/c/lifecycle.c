@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -636,6 +637,36 @@ static void fork_child_is_told(void)
     REQUIRE(called == 2 * KINDS && closed == 0);
 }
 
+/* Neither runs the handlers of pthread_atfork, and both make a process with the parent's memory and sockets. */
+static pid_t fork_by_system_call(void)
+{
+    return (pid_t)syscall(SYS_clone, (unsigned long)SIGCHLD, 0ul, 0ul, 0ul, 0ul);
+}
+
+static void a_fork_is_noticed_however_it_was_made(void)
+{
+    pid_t (*const ways[])(void) = {fork_by_system_call,
+#if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 34)
+                                   _Fork
+#endif
+    };
+    size_t way;
+    pid_t child;
+    shared = create();
+    for (way = 0; way < sizeof ways / sizeof *ways; way++) {
+        submit_all_kinds(shared);
+        child = ways[way]();
+        if (child == 0) {
+            all_calls_fail(shared, CONNECTOR_ERR_FORKED);
+            _exit(0);
+        }
+        wait_for(shared, &called, (int)(way + 1) * KINDS);
+        wait_for_child(child);
+    }
+    connector_free(shared);
+    REQUIRE(called == (int)way * KINDS && closed == 0);
+}
+
 static pid_t forked_child;
 static int in_child;
 
@@ -1164,6 +1195,7 @@ static const struct {
     SCENARIO(close_while_others_submit),
     SCENARIO(fork_child_is_told),
     SCENARIO(fork_in_callback),
+    SCENARIO(a_fork_is_noticed_however_it_was_made),
     SCENARIO(null_is_an_error),
     SCENARIO(refused_requests_are_not_called_back),
     SCENARIO(create_errors_name_the_option),

@@ -2,17 +2,13 @@
 //!
 //! The host watches one file descriptor with whatever event loop it has and calls
 //! [`HostDriver::turn`] when it is readable. The descriptor is the epoll instance of the
-//! engine's own tokio runtime; an epoll instance is itself readable when it has events. Tokio
-//! does not hand it out, so it is found in `/proc/self/fdinfo`: it is the one that watches our
-//! own wake-up descriptor. Two descriptors are watched besides the engine's sockets: an
-//! eventfd by which other threads wake the engine, and a timerfd for its deadlines.
+//! engine's own tokio runtime, which `runtime_fd.rs` finds. Two descriptors are watched besides the
+//! engine's sockets: an eventfd by which other threads wake the engine, and a timerfd for its
+//! deadlines.
 
-use std::fs;
-use std::future::poll_fn;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{OwnedFd, RawFd};
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use rustix::event::{eventfd, EventfdFlags};
@@ -20,9 +16,9 @@ use rustix::time::{
     timerfd_create, timerfd_settime, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec,
 };
 use tokio::io::unix::AsyncFd;
-use tokio::io::Interest;
 use tokio::runtime::Runtime;
 
+use super::runtime_fd::{find_runtime_fd, look, signal, watch};
 use super::signals::refuse_signals;
 use super::waker::QuietWaker;
 use crate::core::deliveries::Deliveries;
@@ -91,16 +87,7 @@ impl<T: Send + 'static> HostDriver<T> {
         if let Some(runtime) = &self.runtime {
             // The sockets' news wakes the engine, which is polled below anyway.
             self.waker.will_poll();
-            // A future that wakes itself makes tokio look at its sockets and timers once,
-            // without waiting, and leaves no wake-up behind.
-            let mut looked = false;
-            runtime.block_on(poll_fn(|cx| {
-                if std::mem::replace(&mut looked, true) {
-                    return Poll::Ready(());
-                }
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }));
+            look(runtime);
             self.engine.looked();
         }
         self.flush(out);
@@ -173,41 +160,7 @@ impl Parts {
         let wake_fd = watch(wake)?;
         let timer = watch(timer)?;
         drop(entered);
-        let poll_fd = epoll_that_watches(wake_fd.get_ref().as_raw_fd())?;
+        let poll_fd = find_runtime_fd(&runtime, wake_fd.get_ref())?;
         Ok(Parts { runtime, wake_fd, timer, poll_fd })
     }
-}
-
-/// Makes an eventfd readable.
-fn signal(wake_fd: &OwnedFd) {
-    // It fails only when the counter is full, and then it is readable already.
-    let _ = rustix::io::write(wake_fd, &1u64.to_ne_bytes());
-}
-
-/// Has the runtime watch a descriptor. The successor of this call is unsafe because it trusts
-/// the descriptor to stay open; one that is owned does.
-#[allow(deprecated)]
-fn watch<F: AsRawFd>(owned: F) -> io::Result<AsyncFd<F>> {
-    AsyncFd::with_interest(owned, Interest::READABLE)
-}
-
-/// The epoll instance of this process that watches `fd`, by the `tfd:` lines of
-/// `/proc/self/fdinfo/*` (see `proc_pid_fdinfo(5)`).
-fn epoll_that_watches(fd: RawFd) -> io::Result<RawFd> {
-    for entry in fs::read_dir("/proc/self/fdinfo")? {
-        let entry = entry?;
-        // A descriptor may be closed by another thread between the listing and the reading.
-        let Ok(info) = fs::read_to_string(entry.path()) else { continue };
-        let watches = info
-            .lines()
-            .filter_map(|line| line.strip_prefix("tfd:"))
-            .filter_map(|rest| rest.split_whitespace().next())
-            .any(|watched| watched.parse() == Ok(fd));
-        if watches {
-            if let Some(number) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
-                return Ok(number);
-            }
-        }
-    }
-    Err(io::Error::new(io::ErrorKind::NotFound, "the runtime's epoll instance is not in /proc/self/fdinfo"))
 }

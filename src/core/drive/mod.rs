@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `reactor.rs` | a thread of our own that drives an engine |
 //! | `host_driver.rs` | the host's own thread drives it |
+//! | `runtime_fd.rs` | the descriptor of a runtime, found and proved |
 //! | `outbox.rs` | the way out to hosts with callbacks on a thread of ours |
 //! | `pollable.rs` | the way out to hosts that poll a file descriptor |
 //! | `signals.rs` | none of our threads takes a signal |
@@ -16,6 +17,8 @@ mod outbox;
 #[cfg(target_os = "linux")]
 mod pollable;
 mod reactor;
+#[cfg(target_os = "linux")]
+mod runtime_fd;
 mod signals;
 mod waker;
 mod way_out;
