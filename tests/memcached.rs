@@ -1,10 +1,11 @@
 //! What is special to memcached: the layout, logins, TLS, and one of several servers that goes.
 
 use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
 use crate::support::load::under_load;
 use crate::support::{certificates, wait_until, Client, Server, Told, PATIENCE};
-use deepstream_connector::core::{ErrorCode, Operation, Record, Reply};
+use deepstream_connector::core::{ErrorCode, Key, Operation, Record, Reply};
 
 use crate::harness::{test, Class, Test};
 
@@ -27,6 +28,7 @@ pub const TESTS: &[Test] = &[
     test!(with_failover_the_keys_of_a_dead_server_move_and_come_back),
     test!(one_server_that_hangs_does_not_hold_up_the_others),
     test!(one_server_that_talks_nonsense_does_not_spoil_the_others),
+    test!(a_slow_transfer_is_progress),
     test!(servers_that_go_and_come_back_under_load_lose_nothing).class(Class::Works),
 ];
 
@@ -408,17 +410,44 @@ fn one_server_that_talks_nonsense_does_not_spoil_the_others() {
     }
 }
 
+fn a_slow_transfer_is_progress() {
+    const RECORDS: usize = 60;
+    let server = Server::start("memcached", &[]);
+    let data = format!("\"{}\"", "x".repeat(500_000));
+    let near = open(&server, "");
+    let names: Vec<Key> = (0..RECORDS).map(|number| format!("name{number}").into()).collect();
+    for name in &names {
+        near.set(name, 1, &data).unwrap();
+    }
+    let target = format!("127.0.0.1:{}", server.port);
+    let proxy = Server::start("proxy", &["--", "--target", &target]);
+    let far = open(&proxy, r#", "timeout": 30000"#);
+    far.head("nothing").unwrap();
+    assert!(matches!(far.event(), Told::Ready));
+    // All of them take three seconds, and a server may be silent for two.
+    proxy.ctl(&["set", "bandwidth", "10000000"]);
+    let begin = Instant::now();
+    let results = far.many(names.iter().map(|name| (name.clone(), Operation::Get)).collect());
+    for result in &results {
+        let Ok(Reply::Record(Some(record))) = result else { panic!("a record is missing: {result:?}") };
+        assert_eq!(record.data.len(), data.len());
+    }
+    assert!(begin.elapsed() >= Duration::from_millis(2_500), "the way was not slow: {:?}", begin.elapsed());
+    let told: Vec<Told> = far.told.try_iter().filter(|told| !matches!(told, Told::Log(_))).collect();
+    assert!(told.is_empty(), "{told:?}");
+}
+
 fn servers_that_go_and_come_back_under_load_lose_nothing() {
     let servers: [Server; 3] = std::array::from_fn(|_| Server::start("memcached", &["kept"]));
     let [first, second, third] = &servers;
     let client = open_at(&[first, second, third], r#", "timeout": 60000"#);
     under_load(&client, || {
         second.ctl(&["end"]);
-        std::thread::sleep(std::time::Duration::from_millis(200));
+        std::thread::sleep(Duration::from_millis(200));
         second.ctl(&["restart"]);
         wait_until("it is back", || second.ctl(&["client", "mn"]).is_empty());
         third.ctl(&["freeze"]);
-        std::thread::sleep(std::time::Duration::from_millis(300));
+        std::thread::sleep(Duration::from_millis(300));
         third.ctl(&["thaw"]);
     });
 }

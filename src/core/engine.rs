@@ -76,6 +76,9 @@ pub struct Engine<T> {
     looked: bool,
     /// Something seemed late then. It is, if that is still so after a look at the sockets.
     doubt: Option<Instant>,
+    /// When the driver was to poll again at the latest. Should it be later, it was stopped, or the
+    /// clock has jumped.
+    wakes_at: Option<Instant>,
     /// What was due by then was dealt with.
     judged: Option<Instant>,
     /// When `close` gives up the operations that are left.
@@ -135,6 +138,7 @@ impl<T: Send + 'static> Engine<T> {
             tally: Vec::new(),
             looked: false,
             doubt: None,
+            wakes_at: None,
             judged: None,
             give_up_at: None,
             outage: false,
@@ -171,6 +175,9 @@ impl<T: Send + 'static> Engine<T> {
     pub fn poll(&mut self, cx: &mut Context<'_>, out: &mut Deliveries<T>) -> Progress {
         self.shared.admission.waker.register(cx.waker());
         let now = self.shared.clock.now();
+        if let Some(asleep) = self.wakes_at.take().and_then(|at| now.checked_duration_since(at)) {
+            self.watch.postpone(asleep);
+        }
         let advanced = std::panic::catch_unwind(AssertUnwindSafe(|| self.advance(cx, now, out)));
         let more = advanced.unwrap_or_else(|_| {
             if !self.finished {
@@ -184,7 +191,9 @@ impl<T: Send + 'static> Engine<T> {
         if self.finished {
             return Progress { wake_at: None, finished: true, more: false };
         }
-        Progress { wake_at: self.wake_at(now), finished: false, more }
+        let wake_at = self.wake_at(now);
+        self.wakes_at = wake_at.filter(|&at| at > now && !more);
+        Progress { wake_at, finished: false, more }
     }
 
     /// Returns whether there is more to do at once.

@@ -166,6 +166,17 @@ impl Watch {
         silence.missed = silence.since.is_some();
     }
 
+    /// Nobody looked at the sockets for so long, for whatever reason: that was no silence of the
+    /// server's.
+    pub fn postpone(&mut self, by: Duration) {
+        for since in self.silences.iter_mut().filter_map(|silence| silence.since.as_mut()) {
+            *since += by;
+        }
+        for batch in &mut self.batches {
+            batch.due += by;
+        }
+    }
+
     /// Nothing is under way any more: gives out what was, in the order of its sending.
     pub fn clear(&mut self) -> Vec<LaneId> {
         self.silences.clear();
@@ -333,5 +344,16 @@ mod tests {
             assert!(!watch.hangs(seconds(start, 10 * second), &|_| Some(second)));
         }
         assert!(watch.hangs(start + LONGEST_SILENCE, &|_| Some(9)));
+    }
+
+    #[test]
+    fn a_time_in_which_nobody_looked_is_no_silence() {
+        let start = Instant::now();
+        let mut watch = Watch::new(PATIENCE);
+        sent(&mut watch, start, 0, Some(seconds(start, 3)));
+        watch.missed(0);
+        watch.postpone(Duration::from_secs(7));
+        assert_eq!(watch.due(), Some(seconds(start, 17)));
+        assert!(!watch.hangs(seconds(start, 16), &nothing) && watch.hangs(seconds(start, 17), &nothing));
     }
 }

@@ -41,7 +41,9 @@ pub(super) fn server_error(kind: ErrorKind, text: &str) -> Error {
             ErrorCode::Authentication,
             "memcached refused the login; see the options \"user\", \"password\" and \"authentication\"",
         ),
-        ErrorKind::Temporary => Error::transient(ErrorCode::Backend, format!("memcached answered: {text}")),
+        ErrorKind::Temporary => {
+            Error::transient(ErrorCode::Backend, format!("memcached answered: {text}")).of_server()
+        }
         ErrorKind::TooLarge | ErrorKind::UnknownCommand | ErrorKind::Other => {
             Error::new(ErrorCode::Backend, format!("memcached answered: {text}"))
         }

@@ -56,14 +56,15 @@ pub(super) fn of_operation(failure: &Failure, options: &Options) -> Error {
     let place = options.in_words();
     let report = |message: String| Error::new(ErrorCode::Backend, message);
     let for_now = |what: &str| Error::transient(ErrorCode::Unavailable, format!("{what} at {place}"));
+    let overloaded = |what: &str| for_now(what).of_server();
     match code {
         "40001" => for_now("another transaction came first"),
         "40P01" => for_now("a deadlock with another transaction was broken up"),
         "55P03" => for_now("another transaction holds a lock"),
         "55006" => for_now("a table is in use"),
         "57014" => for_now("the statement was cancelled, by an administrator or by statement_timeout,"),
-        "53200" => for_now("there is not enough memory"),
-        "53000" | "53400" => for_now("a resource's limit is reached"),
+        "53200" => overloaded("there is not enough memory"),
+        "53000" | "53400" => overloaded("a resource's limit is reached"),
         // A table was dropped between two looks.
         "XX000" => for_now("the server failed within itself (XX000)"),
         // A standby is never connected to, so it is somebody's choice, and may be taken back.

@@ -124,6 +124,10 @@ impl Connection for Sessions {
         news.map(|(channel, payload)| Notice::Notification { channel, payload })
     }
 
+    fn moved(&self, _: usize) -> Option<u64> {
+        Some(self.pool.estate.traffic.total())
+    }
+
     fn wake_at(&self) -> Option<Instant> {
         self.pool.wake_at()
     }

@@ -23,6 +23,7 @@ use crate::config::wrong;
 use crate::core::Error;
 use crate::net::pipeline::while_alive;
 use crate::net::stream::{self, Stream};
+use crate::net::traffic::Traffic;
 
 /// Prepared statements that are kept, each for one table and kind of operation.
 const KEPT_STATEMENTS: usize = 256;
@@ -36,11 +37,14 @@ const FENCE_PAUSE: Duration = Duration::from_millis(20);
 /// A connection's own work; it ends when the connection does.
 pub(super) type Driver = BoxFuture<'static, Error>;
 
-/// What outlives connections: sessions that broke while they wrote, and who listens to what.
+/// What outlives connections: sessions that broke while they wrote, who listens to what, and how
+/// many bytes moved.
 #[derive(Default)]
 pub(super) struct Estate {
     orphans: Mutex<Vec<Identity>>,
     pub news: Arc<News>,
+    /// What moves on all connections.
+    pub traffic: Traffic,
 }
 
 impl Estate {
@@ -115,8 +119,8 @@ impl Session {
         estate: &Arc<Estate>,
     ) -> Result<(Session, Driver), Error> {
         let stream = match server.socket() {
-            Some(path) => stream::dial_unix(&path).await?,
-            None => stream::dial(&server.host, server.port, None).await?,
+            Some(path) => stream::dial_unix(&path, &estate.traffic).await?,
+            None => stream::dial(&server.host, server.port, None, &estate.traffic).await?,
         };
         let (client, mut driver) = log_in(stream, way, options, &estate.news).await?;
         let identity = while_alive(&mut driver, set_up(&client, options)).await?;

@@ -2,6 +2,7 @@
 //! there.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,10 +16,16 @@ use super::sentinel::discovery::PrimaryDiscovery;
 use super::storage_options::StorageOptions;
 use super::trailing_commands::TrailingCommands;
 use crate::core::{BatchResult, Connection, Error, Key, Record, Remedy};
+use crate::net::pipeline::Replies;
+use crate::net::traffic::Traffic;
 
 /// See the module.
 pub(super) struct RedisConnection {
     primary: MultiplexedConnection,
+    /// What moves on the connection to the primary.
+    traffic: Traffic,
+    /// How long the primary may be silent while something is unanswered.
+    patience: Duration,
     storage: StorageOptions,
     /// The sentinels that monitor the primary, if there are any.
     discovery: Option<Arc<PrimaryDiscovery>>,
@@ -27,8 +34,13 @@ pub(super) struct RedisConnection {
 }
 
 impl RedisConnection {
-    pub fn new(primary: MultiplexedConnection, storage: StorageOptions) -> RedisConnection {
-        RedisConnection { primary, storage, discovery: None, replicas: None }
+    pub fn new(
+        primary: MultiplexedConnection,
+        traffic: Traffic,
+        patience: Duration,
+        storage: StorageOptions,
+    ) -> RedisConnection {
+        RedisConnection { primary, traffic, patience, storage, discovery: None, replicas: None }
     }
 
     pub fn discovered_by(self, discovery: Arc<PrimaryDiscovery>) -> RedisConnection {
@@ -80,12 +92,23 @@ impl RedisConnection {
         let mut commands = self.storage.layout.read(keys, head);
         let trailing = TrailingCommands { wait: None, role: self.replicas.is_some() };
         let expected = 1 + trailing.append(&mut commands);
-        let mut replies = self.primary.send_pipeline(commands, expected).await?;
+        let mut replies = self.ask_primary(commands, expected).await?;
         let last = trailing.split_off(&mut replies);
         if let Some(replicas) = &self.replicas {
             replicas.after_read(self.slots(keys.iter()), &self.primary, last.role);
         }
         self.values(last_reply(replies)?, keys, head)
+    }
+
+    /// Sends commands to the primary. Where replicas are read from, what moves on the connections
+    /// to them hides its silence from the engine, so it is noticed here.
+    async fn ask_primary(&self, commands: Vec<u8>, expected: usize) -> Result<Replies<Reply>, Error> {
+        let replies = self.primary.send_pipeline(commands, expected);
+        if self.replicas.is_none() {
+            return replies.await;
+        }
+        let silent = || Err(Error::connection("the primary does not answer"));
+        self.traffic.while_moving(self.patience, replies).await.unwrap_or_else(silent)
     }
 
     fn values(&self, reply: Reply, keys: &[Key], head: bool) -> Result<Vec<Option<Bytes>>, Error> {
@@ -125,7 +148,7 @@ impl RedisConnection {
         let wait = self.storage.acknowledgement.as_ref();
         let trailing = TrailingCommands { wait, role: self.replicas.is_some() };
         let expected = skip + 1 + trailing.append(&mut commands);
-        let mut replies = self.primary.send_pipeline(commands, expected).await?;
+        let mut replies = self.ask_primary(commands, expected).await?;
         let last = trailing.split_off(&mut replies);
         if let Some(replicas) = &self.replicas {
             replicas.after_write(self.slots(keys), &self.primary, last.role);
@@ -192,5 +215,48 @@ impl Connection for RedisConnection {
     fn waits_for_timer(&self) -> bool {
         self.discovery.as_ref().is_some_and(|discovery| discovery.waits_for_timer())
             || self.replicas.as_ref().is_some_and(Replicas::waits_for_timer)
+    }
+
+    fn moved(&self, _: usize) -> Option<u64> {
+        Some(self.traffic.total() + self.replicas.as_ref().map_or(0, Replicas::moved))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::{select, Either};
+    use tokio::io::duplex;
+
+    use super::super::connection_info::ConnectionInfo;
+    use super::super::layout::Layout;
+    use super::super::replica_reads::RequiredOffsets;
+    use super::*;
+    use crate::config::Settings;
+    use crate::net::fleet::Timeouts;
+    use crate::net::traffic::Counted;
+
+    #[test]
+    fn a_silent_primary_is_noticed_whatever_its_replicas_say() {
+        let short = Duration::from_millis(50);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (ours, _theirs) = duplex(1 << 16);
+            let traffic = Traffic::default();
+            let (primary, lifeline) = MultiplexedConnection::new(Counted::new(ours, &traffic));
+            let settings = Settings::default();
+            let storage = StorageOptions::from_settings(&settings, Layout::from_settings(&settings));
+            let timeouts = Timeouts { connect: short, reply: short, reconnect_delays: (short, short) };
+            let info = ConnectionInfo::for_tests();
+            let (replicas, _) = Replicas::configured(&info, &[], timeouts, &RequiredOffsets::default());
+            let connection = RedisConnection::new(primary, traffic, short, storage).reading_from(replicas);
+            let keys = [Key::from("a")];
+            let Either::Left((result, _)) = select(connection.get_many(&keys), Box::pin(lifeline)).await
+            else {
+                panic!("the connection ended by itself");
+            };
+            let error = result.unwrap_err();
+            assert_eq!(error.remedy(), Remedy::Reconnect, "{error}");
+            assert_eq!(error.message(), "the primary does not answer");
+        });
     }
 }

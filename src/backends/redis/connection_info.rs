@@ -11,6 +11,7 @@ use crate::core::Error;
 use crate::net::pipeline::while_alive;
 use crate::net::stream;
 use crate::net::tls::Tls;
+use crate::net::traffic::Traffic;
 
 /// A server, and the login there.
 #[derive(Clone)]
@@ -118,11 +119,16 @@ impl ConnectionInfo {
     }
 
     /// Connects, and completes the handshake. The future that comes with the connection is its
-    /// background work.
-    pub async fn connect(&self) -> Result<(MultiplexedConnection, BoxFuture<'static, Error>), Error> {
+    /// background work; `traffic` counts what moves on it.
+    pub async fn connect(
+        &self,
+        traffic: &Traffic,
+    ) -> Result<(MultiplexedConnection, BoxFuture<'static, Error>), Error> {
         let stream = match &self.address {
-            ServerAddress::Tcp { host, port } => stream::dial(host, *port, self.tls.as_ref()).await?,
-            ServerAddress::Unix { path } => stream::dial_unix(path).await?,
+            ServerAddress::Tcp { host, port } => {
+                stream::dial(host, *port, self.tls.as_ref(), traffic).await?
+            }
+            ServerAddress::Unix { path } => stream::dial_unix(path, traffic).await?,
         };
         let (connection, lifeline) = MultiplexedConnection::new(stream);
         let mut lifeline: BoxFuture<'static, Error> = Box::pin(lifeline);

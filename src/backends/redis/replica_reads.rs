@@ -22,6 +22,7 @@ use super::role::{replication_offset, ROLE};
 use crate::core::Error;
 use crate::net::fleet::{Dial, Dialed, Fleet, Node, Timeouts};
 use crate::net::pipeline::{while_alive, Replies};
+use crate::net::traffic::Traffic;
 
 /// Connects to replicas.
 pub(super) struct ReplicaDialer {
@@ -33,11 +34,15 @@ pub(super) struct ReplicaDialer {
 impl Dial for ReplicaDialer {
     type Connection = MultiplexedConnection;
 
-    fn dial(&self, node: &Node) -> BoxFuture<'static, Result<Dialed<MultiplexedConnection>, Error>> {
+    fn dial(
+        &self,
+        node: &Node,
+        traffic: &Traffic,
+    ) -> BoxFuture<'static, Result<Dialed<MultiplexedConnection>, Error>> {
         let replica = self.connection_info.at(&node.host, node.port);
-        let is_cluster = self.is_cluster;
+        let (is_cluster, traffic) = (self.is_cluster, traffic.clone());
         Box::pin(async move {
-            let (connection, mut lifeline) = replica?.connect().await?;
+            let (connection, mut lifeline) = replica?.connect(&traffic).await?;
             if is_cluster {
                 let command = redis::cmd("READONLY").get_packed_command();
                 while_alive(&mut lifeline, connection.send(command, 0)).await?;
@@ -94,6 +99,11 @@ impl ReplicaReads {
     /// Whether some replica is disconnected, so that a timer runs until the next attempt to connect.
     pub fn waits_for_timer(&self) -> bool {
         self.fleet.waits_for_timer()
+    }
+
+    /// What moved on the connections to them.
+    pub fn moved(&self) -> u64 {
+        self.fleet.moved()
     }
 
     /// Sends commands to one of some replicas; `None` where none of them can reply now.

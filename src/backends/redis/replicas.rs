@@ -91,6 +91,11 @@ impl Replicas {
         self.reads.waits_for_timer()
     }
 
+    /// See [`ReplicaReads::moved`].
+    pub fn moved(&self) -> u64 {
+        self.reads.moved()
+    }
+
     fn refresh(&self, role: Option<&Reply>) {
         let Some(found) = role.filter(|_| self.is_discovered).and_then(role::replicas) else { return };
         let mut nodes = self.nodes();

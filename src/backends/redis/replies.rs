@@ -30,8 +30,13 @@ pub(super) fn server_error(error: ServerError) -> Error {
         ),
         // After a failover: a new connection finds the new primary behind the same name.
         "READONLY" => Error::connection("the server has become a read-only replica"),
-        "LOADING" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN" | "NOREPLICAS" | "BUSY" => {
-            Error::transient(ErrorCode::Backend, said)
+        // The key's slot alone is without a node, or between two of them.
+        "CLUSTERDOWN" if said.contains("slot not served") => Error::transient(ErrorCode::Backend, said),
+        "TRYAGAIN" => Error::transient(ErrorCode::Backend, said),
+        // Reads go on.
+        "NOREPLICAS" => Error::transient(ErrorCode::Backend, said),
+        "LOADING" | "CLUSTERDOWN" | "MASTERDOWN" | "BUSY" => {
+            Error::transient(ErrorCode::Backend, said).of_server()
         }
         _ => Error::new(ErrorCode::Backend, said),
     }
@@ -74,5 +79,36 @@ pub(super) fn ping_error(error: Error) -> Result<(), Error> {
         ErrorCode::Backend if error.message().contains("NOPERM") => Ok(()),
         ErrorCode::Backend => Err(Error::connection(error.message().to_owned())),
         _ => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::Remedy;
+
+    #[test]
+    fn a_refusal_is_of_the_server_or_of_the_key() {
+        let refused = |text: &str| {
+            let Ok(Value::ServerError(reply)) = redis::parse_redis_value(text.as_bytes()) else { panic!() };
+            let error = server_error(reply);
+            assert_eq!(error.remedy(), Remedy::TryAgain, "{error}");
+            error.is_of_server()
+        };
+        for of_server in [
+            "-LOADING Redis is loading the dataset in memory\r\n",
+            "-BUSY Redis is busy running a script.\r\n",
+            "-MASTERDOWN Link with MASTER is down\r\n",
+            "-CLUSTERDOWN The cluster is down\r\n",
+        ] {
+            assert!(refused(of_server), "{of_server}");
+        }
+        for of_key in [
+            "-CLUSTERDOWN Hash slot not served\r\n",
+            "-TRYAGAIN Multiple keys request during rehashing of slot\r\n",
+            "-NOREPLICAS Not enough good replicas to write.\r\n",
+        ] {
+            assert!(!refused(of_key), "{of_key}");
+        }
     }
 }

@@ -81,7 +81,7 @@ impl ClusterConnection {
                 }
             }
         }
-        for _ in 0..=MAX_REDIRECTIONS {
+        for redirections in 0..=MAX_REDIRECTIONS {
             let sent = std::mem::take(&mut routes);
             let requests =
                 sent.iter().map(|(node, routed)| self.send(node, routed, batch, replies, is_write));
@@ -95,6 +95,11 @@ impl ClusterConnection {
                     }
                     Err(error) => {
                         self.nodes.request_refresh();
+                        // The target of a redirection is not the node that the record's group is at.
+                        let error = match redirections {
+                            0 => error,
+                            _ => transient(error.message().to_owned()),
+                        };
                         for Routed { index, .. } in routed {
                             results[*index] = Some(Err(error.clone()));
                         }
@@ -206,7 +211,10 @@ impl ClusterConnection {
             return error;
         }
         self.nodes.request_refresh();
-        transient(error.message().to_owned())
+        match error.is_of_server() {
+            true => error,
+            false => transient(error.message().to_owned()),
+        }
     }
 
     async fn read(&self, keys: &[Key], head: bool) -> Vec<Result<Vec<Option<Bytes>>, Error>> {
@@ -352,5 +360,9 @@ impl Connection for ClusterConnection {
 
     fn waits_for_timer(&self) -> bool {
         self.nodes.waits_for_timer()
+    }
+
+    fn moved(&self, _: usize) -> Option<u64> {
+        Some(self.nodes.bytes_moved())
     }
 }

@@ -33,6 +33,7 @@ use crate::config::Settings;
 use crate::core::{Backend, Description, Error, ErrorCode, Key, Link};
 use crate::net::fleet::{Dial, Dialed, Fleet, Node, Timeouts};
 use crate::net::pipeline::while_alive;
+use crate::net::traffic::Traffic;
 
 pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
     let settings = options::for_cluster(settings)?;
@@ -40,7 +41,7 @@ pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
     let dialer = NodeDialer(ConnectionInfo::from_settings(&settings)?);
     let mut storage = StorageOptions::from_settings(&settings, Layout::for_cluster(&settings)?);
     let mut timeouts = Timeouts::from_options(&settings.engine());
-    // A connection carries out nothing else while it waits for the replicas.
+    // A connection is silent while it waits for the replicas.
     timeouts.reply += storage.acknowledgement.as_ref().map(|wait| wait.timeout()).unwrap_or_default();
     storage.ttl = storage.ttl.filter(|ttl| *ttl > 0);
     Ok(Arc::new(Cluster {
@@ -61,9 +62,13 @@ struct NodeDialer(ConnectionInfo);
 impl Dial for NodeDialer {
     type Connection = MultiplexedConnection;
 
-    fn dial(&self, node: &Node) -> BoxFuture<'static, Result<Dialed<MultiplexedConnection>, Error>> {
-        let node = self.0.at(&node.host, node.port);
-        Box::pin(async move { node?.connect().await })
+    fn dial(
+        &self,
+        node: &Node,
+        traffic: &Traffic,
+    ) -> BoxFuture<'static, Result<Dialed<MultiplexedConnection>, Error>> {
+        let (node, traffic) = (self.0.at(&node.host, node.port), traffic.clone());
+        Box::pin(async move { node?.connect(&traffic).await })
     }
 }
 
@@ -136,7 +141,7 @@ impl Cluster {
     }
 
     async fn discover_topology_from(&self, node: &Node) -> Result<Topology, Error> {
-        let (connection, mut lifeline) = self.dialer.dial(node).await?;
+        let (connection, mut lifeline) = self.dialer.dial(node, &Traffic::default()).await?;
         while_alive(&mut lifeline, request_topology(&connection, node)).await
     }
 }

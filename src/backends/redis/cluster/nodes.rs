@@ -150,6 +150,11 @@ impl ClusterNodes {
             || self.replica_reads.as_ref().is_some_and(|replica_reads| replica_reads.waits_for_timer())
     }
 
+    /// What moved on the connections to all nodes.
+    pub fn bytes_moved(&self) -> u64 {
+        self.primaries.moved() + self.replica_reads.as_ref().map_or(0, |replicas| replicas.moved())
+    }
+
     fn topology(&self) -> RwLockReadGuard<'_, Topology> {
         self.topology.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -18,6 +18,7 @@ use super::discovery::PrimaryDiscovery;
 use crate::config::wrong;
 use crate::core::{Backoff, EngineOptions, Error, ErrorCode};
 use crate::net::pipeline::while_alive;
+use crate::net::traffic::Traffic;
 
 /// The messages when a sentinel begins a failover, when it aborts it, and when there is another
 /// primary; see <https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/#pubsub-messages>.
@@ -100,7 +101,7 @@ impl Subscription {
 
     /// Reports the configuration, and returns when it may have changed.
     async fn subscribe(&self) -> Result<(), Error> {
-        let (connection, mut lifeline) = self.in_time(self.sentinel.connect()).await?;
+        let (connection, mut lifeline) = self.in_time(self.sentinel.connect(&Traffic::default())).await?;
         while_alive(&mut lifeline, self.report_and_listen(&connection)).await
     }
 
