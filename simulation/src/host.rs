@@ -92,6 +92,9 @@ impl Host {
         }
         let deadline = now + submission.timeout.unwrap_or(world.setup.timeout);
         self.deadlines.push(Reverse((deadline, request)));
+        if let Subject::Scan { limit } = subject {
+            world.ledger.scanned += limit;
+        }
         let first = world.ledger.ops.len();
         let nodes = world.ledger.open_in.len();
         let ahead = wanted.first().map_or(0, |wanted| world.ledger.open_in[wanted.key % nodes]);
@@ -185,7 +188,7 @@ impl Host {
                 let checked = limits::in_flight_is_what_was_not_called_back(&world.ledger, in_flight, bytes);
                 world.check(checked);
                 let largest = world.setup.largest + 8;
-                world.check(limits::answers_are_bounded(&world.setup, largest, bytes));
+                world.check(limits::answers_are_bounded(&world.setup, &world.ledger, largest, bytes));
                 return world.ledger.requests[request].reaction.take();
             }
             Delivery::Ready => {
@@ -342,7 +345,7 @@ impl World {
         }
         self.check(deadlines::nobody_is_too_late_too_early(&self.ledger, now, op));
         self.check(deadlines::an_answer_that_is_here_is_not_called_late(&self.ledger, op));
-        let is_quick_to_listen = self.setup.turn_deliveries >= 1_000;
+        let is_quick_to_listen = self.setup.is_quick_to_listen();
         let since = self.ledger.ops[op].submitted;
         if is_alone && is_quick_to_listen && !self.is_closing && self.is_undisturbed(group, since) {
             self.check(isolation::a_living_server_is_quick(&self.setup, &self.ledger, now, op));

@@ -46,7 +46,8 @@ impl Fate {
         let code = error.code();
         let is_uncertain = match code {
             ErrorCode::Timeout | ErrorCode::Unavailable => !error.message().contains("not sent"),
-            ErrorCode::Closed | ErrorCode::Panic => true,
+            // These may follow a loss of the connection, and do not say what was sent before it.
+            ErrorCode::Closed | ErrorCode::Panic | ErrorCode::Authentication => true,
             _ => false,
         };
         Fate::Failed { code, may_be_applied: is_uncertain }
@@ -104,6 +105,8 @@ pub struct Ledger {
     pub open_requests: usize,
     pub open_operations: usize,
     pub open_bytes: usize,
+    /// How many records were wanted of pages, so far.
+    pub scanned: usize,
     /// By node: how many operations are open there.
     pub open_in: Vec<usize>,
 }
@@ -117,6 +120,7 @@ impl Ledger {
             open_requests: 0,
             open_operations: 0,
             open_bytes: 0,
+            scanned: 0,
             open_in: vec![0; nodes],
         }
     }

@@ -143,6 +143,13 @@ pub struct Setup {
     pub flushes: bool,
 }
 
+impl Setup {
+    /// Whether the host takes what it is told at once.
+    pub fn is_quick_to_listen(&self) -> bool {
+        self.turn_deliveries >= 1_000
+    }
+}
+
 /// A seed, spelled out.
 #[derive(Clone, Debug)]
 pub struct Scenario {

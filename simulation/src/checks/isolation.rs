@@ -15,7 +15,7 @@ pub fn longest(setup: &Setup, ahead: usize) -> Nanos {
     let round = 2 * (setup.latency + setup.spread);
     let transfer = (setup.largest as u64 + 1_000) * SECOND / setup.bandwidth;
     // The other kind takes turns with it.
-    2 * (ahead as u64 + 2) * (round + 3 * transfer) + SLACK
+    2 * (ahead as u64 + 3) * (round + 3 * transfer) + SLACK
 }
 
 /// An operation ended at a server with which nothing was wrong all the while.

@@ -67,9 +67,9 @@ pub fn in_flight_is_what_was_not_called_back(ledger: &Ledger, in_flight: usize, 
 
 /// Answers come on top of what was admitted, but not without end: no more is read than was under
 /// way when the limit was reached.
-pub fn answers_are_bounded(setup: &Setup, largest_answer: usize, bytes: usize) -> Checked {
+pub fn answers_are_bounded(setup: &Setup, ledger: &Ledger, largest_answer: usize, bytes: usize) -> Checked {
     let batches = setup.nodes * (setup.read_batches + 1);
-    let answers = batches * setup.max_batch_records.min(setup.keys) * largest_answer;
-    let most = setup.max_bytes_in_flight.saturating_add(answers);
+    let records = batches * setup.max_batch_records.min(setup.keys) + ledger.scanned;
+    let most = setup.max_bytes_in_flight.saturating_add(records * largest_answer);
     expect(bytes <= most, "answers_are_bounded", || format!("{bytes} bytes are in flight, {most} at most"))
 }

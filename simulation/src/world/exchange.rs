@@ -58,7 +58,7 @@ impl World {
             waker: None,
         });
         if is_away {
-            self.refused(node);
+            self.refused(number);
             return number;
         }
         self.live.insert(number);
@@ -107,7 +107,8 @@ impl World {
             self.check(deadlines::what_has_expired_is_not_sent(&self.ledger, now, item.key, kind, op));
             ops.extend(op);
         }
-        if !self.is_mixed {
+        // The books of a host that is slow to listen are too old for this.
+        if !self.is_mixed && self.setup.is_quick_to_listen() {
             let checked = fairness::nothing_is_overtaken(&self.ledger, &mut self.rotation, node, kind, self.now);
             self.check(checked);
         }
@@ -219,7 +220,7 @@ impl World {
         let ask = self.exchanges[number].ask.clone();
         let reply = match (&ask, refusal) {
             (_, Some(error)) => {
-                self.refused(node);
+                self.refused(number);
                 Reply::Failed(error)
             }
             (Ask::Batch { items, .. }, None) => match self.carry_out(node, items) {
@@ -241,9 +242,13 @@ impl World {
     }
 
     /// A node refuses everything once more.
-    fn refused(&mut self, node: usize) {
+    fn refused(&mut self, number: usize) {
+        let exchange = &self.exchanges[number];
+        if self.is_mixed || !matches!(exchange.ask, Ask::Batch { .. }) {
+            return;
+        }
         let now = self.now;
-        let node = &mut self.nodes[node];
+        let node = &mut self.nodes[exchange.node];
         if node.refusals == 0 {
             node.refuses_since = now;
         }
