@@ -611,10 +611,13 @@ impl<T: Send + 'static> Engine<T> {
     ) {
         self.proved_good(out);
         match result {
-            Err(error) => match self.sequencer.fall_back(lane) {
-                Some(refused) => self.answer_one(refused, Kind::Set, Err(error), now, out),
-                None => self.finish(lane, Err(error), now, out),
-            },
+            Err(error) => {
+                let error = self.sequencer.refused(lane, error);
+                match self.sequencer.fall_back(lane) {
+                    Some(refused) => self.answer_one(refused, Kind::Set, Err(error), now, out),
+                    None => self.finish(lane, Err(error), now, out),
+                }
+            }
             result => self.finish(lane, result, now, out),
         }
     }
@@ -624,9 +627,11 @@ impl<T: Send + 'static> Engine<T> {
         self.answer(turn, result, now, out);
     }
 
+    /// Answers turns that end without an answer of the server's.
     fn fail(&mut self, turns: Vec<Turn<Address<T>>>, error: &Error, now: Instant, out: &mut Deliveries<T>) {
         for turn in turns {
-            self.answer(turn, Err(error.clone()), now, out);
+            let error = turn.unanswered(error.clone());
+            self.answer(turn, Err(error), now, out);
         }
     }
 
@@ -842,10 +847,10 @@ fn too_late<A>(target: &str, trouble: Option<&Error>, turn: &Turn<A>) -> Error {
     };
     let cause =
         trouble.or(turn.cause.as_deref()).map(|error| format!(" ({})", error.message())).unwrap_or_default();
-    Error::new(
+    turn.unanswered(Error::new(
         ErrorCode::Timeout,
         format!("no answer from {target} within the operation's timeout{fate}{losses}{cause}"),
-    )
+    ))
 }
 
 impl<T> Drop for Engine<T> {

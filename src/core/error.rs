@@ -18,7 +18,7 @@ pub enum ErrorCode {
     Busy = 3,
     /// The connector was closed or freed before the operation finished.
     Closed = 4,
-    /// The operation's deadline passed; the message says whether it may have been applied.
+    /// The operation's deadline passed; `applied` says whether a write may have been carried out.
     Timeout = 5,
     /// The server cannot be reached, or answered what it must not.
     Unavailable = 6,
@@ -89,12 +89,34 @@ pub enum Remedy {
     Reconnect,
 }
 
+/// Whether an operation that failed may have been carried out all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Applied {
+    /// It was not, and will not be; so for whatever changes nothing.
+    #[default]
+    No = 0,
+    /// It was given to the server, and nobody knows what became of it: it may have been carried
+    /// out, or may still be.
+    Unknown = 1,
+}
+
+impl Applied {
+    /// The lower-case word, as `error.applied` in JavaScript and Python.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Applied::No => "no",
+            Applied::Unknown => "unknown",
+        }
+    }
+}
+
 /// A failure: a code, what to do about it, and one sentence that never holds a password, a
 /// token or a record's data.
 #[derive(Clone, Debug)]
 pub struct Error {
     code: ErrorCode,
     remedy: Remedy,
+    applied: Applied,
     message: Arc<str>,
     pause: Option<Duration>,
     /// A transient failure of the whole server, not of one key alone.
@@ -104,24 +126,22 @@ pub struct Error {
 impl Error {
     /// A failure that is reported to the caller as it is.
     pub fn new(code: ErrorCode, message: impl Into<Arc<str>>) -> Error {
-        Error { code, remedy: Remedy::Report, message: message.into(), pause: None, of_server: false }
+        Error::with(code, Remedy::Report, message.into())
     }
 
     /// A failure that passes by itself and concerns its key alone, such as a row that is locked:
     /// the operation rests, with growing pauses, and others go on.
     pub fn transient(code: ErrorCode, message: impl Into<Arc<str>>) -> Error {
-        Error { code, remedy: Remedy::TryAgain, message: message.into(), pause: None, of_server: false }
+        Error::with(code, Remedy::TryAgain, message.into())
     }
 
     /// A failure that ends the connection.
     pub fn connection(message: impl Into<Arc<str>>) -> Error {
-        Error {
-            code: ErrorCode::Unavailable,
-            remedy: Remedy::Reconnect,
-            message: message.into(),
-            pause: None,
-            of_server: false,
-        }
+        Error::with(ErrorCode::Unavailable, Remedy::Reconnect, message.into())
+    }
+
+    fn with(code: ErrorCode, remedy: Remedy, message: Arc<str>) -> Error {
+        Error { code, remedy, applied: Applied::No, message, pause: None, of_server: false }
     }
 
     /// A transient failure after which the operation rests at least so long before it is tried
@@ -141,6 +161,11 @@ impl Error {
         self.of_server
     }
 
+    /// The same failure of an operation of which nobody knows whether it was carried out.
+    pub(crate) fn maybe_applied(self) -> Error {
+        Error { applied: Applied::Unknown, ..self }
+    }
+
     /// The kind of the failure.
     pub fn code(&self) -> ErrorCode {
         self.code
@@ -149,6 +174,12 @@ impl Error {
     /// What the engine does about it.
     pub fn remedy(&self) -> Remedy {
         self.remedy
+    }
+
+    /// Whether the operation may have been carried out although it failed. Never `Unknown` for
+    /// one that reads, nor for one that was not accepted.
+    pub fn applied(&self) -> Applied {
+        self.applied
     }
 
     /// How long to rest before another try, where that is known.

@@ -28,6 +28,16 @@ struct Asked<T> {
     attempt: Option<Attempt>,
 }
 
+impl<T> Asked<T> {
+    /// Its error where there is no answer.
+    fn unanswered(&self, error: Error) -> Error {
+        if self.sent && !self.question.is_harmless() {
+            return error.maybe_applied();
+        }
+        error
+    }
+}
+
 /// An answer that is under way.
 struct Attempt {
     /// Gives it up.
@@ -121,7 +131,14 @@ impl<T> Questions<T> {
             match result {
                 Err(error) if ends(&error) => *broken = Some(error),
                 result => {
-                    return Poll::Ready(self.remove(number).map(|asked| (asked.ticket, result)));
+                    let asked = self.remove(number);
+                    return Poll::Ready(asked.map(|asked| {
+                        let result = result.map_err(|error| match error.code() {
+                            ErrorCode::Panic => asked.unanswered(error),
+                            _ => error,
+                        });
+                        (asked.ticket, result)
+                    }));
                 }
             }
         }
@@ -143,7 +160,7 @@ impl<T> Questions<T> {
         let uncertain = self.remove_if(|asked| asked.sent && !asked.question.is_harmless());
         let text = format!("the command was sent and may have been carried out ({})", error.message());
         let error = Error::new(ErrorCode::Unavailable, text);
-        uncertain.into_iter().map(|asked| (asked.ticket, error.clone())).collect()
+        unanswered(uncertain, &error)
     }
 
     /// Those whose deadline has passed.
@@ -197,7 +214,7 @@ impl<T> Questions<T> {
     /// Fails all that are not under way, or all there are.
     pub fn fail(&mut self, error: &Error, even_under_way: bool) -> Vec<(T, Error)> {
         let failed = self.remove_if(|asked| even_under_way || asked.attempt.is_none());
-        failed.into_iter().map(|asked| (asked.ticket, error.clone())).collect()
+        unanswered(failed, error)
     }
 
     fn remove_if(&mut self, condition: impl Fn(&Asked<T>) -> bool) -> Vec<Asked<T>> {
@@ -212,6 +229,17 @@ impl<T> Questions<T> {
     }
 }
 
+/// An error for each of those who get no answer.
+fn unanswered<T>(asked: Vec<Asked<T>>, error: &Error) -> Vec<(T, Error)> {
+    asked
+        .into_iter()
+        .map(|asked| {
+            let error = asked.unanswered(error.clone());
+            (asked.ticket, error)
+        })
+        .collect()
+}
+
 fn too_late<T>(asked: &Asked<T>, target: &str, trouble: Option<&Error>) -> Error {
     let fate = match (asked.question.is_harmless(), asked.sent) {
         (true, _) => "",
@@ -220,10 +248,10 @@ fn too_late<T>(asked: &Asked<T>, target: &str, trouble: Option<&Error>) -> Error
     };
     let cause =
         trouble.or(asked.cause.as_ref()).map(|error| format!(" ({})", error.message())).unwrap_or_default();
-    Error::new(
+    asked.unanswered(Error::new(
         ErrorCode::Timeout,
         format!("no answer from {target} within the operation's timeout{fate}{cause}"),
-    )
+    ))
 }
 
 /// Asks. A panic of the backend fails the question, not the engine.

@@ -14,7 +14,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use slab::Slab;
 
 use super::budget::Budget;
-use super::error::Error;
+use super::error::{Error, ErrorCode};
 use super::groups::Room;
 use super::queues::{Entry, GroupOf, LaneId, Place, Queue, Queues};
 use super::random::Random;
@@ -213,6 +213,16 @@ impl<A> Sequencer<A> {
             self.queues.clear();
             self.timers.clear();
         }
+    }
+
+    /// What is said to those whose operation at the front of a lane was refused. The refusal tells
+    /// nothing of earlier attempts, nor does a panic of its own one.
+    pub fn refused(&self, id: LaneId, error: Error) -> Error {
+        let front = &self.lanes[id].front;
+        if front.cause.is_some() || error.code() == ErrorCode::Panic {
+            return front.unanswered(error);
+        }
+        error
     }
 
     /// The front of a lane was refused for good. If it had replaced an earlier value, whoever
@@ -420,7 +430,6 @@ mod tests {
     use super::*;
 
     use super::super::clock::Clock;
-    use super::super::error::ErrorCode;
 
     /// A sequencer whose waiters are numbers, with one clock.
     struct Bench {

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::Value;
 
 use super::*;
 
@@ -34,7 +35,11 @@ struct World {
     size: usize,
     /// So many batches are answered by a loss of the connection.
     losses: usize,
+    /// So many batches end in a panic.
+    panics: usize,
     lost: bool,
+    /// It refuses the login.
+    unwelcome: bool,
     /// The kind of each batch, and its keys.
     batches: Vec<(Kind, Vec<String>)>,
     connects: usize,
@@ -88,17 +93,22 @@ impl Server {
             if world.silent {
                 return None;
             }
+            if world.panics > 0 {
+                world.panics -= 1;
+                return Some(None);
+            }
             let poisoned = world.poison.is_some_and(|poison| keys.iter().any(|key| key == poison));
             if world.losses > 0 || poisoned {
                 world.losses = world.losses.saturating_sub(1);
-                return Some(Err(Error::connection("it hung up")));
+                return Some(Some(Err(Error::connection("it hung up"))));
             }
             if let Some(error) = &world.away {
-                return Some(Err(error.clone()));
+                return Some(Some(Err(error.clone())));
             }
-            Some(Ok(keys.iter().map(|key| one(world, key)).collect()))
+            Some(Some(Ok(keys.iter().map(|key| one(world, key)).collect())))
         })
         .await
+        .expect("a panic was asked for")
     }
 }
 
@@ -119,6 +129,9 @@ impl Backend for Server {
         let mut world = self.world();
         if world.absent {
             return Err(Error::connection("nobody is there"));
+        }
+        if world.unwelcome {
+            return Err(Error::new(ErrorCode::Authentication, "it refuses the login"));
         }
         world.connects += 1;
         world.lost = false;
@@ -170,6 +183,11 @@ impl Connection for Server {
     async fn scan(&self, _: Option<&str>, _: usize) -> Result<Page, Error> {
         self.until(|world| (!world.silent).then_some(Ok(Page::default()))).await
     }
+
+    async fn command(&self, name: &str, _: &Value) -> Result<Value, Error> {
+        assert_ne!(name, "panic", "on purpose");
+        self.until(|world| (!world.silent).then_some(Ok(Value::Null))).await
+    }
 }
 
 fn names(keys: &[Key]) -> Vec<String> {
@@ -217,6 +235,21 @@ impl Bench {
         self.submit(ticket, key, set(ticket), None);
     }
 
+    fn command(&self, ticket: u32, name: &str) {
+        let question = Question::Command { name: name.into(), arguments: Value::Null };
+        self.submitter.ask(question, ticket, None).unwrap();
+    }
+
+    /// A set, a delete, a get, a head, a command and a scan, with tickets from 1 on.
+    fn one_of_each(&self) {
+        self.set(1, "a");
+        self.submit(2, "b", Operation::Delete, None);
+        self.submit(3, "c", Operation::Get, None);
+        self.submit(4, "d", Operation::Head, None);
+        self.command(5, "something");
+        self.submitter.ask(Question::Scan { cursor: None, limit: 1 }, 6, None).unwrap();
+    }
+
     /// Polls until nothing more happens.
     fn turn(&mut self) {
         let mut out = self.engine.deliveries();
@@ -240,7 +273,7 @@ impl Bench {
                 }
                 Delivery::Ready => self.told.push("ready".into()),
                 Delivery::Failure { error, fatal } => {
-                    assert!(!fatal && error.is_retryable());
+                    assert_eq!(fatal, !error.is_retryable());
                     self.told.push(error.message().into());
                 }
                 _ => {}
@@ -260,6 +293,11 @@ impl Bench {
     /// What became of a request: a code, or nothing.
     fn code(&self, ticket: u32) -> Option<ErrorCode> {
         self.answers[&ticket].as_ref().err().map(Error::code)
+    }
+
+    /// Whether a request that failed may have been carried out.
+    fn applied(&self, ticket: u32) -> Applied {
+        self.answers[&ticket].as_ref().unwrap_err().applied()
     }
 }
 
@@ -558,4 +596,127 @@ fn many_deadlines_cost_no_more_than_their_number() {
     bench.wait_for("all", |bench| bench.answers.len() == 200_000);
     assert!((0..200_000).all(|ticket| bench.code(ticket) == Some(ErrorCode::Timeout)));
     assert_eq!(bench.submitter.in_flight(), 0);
+}
+
+/// What [`Bench::one_of_each`] sent before it failed: the made-up server takes one write at a time.
+const SET_AND_COMMAND: [Applied; 6] =
+    [Applied::Unknown, Applied::No, Applied::No, Applied::No, Applied::Unknown, Applied::No];
+
+const EACH: [u32; 6] = [1, 2, 3, 4, 5, 6];
+
+#[test]
+fn what_timed_out_tells_whether_it_may_have_been_applied() {
+    let mut bench = Bench::connected();
+    bench.server.change(|world| world.silent = true);
+    bench.one_of_each();
+    bench.turn();
+    bench.wait_for("the timeouts", |bench| bench.answers.len() == 6);
+    assert_eq!(EACH.map(|ticket| bench.code(ticket)), [Some(ErrorCode::Timeout); 6]);
+    assert_eq!(EACH.map(|ticket| bench.applied(ticket)), SET_AND_COMMAND);
+}
+
+#[test]
+fn what_was_never_sent_was_not_applied() {
+    let mut bench = Bench::new(options());
+    bench.server.change(|world| world.absent = true);
+    bench.one_of_each();
+    bench.turn();
+    bench.wait_for("the timeouts", |bench| bench.answers.len() == 6);
+    assert_eq!(EACH.map(|ticket| bench.applied(ticket)), [Applied::No; 6]);
+}
+
+#[test]
+fn what_the_end_interrupts_tells_whether_it_may_have_been_applied() {
+    let ends: [fn(&Submitter<u32>); 2] =
+        [|submitter| submitter.close(Duration::from_millis(1)), |submitter| submitter.cancel()];
+    for end in ends {
+        let mut bench = Bench::connected();
+        bench.server.change(|world| world.silent = true);
+        bench.one_of_each();
+        bench.turn();
+        end(&bench.submitter);
+        bench.wait_for("the end", |bench| bench.answers.len() == 6);
+        assert_eq!(EACH.map(|ticket| bench.code(ticket)), [Some(ErrorCode::Closed); 6]);
+        assert_eq!(EACH.map(|ticket| bench.applied(ticket)), SET_AND_COMMAND);
+        let refused = bench.submitter.submit("a".into(), set(7), 7, None).unwrap_err();
+        assert_eq!((refused.code(), refused.applied()), (ErrorCode::Closed, Applied::No));
+    }
+}
+
+#[test]
+fn a_command_whose_connection_broke_may_have_been_applied() {
+    let mut bench = Bench::connected();
+    bench.server.change(|world| world.silent = true);
+    bench.command(1, "something");
+    bench.turn();
+    bench.server.change(|world| world.lost = true);
+    bench.wait_for("the error", |bench| bench.answers.contains_key(&1));
+    assert_eq!((bench.code(1), bench.applied(1)), (Some(ErrorCode::Unavailable), Applied::Unknown));
+}
+
+#[test]
+fn what_panicked_may_have_been_applied() {
+    let mut bench = Bench::connected();
+    bench.server.change(|world| world.panics = 3);
+    bench.set(1, "a");
+    bench.submit(2, "b", Operation::Delete, None);
+    bench.submit(3, "c", Operation::Get, None);
+    bench.command(4, "panic");
+    bench.turn();
+    let tickets = [1, 2, 3, 4];
+    assert_eq!(tickets.map(|ticket| bench.code(ticket)), [Some(ErrorCode::Panic); 4]);
+    let applied = [Applied::Unknown, Applied::Unknown, Applied::No, Applied::Unknown];
+    assert_eq!(tickets.map(|ticket| bench.applied(ticket)), applied);
+}
+
+#[test]
+fn a_refused_write_was_not_applied_unless_an_earlier_attempt_has_no_answer() {
+    let mut bench = Bench::connected();
+    let refusal = Error::new(ErrorCode::Backend, "no");
+    bench.server.change(|world| world.refused.extend([(1, refusal.clone()), (2, refusal)]));
+    bench.set(1, "a");
+    bench.turn();
+    bench.server.change(|world| world.losses = 1);
+    bench.set(2, "a");
+    bench.wait_for("the second refusal", |bench| bench.answers.contains_key(&2));
+    assert_eq!((bench.code(1), bench.applied(1)), (Some(ErrorCode::Backend), Applied::No));
+    assert_eq!((bench.code(2), bench.applied(2)), (Some(ErrorCode::Backend), Applied::Unknown));
+}
+
+#[test]
+fn a_value_that_takes_the_place_of_a_refused_one_was_not_sent_with_it() {
+    let mut bench = Bench::connected();
+    let refusal = Error::new(ErrorCode::TooLarge, "it is too large");
+    bench.server.change(|world| {
+        world.losses = 1;
+        world.refused.extend([(1, refusal.clone()), (2, refusal)]);
+    });
+    bench.set(1, "a");
+    bench.set(2, "a");
+    bench.wait_for("both refusals", |bench| bench.answers.len() == 2);
+    assert_eq!((bench.applied(2), bench.applied(1)), (Applied::Unknown, Applied::No));
+}
+
+#[test]
+fn what_a_refused_login_ends_tells_whether_it_was_sent_before() {
+    let mut bench = Bench::connected();
+    bench.server.change(|world| world.silent = true);
+    bench.submit(1, "a", set(1), HOUR);
+    bench.turn();
+    bench.submit(2, "b", set(2), HOUR);
+    bench.server.change(|world| (world.unwelcome, world.lost) = (true, true));
+    bench.wait_for("the refusals", |bench| bench.answers.len() == 2);
+    let refused = Some(ErrorCode::Authentication);
+    assert_eq!((bench.code(1), bench.code(2)), (refused, refused));
+    assert_eq!((bench.applied(1), bench.applied(2)), (Applied::Unknown, Applied::No));
+}
+
+#[test]
+fn what_is_refused_at_its_submission_was_not_applied() {
+    let bench = Bench::new(EngineOptions { max_in_flight: 1, ..options() });
+    bench.set(1, "a");
+    let busy = bench.submitter.submit("b".into(), set(2), 2, None).unwrap_err();
+    assert_eq!((busy.code(), busy.applied()), (ErrorCode::Busy, Applied::No));
+    let wrong = bench.submitter.submit("".into(), set(3), 3, None).unwrap_err();
+    assert_eq!((wrong.code(), wrong.applied()), (ErrorCode::InvalidArgument, Applied::No));
 }

@@ -52,6 +52,14 @@ impl<A> Turn<A> {
         Queue::Kind(self.operation.kind())
     }
 
+    /// The error of a turn that ends without an answer.
+    pub fn unanswered(&self, error: Error) -> Error {
+        if self.sent && !self.operation.kind().is_read() {
+            return error.maybe_applied();
+        }
+        error
+    }
+
     /// Lets a later operation share this turn.
     pub fn take(&mut self, operation: Operation, waiter: Waiter<A>) {
         if let Operation::Set(record) = std::mem::replace(&mut self.operation, operation) {

@@ -89,6 +89,7 @@ static void count_error(const connector_error_t *error)
     if (error != NULL) {
         REQUIRE(error->size >= sizeof *error && error->message_length > 0);
         REQUIRE(error->code == CONNECTOR_ERR_CLOSED && !error->retryable);
+        REQUIRE(error->applied == CONNECTOR_APPLIED_NO || error->applied == CONNECTOR_APPLIED_UNKNOWN);
         atomic_fetch_add(&closed, 1);
     }
     atomic_fetch_add(&called, 1);
@@ -104,6 +105,8 @@ static void on_record(void *userdata, const connector_error_t *error, const conn
 {
     (void)userdata;
     (void)record;
+    /* What reads is never applied. */
+    REQUIRE(error == NULL || error->applied == CONNECTOR_APPLIED_NO);
     count_error(error);
 }
 
@@ -908,6 +911,7 @@ static void expect_too_large(void *userdata, const connector_error_t *error,
     REQUIRE(count == 2 && error != NULL && error->code == CONNECTOR_ERR_TOO_LARGE);
     REQUIRE(results[0]->error == NULL && results[0]->record == NULL);
     REQUIRE(results[1]->error != NULL && results[1]->error->code == CONNECTOR_ERR_TOO_LARGE);
+    REQUIRE(results[1]->error->applied == CONNECTOR_APPLIED_NO);
     REQUIRE(memmem(error->message, error->message_length, "maxBytes", 8) != NULL);
     atomic_fetch_add(&called, 1);
 }

@@ -64,7 +64,7 @@ impl CoreHost {
         let failure = match self.start(connector, configuration) {
             Ok(running) => {
                 self.connectors.insert(connector, running);
-                Failure { code: 0, message: String::new() }
+                Failure::default()
             }
             Err(error) => failure(&error),
         };
@@ -324,9 +324,7 @@ impl Teller {
             Delivery::Notification(channel, payload) => Event::Notification { connector, channel, payload },
             Delivery::Log(level, line) => log(connector, level, &line),
             // Also of an engine that ended by itself, or was ended.
-            Delivery::Closed => {
-                Event::Closed { connector, failure: Failure { code: 0, message: String::new() } }
-            }
+            Delivery::Closed => Event::Closed { connector, failure: Failure::default() },
         };
         tell(&self.sender, event);
         frees
