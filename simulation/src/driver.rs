@@ -307,7 +307,7 @@ impl<'a> Driver<'a> {
     fn is_still_refused(&self, now: Nanos) -> bool {
         let setup = &self.scenario.setup;
         let most = 2 * (setup.reconnect_max_delay + setup.connect_timeout) + SECOND;
-        self.host.is_refused() && now < self.well_at + most
+        self.host.is_refused_since().is_some_and(|since| now < self.well_at.max(since) + most)
     }
 
     /// Asks something of every server.

@@ -254,9 +254,9 @@ impl Host {
         self.told.is_well()
     }
 
-    /// Whether the host was told that the server refuses it, and nothing since.
-    pub fn is_refused(&self) -> bool {
-        self.told.is_refused()
+    /// Since when the host knows that the server refuses it, if it was not told otherwise.
+    pub fn is_refused_since(&self) -> Option<Nanos> {
+        self.told.is_refused_since()
     }
 
     /// Bytes in flight, for whoever wants to know whether reads are held back.

@@ -174,18 +174,19 @@ impl Ledger {
         self.open_bytes -= request.bytes;
     }
 
-    /// An operation of this kind is sent for those who wait longest on its key; a set for those up
-    /// to itself. Gives out all of them.
-    pub fn cover(&mut self, key: usize, kind: usize, last: Option<OpId>) -> Vec<OpId> {
-        let ops = &mut self.ops;
-        let open = self.lanes[key].open.iter().copied();
-        let mut open = open.skip_while(|&op| ops[op].is_covered).peekable();
-        let mut covered = Vec::new();
-        while let Some(op) = open.next_if(|&op| ops[op].kind.number() == kind && last.is_none_or(|last| op <= last)) {
-            covered.push(op);
-        }
+    /// An operation is sent: for itself and its neighbours of the same kind, a set for those before
+    /// it alone. Gives out all of them.
+    pub fn cover(&mut self, op: OpId) -> Vec<OpId> {
+        let (key, kind) = (self.ops[op].key, self.ops[op].kind.number());
+        let open = &self.lanes[key].open;
+        let Some(place) = open.iter().position(|&other| other == op) else { return Vec::new() };
+        let is_of_kind = |other: &&OpId| self.ops[**other].kind.number() == kind;
+        let before = open.range(..place).rev().take_while(is_of_kind);
+        let behind = open.range(place..).take_while(is_of_kind);
+        let count = if matches!(self.ops[op].kind, Kind::Set { .. }) { 1 } else { usize::MAX };
+        let covered: Vec<OpId> = before.chain(behind.take(count)).copied().collect();
         for &op in &covered {
-            ops[op].is_covered = true;
+            self.ops[op].is_covered = true;
         }
         covered
     }

@@ -61,12 +61,12 @@ impl Rotation {
     }
 }
 
-/// A batch of a kind is sent to a group.
+/// A batch of a kind is sent to a group, while some keys are in other batches.
 pub fn nothing_is_overtaken(
     ledger: &Ledger,
     rotation: &mut Rotation,
-    group: usize,
-    kind: usize,
+    (group, kind): (usize, usize),
+    busy: &[usize],
     now: Nanos,
 ) -> Checked {
     let (turn, is_full) = (rotation.turn, rotation.is_full);
@@ -74,7 +74,8 @@ pub fn nothing_is_overtaken(
     let other = kind ^ 1;
     let could_go = |(&op, &known): (&OpId, &u64)| {
         let it = &ledger.ops[op];
-        (known < turn && it.deadline > now && it.fate == Fate::Open).then_some(op)
+        let may_go = known < turn && it.deadline > now && it.fate == Fate::Open;
+        (may_go && !busy.contains(&it.key)).then_some(op)
     };
     let waiting = group.waiting[other].iter().find_map(could_go).filter(|_| !(is_full && other == 0));
     let run = &mut group.runs[kind / 2];

@@ -43,9 +43,9 @@ impl Told {
         self.is_ready && !self.is_outage && !self.is_refused
     }
 
-    /// The server refuses the host, as far as it was told.
-    pub fn is_refused(&self) -> bool {
-        self.is_refused
+    /// Since when the server refuses the host, as far as it was told.
+    pub fn is_refused_since(&self) -> Option<Nanos> {
+        self.is_refused.then_some(self.since)
     }
 
     /// All is well for so long, and nothing is left to do.

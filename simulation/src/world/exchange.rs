@@ -12,9 +12,6 @@ use crate::ledger::{version_of, OpId};
 use crate::scenario::{Kind, Moment};
 use crate::time::{Nanos, MICRO, MILLI};
 
-/// The number of the kind of sets.
-const SET: usize = 2;
-
 /// What each batch has beside its records.
 const ENVELOPE: u64 = 50;
 
@@ -48,6 +45,7 @@ impl World {
         self.exchanges.push(Exchange {
             session,
             node,
+            sent_at: self.now,
             ask,
             is_awaited: true,
             is_executed: is_dead,
@@ -109,15 +107,22 @@ impl World {
         }
         // The books of a host that is slow to listen are too old for this.
         if !self.is_mixed && self.setup.is_quick_to_listen() {
-            let checked = fairness::nothing_is_overtaken(&self.ledger, &mut self.rotation, node, kind, self.now);
+            let mut busy: Vec<usize> = Vec::new();
+            for exchange in self.live.iter().map(|&number| &self.exchanges[number]) {
+                if let (Ask::Batch { items, .. }, true) = (&exchange.ask, exchange.is_awaited) {
+                    busy.extend(items.iter().map(|item| item.key));
+                }
+            }
+            let (rotation, now) = (&mut self.rotation, self.now);
+            let checked = fairness::nothing_is_overtaken(&self.ledger, rotation, (node, kind), &busy, now);
             self.check(checked);
         }
-        self.check_suspects(session, node, &ops);
+        if !self.sessions[session].links[node].is_cut {
+            self.check_suspects(session, node, &ops);
+        }
         for op in ops {
             self.ledger.ops[op].sent += 1;
-            let key = self.ledger.ops[op].key;
-            let last = (kind == SET).then_some(op);
-            for covered in self.ledger.cover(key, kind, last) {
+            for covered in self.ledger.cover(op) {
                 self.rotation.leaves(node, kind, covered);
             }
         }

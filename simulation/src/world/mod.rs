@@ -380,11 +380,15 @@ impl World {
         let is_verdict = session.lost.is_none() && !self.is_closing && !session.has_failed;
         if is_verdict {
             self.trace.say(self.now, || format!("the engine gives session {number} up"));
-            let checked = hangs::a_hang_is_never_false(
-                self.now,
-                self.setup.timeout,
-                self.sessions[number].links.iter().map(|link| (link.unanswered, link.last_move)),
-            );
+            let now = self.now;
+            let links = self.sessions[number].links.iter();
+            let silent = links.filter(|link| link.unanswered > 0).map(|link| now - link.last_move).max();
+            // Where nobody counts bytes, what comes for others is no sign.
+            let counts = self.setup.counts_bytes;
+            let open = self.live.iter().map(|&number| &self.exchanges[number]).filter(|_| !counts);
+            let open = open.filter(|exchange| exchange.session == number);
+            let unanswered = open.map(|exchange| now - exchange.sent_at).max();
+            let checked = hangs::a_hang_is_never_false(self.setup.timeout, silent.max(unanswered));
             self.check(checked);
             self.disturb_all(2 * self.setup.reconnect_max_delay);
         }

@@ -131,6 +131,7 @@ pub enum Reply {
 pub struct Exchange {
     pub session: usize,
     pub node: usize,
+    pub sent_at: Nanos,
     pub ask: Ask,
     /// The engine waits for it.
     pub is_awaited: bool,
