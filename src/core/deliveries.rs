@@ -108,8 +108,18 @@ impl<T> Deliveries<T> {
         self.bounded.is_empty() && self.notifications.is_empty() && self.lines.is_empty()
     }
 
-    /// The next one; its request is not in flight any more.
-    pub fn next(&mut self) -> Option<Delivery<T>> {
+    fn shrink(&mut self) {
+        if self.bounded.is_empty() && self.bounded.capacity() > MAX_KEPT {
+            self.bounded = VecDeque::new();
+        }
+    }
+}
+
+/// Whoever takes a completion has its request no more in flight.
+impl<T> Iterator for Deliveries<T> {
+    type Item = Delivery<T>;
+
+    fn next(&mut self) -> Option<Delivery<T>> {
         let bounded = number_of(&self.bounded);
         let notification = number_of(&self.notifications);
         let line = number_of(&self.lines);
@@ -130,12 +140,6 @@ impl<T> Deliveries<T> {
             self.shrink();
         }
         Some(delivery)
-    }
-
-    fn shrink(&mut self) {
-        if self.bounded.is_empty() && self.bounded.capacity() > MAX_KEPT {
-            self.bounded = VecDeque::new();
-        }
     }
 }
 

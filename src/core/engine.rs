@@ -290,7 +290,11 @@ impl<T: Send + 'static> Engine<T> {
                         self.proved_good(out);
                     }
                 }
-                LinkEvent::Lost(error) => self.lost(&error, now, out),
+                LinkEvent::Lost(error) => {
+                    // An answer may have come before the end, and it counts.
+                    while self.collect_answers(cx, now, &mut Budget::new(&self.shared.clock, now), out) {}
+                    self.lost(&error, now, out);
+                }
                 LinkEvent::Noticed(Notice::Trouble(error)) => {
                     let line = format!("{}: {}", self.limits.target, error.message());
                     self.log(LogLevel::Warn, line, out);
@@ -447,9 +451,11 @@ impl<T: Send + 'static> Engine<T> {
         {
             return false;
         }
-        let Some(kind) = self.sequencer.suspect(group) else { return false };
+        if !self.sequencer.has_queued(group, Queue::Suspects) {
+            return false;
+        }
         let room = Room { records: 1, bytes: usize::MAX };
-        self.send(connection, group, (Queue::Suspects, kind), room, now, budget)
+        self.send(connection, group, Queue::Suspects, room, now, budget)
     }
 
     /// Sends a group's next batch of reads or of writes, if there is one and room for it.
@@ -474,24 +480,22 @@ impl<T: Send + 'static> Engine<T> {
         if kind == Kind::Get && !self.shared.admission.may_read() {
             return false;
         }
-        self.send(connection, group, (Queue::Kind(kind), kind), room, now, budget)
+        self.send(connection, group, Queue::Kind(kind), room, now, budget)
     }
 
     fn send(
         &mut self,
         connection: &Arc<dyn Connection>,
         group: usize,
-        (queue, kind): (Queue, Kind),
+        queue: Queue,
         room: Room,
         now: Instant,
         budget: &mut Budget,
     ) -> bool {
         let mut batch = self.sequencer.take_batch(group, queue, room, now);
         budget.spend(1 + batch.lanes.len(), batch.bytes);
-        if batch.lanes.is_empty() {
-            // All of them are too late.
-            return true;
-        }
+        // None if all of them are too late.
+        let Some(kind) = batch.kind else { return true };
         self.groups[group].sent(kind, queue == Queue::Suspects);
         self.shared.statistics().batch_sent(batch.lanes.len());
         let lanes = std::mem::take(&mut batch.lanes);

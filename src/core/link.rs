@@ -52,6 +52,8 @@ pub(super) struct Supervisor {
     state: State,
     refusal: Option<Error>,
     outage_told: bool,
+    /// The host has heard that the server refuses us, and no connection stood since.
+    refusal_told: bool,
     /// Why there is no connection, as far as is known.
     trouble: Option<Error>,
 }
@@ -70,6 +72,7 @@ impl Supervisor {
             state: State::Waiting { until: now },
             refusal: None,
             outage_told: false,
+            refusal_told: false,
             trouble: None,
         }
     }
@@ -93,6 +96,7 @@ impl Supervisor {
                         self.refusal = None;
                         self.trouble = None;
                         self.outage_told = false;
+                        self.refusal_told = false;
                         return Some(LinkEvent::Up);
                     }
                     Poll::Ready(Ok(Err(error))) => return Some(self.attempt_failed(error, now)),
@@ -129,7 +133,7 @@ impl Supervisor {
 
     fn attempt_failed(&mut self, error: Error, now: Instant) -> LinkEvent {
         if matches!(error.code(), ErrorCode::Authentication | ErrorCode::Configuration) {
-            let news = self.refusal.is_none();
+            let news = !std::mem::replace(&mut self.refusal_told, true);
             self.refusal = Some(error.clone());
             self.state = State::Waiting { until: now + self.backoff.longest() };
             return LinkEvent::Refused { error, news };

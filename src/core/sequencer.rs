@@ -68,6 +68,8 @@ pub(super) struct Batch {
     pub lanes: Vec<LaneId>,
     pub keys: Vec<Key>,
     pub entries: Vec<(Key, Record)>,
+    /// What they all are.
+    pub kind: Option<Kind>,
     /// How many bytes of keys and data.
     pub bytes: usize,
     /// When the last of those who wait for it gives up.
@@ -106,12 +108,6 @@ impl<A> Sequencer<A> {
     /// Whether a lane of this group is waiting in a queue.
     pub fn has_queued(&mut self, group: usize, queue: Queue) -> bool {
         self.first(group, queue).is_some()
-    }
-
-    /// The kind of the suspect that goes next.
-    pub fn suspect(&mut self, group: usize) -> Option<Kind> {
-        let id = self.first(group, Queue::Suspects)?;
-        Some(self.lanes[id].front.operation.kind())
     }
 
     fn first(&mut self, group: usize, queue: Queue) -> Option<LaneId> {
@@ -161,6 +157,7 @@ impl<A> Sequencer<A> {
                 continue;
             }
             batch.bytes = bytes;
+            batch.kind = Some(lane.front.operation.kind());
             lane.state = State::InFlight;
             lane.front.sent = true;
             batch.deadline =
@@ -741,16 +738,31 @@ mod tests {
         }
         bench.set("c", 3);
         assert_eq!(versions(&bench.take(Kind::Set)), [("c", 3)]);
-        assert_eq!(bench.sequencer.suspect(0), Some(Kind::Set));
         let suspect = bench.take_suspect();
         assert_eq!(versions(&suspect), [("a", 1)]);
         assert_eq!(bench.lose(&suspect), 1);
         let other = bench.take_suspect();
         assert_eq!(versions(&other), [("b", 2)]);
         assert_eq!(bench.finish(other), [2]);
-        assert_eq!(bench.sequencer.suspect(0), None, "it rests");
+        assert!(!bench.sequencer.has_queued(0, Queue::Suspects), "it rests");
         bench.expire(20);
         assert_eq!(versions(&bench.take_suspect()), [("a", 1)]);
+    }
+
+    #[test]
+    fn a_batch_is_of_the_kind_of_what_was_taken() {
+        let mut bench = Bench::new();
+        bench.push("a", set(1), 1, 100);
+        bench.push("b", Operation::Delete, 2, 1000);
+        for _ in 0..SUSPECT_AFTER {
+            let (sets, deletes) = (bench.take(Kind::Set), bench.take(Kind::Delete));
+            bench.lose(&sets);
+            bench.lose(&deletes);
+        }
+        let now = bench.at(200);
+        let room = Room { records: 1, bytes: 100 };
+        let suspect = bench.sequencer.take_batch(0, Queue::Suspects, room, now);
+        assert_eq!((suspect.kind, &suspect.keys), (Some(Kind::Delete), &vec![Key::from("b")]));
     }
 
     #[test]

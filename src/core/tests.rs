@@ -266,7 +266,7 @@ impl Bench {
     }
 
     fn hand_out(&mut self, out: &mut Deliveries<u32>) {
-        while let Some(delivery) = out.next() {
+        for delivery in out.by_ref() {
             match delivery {
                 Delivery::Completion(ticket, Outcome::One(result)) => {
                     assert!(self.answers.insert(ticket, result).is_none(), "{ticket} was answered twice");

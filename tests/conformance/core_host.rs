@@ -213,8 +213,7 @@ impl CoreHost {
                 dispatcher.join().expect("telling does not panic");
             }
             Driver::Poll(pollable) => {
-                let mut rest = pollable.finish(&running.submitter);
-                while let Some(delivery) = rest.next() {
+                for delivery in pollable.finish(&running.submitter) {
                     teller.tell(delivery);
                 }
             }
@@ -234,7 +233,7 @@ impl CoreHost {
                 pollable.turn();
             }
             let teller = Teller { connector, sender: self.sender.clone() };
-            while let Some(delivery) = pollable.next() {
+            for delivery in pollable.by_ref() {
                 if teller.tell(delivery) {
                     freed.push(connector);
                     break;

@@ -68,7 +68,7 @@ impl<T: Send + 'static> Pollable<T> {
     }
 
     /// Does what there is to do without blocking, and not more than a turn may take. What the host
-    /// has to hear comes by [`next`](Self::next).
+    /// has to hear comes by its iteration.
     pub fn turn(&mut self) {
         match &mut self.source {
             Source::Host { driver, list } => driver.turn(list),
@@ -90,21 +90,6 @@ impl<T: Send + 'static> Pollable<T> {
         }
     }
 
-    /// The next thing that the host has to hear; [`Delivery::Closed`] is the last of all.
-    pub fn next(&mut self) -> Option<Delivery<T>> {
-        match &mut self.source {
-            Source::Host { list, .. } => list.next(),
-            Source::Thread { way, reactor, .. } => {
-                let delivery = way.next();
-                if matches!(delivery, Some(Delivery::Closed)) {
-                    // It has delivered the end, and waits for nothing.
-                    reactor.take().map(Reactor::join);
-                }
-                delivery
-            }
-        }
-    }
-
     /// Whether there is nothing to hear at the moment.
     pub fn is_empty(&self) -> bool {
         match &self.source {
@@ -121,8 +106,31 @@ impl<T: Send + 'static> Pollable<T> {
         match self.source {
             Source::Host { list, .. } => list,
             Source::Thread { way, reactor, .. } => {
-                reactor.map(Reactor::join);
+                if let Some(reactor) = reactor {
+                    reactor.join();
+                }
                 way.take()
+            }
+        }
+    }
+}
+
+/// What the host has to hear at the moment; [`Delivery::Closed`] is the last of all.
+impl<T: Send + 'static> Iterator for Pollable<T> {
+    type Item = Delivery<T>;
+
+    fn next(&mut self) -> Option<Delivery<T>> {
+        match &mut self.source {
+            Source::Host { list, .. } => list.next(),
+            Source::Thread { way, reactor, .. } => {
+                let delivery = way.next();
+                if matches!(delivery, Some(Delivery::Closed)) {
+                    // It has delivered the end, and waits for nothing.
+                    if let Some(reactor) = reactor.take() {
+                        reactor.join();
+                    }
+                }
+                delivery
             }
         }
     }
