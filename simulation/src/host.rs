@@ -174,7 +174,8 @@ impl Host {
         let now = world.now;
         match delivery {
             Delivery::Completion(request, outcome) => {
-                let checked = endings::each_request_is_called_back_once(&world.ledger, request, self.has_ended);
+                let checked =
+                    endings::each_request_is_called_back_once(&world.ledger, request, self.has_ended);
                 let is_wrong = checked.is_err();
                 world.check(checked);
                 if is_wrong {

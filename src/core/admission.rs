@@ -16,15 +16,17 @@ pub(super) struct Weight {
 }
 
 /// The limits, and what is taken of them. Any thread may ask; who admits holds the lock of the
-/// way in.
+/// way in, and one at a time hands out.
 #[derive(Debug)]
 pub(super) struct Admission {
-    operations: AtomicUsize,
+    admitted: Counter,
+    released: Counter,
     bytes: AtomicUsize,
     max_operations: usize,
     max_bytes: usize,
-    /// Completions that the host could take.
-    waiting: AtomicUsize,
+    /// Completions that were made, and those of them that the host has taken.
+    completed: Counter,
+    taken: Counter,
     /// The engine reads nothing more until there is room.
     held_back: AtomicBool,
     /// Wakes whoever drives the engine.
@@ -36,11 +38,13 @@ pub(super) struct Admission {
 impl Admission {
     pub fn new(max_operations: usize, max_bytes: usize) -> Admission {
         Admission {
-            operations: AtomicUsize::new(0),
+            admitted: Counter::default(),
+            released: Counter::default(),
             bytes: AtomicUsize::new(0),
             max_operations,
             max_bytes,
-            waiting: AtomicUsize::new(0),
+            completed: Counter::default(),
+            taken: Counter::default(),
             held_back: AtomicBool::new(false),
             waker: AtomicWaker::new(),
             lost_notifications: AtomicU64::new(0),
@@ -65,9 +69,9 @@ impl Admission {
         ];
         // What can never be taken is told so, whatever there is at the moment.
         limits.iter().try_for_each(Limit::allow)?;
-        limits[0].leave(self.operations.load(Ordering::Relaxed))?;
+        limits[0].leave(self.operations())?;
         limits[1].leave(self.bytes.load(Ordering::Relaxed))?;
-        self.operations.fetch_add(operations, Ordering::Relaxed);
+        self.admitted.add(operations);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
@@ -79,14 +83,14 @@ impl Admission {
 
     /// A completion waits to be handed out.
     pub fn wait(&self) {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.completed.add(1);
     }
 
     /// A completion was handed out.
     pub fn release(&self, weight: Weight) {
-        self.operations.fetch_sub(weight.operations, Ordering::Relaxed);
+        self.released.add(weight.operations);
+        self.taken.add(1);
         let before = self.bytes.fetch_sub(weight.bytes, Ordering::Relaxed);
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
         // The engine is held back at no other time.
         if before > self.max_bytes {
             // Either this one sees that it is, or it sees what this one has made of the numbers.
@@ -113,12 +117,14 @@ impl Admission {
     /// With nothing to take, to wait for the host would be to wait for ever: what takes the room
     /// are the parts of a bulk that is not whole, or writes behind reads.
     fn has_room(&self) -> bool {
-        self.bytes.load(Ordering::Relaxed) <= self.max_bytes || self.waiting.load(Ordering::Relaxed) == 0
+        self.bytes.load(Ordering::Relaxed) <= self.max_bytes || self.taken.get() == self.completed.get()
     }
 
     /// How many operations there are.
     pub fn operations(&self) -> usize {
-        self.operations.load(Ordering::Relaxed)
+        // In this order: what is released was admitted before.
+        let released = self.released.get();
+        self.admitted.get().wrapping_sub(released)
     }
 
     /// How many bytes there are.
@@ -137,6 +143,20 @@ impl Admission {
     /// How many notifications, and how many lines of the log, the host was too slow for.
     pub fn lost(&self) -> (u64, u64) {
         (self.lost_notifications.load(Ordering::Relaxed), self.lost_lines.load(Ordering::Relaxed))
+    }
+}
+
+/// A count that only grows and that one at a time writes, which costs no more than a variable.
+#[derive(Debug, Default)]
+struct Counter(AtomicUsize);
+
+impl Counter {
+    fn add(&self, count: usize) {
+        self.0.store(self.get().wrapping_add(count), Ordering::Release);
+    }
+
+    fn get(&self) -> usize {
+        self.0.load(Ordering::Acquire)
     }
 }
 

@@ -14,30 +14,39 @@ const MAX_NEWS: usize = 4096;
 /// A list that grew beyond so many deliveries gives its memory back once it is empty.
 const MAX_KEPT: usize = 1 << 14;
 
-/// A delivery with its place among all there ever were.
-struct Numbered<D> {
+/// News, with their place among all other deliveries.
+struct Placed<N> {
+    /// So many completions and events were made before.
+    after: u64,
+    /// So many news were.
     number: u64,
-    delivery: D,
+    news: N,
 }
 
 /// See the module. The engine fills one; whoever drives it may gather several in another.
 pub struct Deliveries<T> {
     admission: Arc<Admission>,
-    next: u64,
     /// Bounded by admission: completions, and a few events for each connection.
-    bounded: VecDeque<Numbered<(Delivery<T>, Weight)>>,
-    notifications: VecDeque<Numbered<(String, String)>>,
-    lines: VecDeque<Numbered<(LogLevel, String)>>,
+    bounded: VecDeque<(Delivery<T>, Weight)>,
+    /// How many were made, and how many of them were taken off.
+    made: u64,
+    taken: u64,
+    notifications: VecDeque<Placed<(String, String)>>,
+    lines: VecDeque<Placed<(LogLevel, String)>>,
+    /// How many news were made.
+    news: u64,
 }
 
 impl<T> Deliveries<T> {
     pub(super) fn new(admission: Arc<Admission>) -> Deliveries<T> {
         Deliveries {
             admission,
-            next: 0,
             bounded: VecDeque::new(),
+            made: 0,
+            taken: 0,
             notifications: VecDeque::new(),
             lines: VecDeque::new(),
+            news: 0,
         }
     }
 
@@ -61,12 +70,12 @@ impl<T> Deliveries<T> {
     pub(super) fn push(&mut self, delivery: Delivery<T>) {
         match delivery {
             Delivery::Notification(channel, payload) => {
-                let number = self.number();
-                self.notifications.push_back(Numbered { number, delivery: (channel, payload) });
+                let placed = self.place((channel, payload));
+                self.notifications.push_back(placed);
             }
             Delivery::Log(level, line) => {
-                let number = self.number();
-                self.lines.push_back(Numbered { number, delivery: (level, line) });
+                let placed = self.place((level, line));
+                self.lines.push_back(placed);
             }
             other => self.put(other, Weight::default()),
         }
@@ -74,13 +83,13 @@ impl<T> Deliveries<T> {
     }
 
     fn put(&mut self, delivery: Delivery<T>, weight: Weight) {
-        let number = self.number();
-        self.bounded.push_back(Numbered { number, delivery: (delivery, weight) });
+        self.made += 1;
+        self.bounded.push_back((delivery, weight));
     }
 
-    fn number(&mut self) -> u64 {
-        self.next += 1;
-        self.next
+    fn place<N>(&mut self, news: N) -> Placed<N> {
+        self.news += 1;
+        Placed { after: self.made, number: self.news, news }
     }
 
     fn forget_oldest(&mut self) {
@@ -94,18 +103,50 @@ impl<T> Deliveries<T> {
         }
     }
 
-    /// Takes over all that is in another list of the same engine, which is younger.
-    pub(super) fn append(&mut self, other: &mut Deliveries<T>) {
-        self.bounded.append(&mut other.bounded);
-        self.notifications.append(&mut other.notifications);
-        self.lines.append(&mut other.lines);
+    /// Takes over all that is in the list of an engine that is always given to this one.
+    pub(super) fn append(&mut self, engines: &mut Deliveries<T>) {
+        self.bounded.append(&mut engines.bounded);
+        self.notifications.append(&mut engines.notifications);
+        self.lines.append(&mut engines.lines);
         self.forget_oldest();
-        other.shrink();
+        engines.shrink();
     }
 
     /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
-        self.bounded.is_empty() && self.notifications.is_empty() && self.lines.is_empty()
+        self.bounded.is_empty() && self.has_no_news()
+    }
+
+    fn has_no_news(&self) -> bool {
+        self.notifications.is_empty() && self.lines.is_empty()
+    }
+
+    fn next_bounded(&mut self) -> Option<Delivery<T>> {
+        let (delivery, weight) = self.bounded.pop_front()?;
+        self.taken += 1;
+        if let Delivery::Completion(..) = delivery {
+            self.admission.release(weight);
+        }
+        if self.bounded.is_empty() {
+            self.shrink();
+        }
+        Some(delivery)
+    }
+
+    /// The older one of the oldest notification and line, unless something comes before both.
+    fn next_news(&mut self) -> Option<Delivery<T>> {
+        let notification = self.notifications.front().map(|placed| (placed.number, placed.after));
+        let line = self.lines.front().map(|placed| (placed.number, placed.after));
+        let (number, after) = notification.into_iter().chain(line).min()?;
+        if after > self.taken && !self.bounded.is_empty() {
+            return None;
+        }
+        if notification.is_some_and(|(other, _)| other == number) {
+            let (channel, payload) = self.notifications.pop_front()?.news;
+            return Some(Delivery::Notification(channel, payload));
+        }
+        let (level, line) = self.lines.pop_front()?.news;
+        Some(Delivery::Log(level, line))
     }
 
     fn shrink(&mut self) {
@@ -120,32 +161,11 @@ impl<T> Iterator for Deliveries<T> {
     type Item = Delivery<T>;
 
     fn next(&mut self) -> Option<Delivery<T>> {
-        let bounded = number_of(&self.bounded);
-        let notification = number_of(&self.notifications);
-        let line = number_of(&self.lines);
-        let delivery = if bounded < notification && bounded < line {
-            let (delivery, weight) = self.bounded.pop_front()?.delivery;
-            if let Delivery::Completion(..) = delivery {
-                self.admission.release(weight);
-            }
-            delivery
-        } else if notification < line {
-            let (channel, payload) = self.notifications.pop_front()?.delivery;
-            Delivery::Notification(channel, payload)
-        } else {
-            let (level, line) = self.lines.pop_front()?.delivery;
-            Delivery::Log(level, line)
-        };
-        if self.bounded.is_empty() {
-            self.shrink();
+        if self.has_no_news() {
+            return self.next_bounded();
         }
-        Some(delivery)
+        self.next_news().or_else(|| self.next_bounded())
     }
-}
-
-/// The place of the first one; none is after all others.
-fn number_of<D>(list: &VecDeque<Numbered<D>>) -> u64 {
-    list.front().map_or(u64::MAX, |first| first.number)
 }
 
 #[cfg(test)]

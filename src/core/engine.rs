@@ -25,7 +25,7 @@ use super::error::{panicked, Error, ErrorCode, Remedy};
 use super::groups::{Group, Room};
 use super::link::{LinkEvent, Supervisor};
 use super::options::EngineOptions;
-use super::questions::Questions;
+use super::questions::{Heard, Questions};
 use super::queues::{LaneId, Queue};
 use super::random::Random;
 use super::record::Key;
@@ -69,6 +69,10 @@ pub struct Engine<T> {
     first_group: usize,
     watch: Watch,
     inbox: VecDeque<Request<T>>,
+    /// Something was submitted that the engine has not taken in.
+    is_behind: bool,
+    /// Batches that have come back and whose answers are still to be handed out.
+    arrived: VecDeque<Answer>,
     random: Random,
     /// Answers that the statistics have not seen yet: kind, latency, whether it failed.
     tally: Vec<(Kind, Duration, bool)>,
@@ -134,6 +138,8 @@ impl<T: Send + 'static> Engine<T> {
             groups: Vec::new(),
             first_group: 0,
             inbox: VecDeque::new(),
+            is_behind: false,
+            arrived: VecDeque::new(),
             random,
             tally: Vec::new(),
             looked: false,
@@ -202,15 +208,10 @@ impl<T: Send + 'static> Engine<T> {
             return false;
         }
         let mut budget = Budget::new(&self.shared.clock, now);
-        let ending = self.shared.take_requests(&mut self.inbox);
+        let ending = self.take_in(&mut budget, out);
         if ending == Ending::Cancelled {
             self.end(closed("the connector was closed before the operation finished"), now, out);
             return false;
-        }
-        while budget.is_left() {
-            let Some(request) = self.inbox.pop_front() else { break };
-            budget.spend(request.weight.operations.max(1), request.weight.bytes);
-            self.accept(request, out);
         }
         let mut judged = if self.looked { self.doubt.take() } else { None };
         loop {
@@ -229,6 +230,10 @@ impl<T: Send + 'static> Engine<T> {
                 break;
             }
         }
+        // What was made a batch is begun in this turn, or it might be late by the next one.
+        while let Poll::Ready(Some(answer)) = self.batches.poll_next_unpin(cx) {
+            self.arrived.push_back(answer);
+        }
         if self.is_unproved && self.is_idle() {
             // Nobody waits for a proof any more.
             self.proved_good(out);
@@ -240,7 +245,28 @@ impl<T: Send + 'static> Engine<T> {
         if self.doubt.is_none() && self.is_due(now) {
             self.doubt = Some(now);
         }
-        !budget.is_left() || self.doubt.is_some()
+        self.is_behind || !budget.is_left() || self.doubt.is_some() || !self.arrived.is_empty()
+    }
+
+    /// Takes in what was submitted, as far as the turn's budget goes; tells how to go on.
+    fn take_in(&mut self, budget: &mut Budget, out: &mut Deliveries<T>) -> Ending {
+        loop {
+            // The rest of an earlier turn comes first, and what came since is taken when that is done.
+            let takes_all = self.inbox.is_empty();
+            let ending = self.shared.take_requests(&mut self.inbox);
+            if ending == Ending::Cancelled {
+                return ending;
+            }
+            while budget.is_left() {
+                let Some(request) = self.inbox.pop_front() else { break };
+                budget.spend(request.weight.operations.max(1), request.weight.bytes);
+                self.accept(request, out);
+            }
+            self.is_behind = !takes_all || !self.inbox.is_empty();
+            if takes_all || !budget.is_left() {
+                return ending;
+            }
+        }
     }
 
     /// Gives a request's operations their places.
@@ -414,17 +440,20 @@ impl<T: Send + 'static> Engine<T> {
         // Each turn begins with another one, so that none starves where a turn is too short.
         self.first_group = (self.first_group + 1) % groups.max(1);
         for group in (self.first_group..groups).chain(0..self.first_group) {
-            if self.groups[group].rests(now) {
+            if self.sequencer.is_quiet(group) || self.groups[group].rests(now) {
                 continue;
             }
             sent |= self.send_suspect(&connection, group, now, budget);
             // Reads and writes in turns, as long as there is room for either.
             let mut others = false;
-            while budget.is_left()
-                && (self.send_class(&connection, group, true, now, budget)
-                    | self.send_class(&connection, group, false, now, budget))
-            {
-                others = true;
+            loop {
+                let [first, second] = self.groups[group].class_order();
+                let went = self.send_class(&connection, group, first, now, budget)
+                    | self.send_class(&connection, group, second, now, budget);
+                others |= went;
+                if !went || !budget.is_left() {
+                    break;
+                }
             }
             if others {
                 self.groups[group].others_went();
@@ -516,19 +545,30 @@ impl<T: Send + 'static> Engine<T> {
     ) -> bool {
         let mut any = false;
         while budget.is_left() {
-            let Poll::Ready(Some(answer)) = self.batches.poll_next_unpin(cx) else { break };
+            let next = match self.arrived.pop_front() {
+                Some(answer) => Poll::Ready(Some(answer)),
+                None => self.batches.poll_next_unpin(cx),
+            };
+            let Poll::Ready(Some(answer)) = next else { break };
             any = true;
             self.settle(answer, now, budget, out);
         }
         let mut broken = None;
         while budget.is_left() {
-            let Poll::Ready(reply) = self.questions.poll(cx, &mut broken) else { break };
+            let reply = self.questions.poll(cx, now, &mut self.random, &mut broken);
+            let Poll::Ready(reply) = reply else { break };
             any = true;
             budget.spend(1, 0);
             self.watch.replied(now);
-            self.proved_good(out);
-            if let Some((ticket, result)) = reply {
-                self.answer_question(ticket, result, out);
+            match reply {
+                Heard::Answered(ticket, result) => {
+                    if !result.as_ref().is_err_and(|error| error.remedy() == Remedy::TryAgain) {
+                        self.proved_good(out);
+                    }
+                    self.answer_question(ticket, result, out);
+                }
+                Heard::Late => self.proved_good(out),
+                Heard::Refused => {}
             }
         }
         if let Some(error) = broken {
@@ -730,7 +770,7 @@ impl<T: Send + 'static> Engine<T> {
 
     /// Whether there is nothing to do.
     fn is_idle(&self) -> bool {
-        self.inbox.is_empty() && self.sequencer.is_empty() && self.questions.is_empty()
+        !self.is_behind && self.sequencer.is_empty() && self.questions.is_empty()
     }
 
     /// Ends when all accepted work is done, or when the time for it is over.

@@ -27,6 +27,8 @@ pub(super) struct Group {
     pauses: Backoff,
     /// About how many bytes an answer to a read has.
     answer: usize,
+    /// Where there is room for one batch alone, reads and writes take turns.
+    reads_are_next: bool,
     /// What was lost with the connection before goes next, alone.
     suspect_is_next: bool,
     /// It is under way.
@@ -56,9 +58,15 @@ impl Group {
             refused: None,
             pauses: Backoff::with(PAUSES.0, PAUSES.1, random),
             answer: 0,
+            reads_are_next: true,
             suspect_is_next: true,
             suspect_is_under_way: false,
         }
+    }
+
+    /// Whether reads are to go first, and writes, in the order in which they may go next.
+    pub fn class_order(&self) -> [bool; 2] {
+        [self.reads_are_next, !self.reads_are_next]
     }
 
     /// The kinds of a class in the order in which they may go next.
@@ -113,6 +121,7 @@ impl Group {
         self.rest = None;
         self.suspect_is_next &= !is_suspect;
         self.suspect_is_under_way = is_suspect;
+        self.reads_are_next = !kind.is_read();
         let class = &mut self.classes[usize::from(kind.is_read())];
         class.under_way += 1;
         class.last = Some(kind);

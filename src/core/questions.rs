@@ -14,6 +14,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use super::backend::Connection;
 use super::budget::Budget;
 use super::error::{panicked, Error, ErrorCode, Remedy};
+use super::random::{growing, Random};
 use super::request::{Question, Reply};
 
 /// A question on its way.
@@ -25,6 +26,8 @@ struct Asked<T> {
     sent: bool,
     /// Why the last attempt failed.
     cause: Option<Error>,
+    /// How often it was refused for a while.
+    refusals: u8,
     attempt: Option<Attempt>,
 }
 
@@ -46,6 +49,16 @@ struct Attempt {
     until: Instant,
 }
 
+/// What came back.
+pub(super) enum Heard<T> {
+    /// The answer to somebody.
+    Answered(T, Result<Reply, Error>),
+    /// An answer that nobody waits for any more.
+    Late,
+    /// Not an answer: the server passes nothing at the moment.
+    Refused,
+}
+
 type Answer = (u64, Result<Reply, Error>);
 
 /// All questions that are not answered yet.
@@ -54,6 +67,8 @@ pub(super) struct Questions<T> {
     /// Those that are to be sent; some may be answered by now.
     waiting: VecDeque<u64>,
     deadlines: BTreeSet<(Instant, u64)>,
+    /// Those that may be sent again at these times.
+    resting: BTreeSet<(Instant, u64)>,
     /// Answers that are under way though their deadlines have passed.
     missed: BTreeMap<u64, Attempt>,
     patience: Duration,
@@ -68,6 +83,7 @@ impl<T> Questions<T> {
             asked: BTreeMap::new(),
             waiting: VecDeque::new(),
             deadlines: BTreeSet::new(),
+            resting: BTreeSet::new(),
             missed: BTreeMap::new(),
             patience,
             next: 0,
@@ -88,7 +104,8 @@ impl<T> Questions<T> {
     /// Takes a question in; [`send`](Self::send) asks it.
     pub fn push(&mut self, ticket: T, question: Question, deadline: Instant) {
         self.next += 1;
-        let asked = Asked { ticket, question, deadline, sent: false, cause: None, attempt: None };
+        let asked =
+            Asked { ticket, question, deadline, sent: false, cause: None, refusals: 0, attempt: None };
         self.asked.insert(self.next, asked);
         self.waiting.push_back(self.next);
         self.deadlines.insert((deadline, self.next));
@@ -97,6 +114,10 @@ impl<T> Questions<T> {
     /// Asks what is not under way, unless its deadline has passed. Returns how many there were.
     pub fn send(&mut self, now: Instant, connection: &Arc<dyn Connection>, budget: &mut Budget) -> usize {
         let mut count = 0;
+        while let Some(&(until, number)) = self.resting.first().filter(|(until, _)| *until <= now) {
+            self.resting.remove(&(until, number));
+            self.waiting.push_back(number);
+        }
         while budget.is_left() {
             let Some(number) = self.waiting.pop_front() else { break };
             let Some(asked) = self.asked.get_mut(&number).filter(|asked| asked.deadline > now) else {
@@ -114,13 +135,15 @@ impl<T> Questions<T> {
         count
     }
 
-    /// The next answer; `None` for one that came too late. An error that ends the connection is
-    /// given to `broken`, and the question waits for the next connection.
+    /// What came back next. An error that ends the connection is given to `broken`, and the
+    /// question waits for the next connection.
     pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
+        now: Instant,
+        random: &mut Random,
         broken: &mut Option<Error>,
-    ) -> Poll<Option<(T, Result<Reply, Error>)>> {
+    ) -> Poll<Heard<T>> {
         while let Poll::Ready(Some(answer)) = self.under_way.poll_next_unpin(cx) {
             // What was given up has no answer any more.
             let Ok((number, result)) = answer else { continue };
@@ -130,19 +153,43 @@ impl<T> Questions<T> {
             };
             match result {
                 Err(error) if ends(&error) => *broken = Some(error),
+                Err(error)
+                    if error.remedy() == Remedy::TryAgain && self.rests(number, &error, now, random) =>
+                {
+                    return Poll::Ready(Heard::Refused);
+                }
                 result => {
-                    let asked = self.remove(number);
-                    return Poll::Ready(asked.map(|asked| {
-                        let result = result.map_err(|error| match error.code() {
-                            ErrorCode::Panic => asked.unanswered(error),
-                            _ => error,
-                        });
-                        (asked.ticket, result)
-                    }));
+                    return Poll::Ready(match self.remove(number) {
+                        None => Heard::Late,
+                        Some(asked) => {
+                            let result = result.map_err(|error| match error.code() {
+                                ErrorCode::Panic => asked.unanswered(error),
+                                // Somewhere on its way, perhaps after it was carried out.
+                                _ if error.remedy() == Remedy::TryAgain => asked.unanswered(error),
+                                _ => error,
+                            });
+                            Heard::Answered(asked.ticket, result)
+                        }
+                    });
                 }
             }
         }
         Poll::Pending
+    }
+
+    /// Has a question that was refused for a while asked again later, if it may be. True also for
+    /// one that nobody waits for any more.
+    fn rests(&mut self, number: u64, error: &Error, now: Instant, random: &mut Random) -> bool {
+        let Some(asked) = self.asked.get_mut(&number) else { return true };
+        if !asked.question.is_harmless() {
+            return false;
+        }
+        asked.attempt = None;
+        asked.cause = Some(error.clone());
+        asked.refusals = asked.refusals.saturating_add(1);
+        let pause = growing(asked.refusals, random).max(error.pause().unwrap_or_default());
+        self.resting.insert((now + pause, number));
+        true
     }
 
     /// The connection broke: what may be asked again waits for the next one, and the rest is
@@ -151,6 +198,7 @@ impl<T> Questions<T> {
         self.under_way = FuturesUnordered::new();
         self.missed.clear();
         self.waiting.clear();
+        self.resting.clear();
         for (&number, asked) in &mut self.asked {
             if asked.attempt.take().is_some() {
                 asked.cause = Some(error.clone());
@@ -185,11 +233,12 @@ impl<T> Questions<T> {
         errors
     }
 
-    /// When the next deadline passes, or an answer is given up.
+    /// When the next deadline passes, an answer is given up, or one is asked again.
     pub fn next_look(&self) -> Option<Instant> {
         let deadline = self.deadlines.first().map(|&(deadline, _)| deadline);
         let given_up = self.missed.values().map(|attempt| attempt.until).min();
-        deadline.into_iter().chain(given_up).min()
+        let rest = self.resting.first().map(|&(until, _)| until);
+        deadline.into_iter().chain(given_up).chain(rest).min()
     }
 
     fn remove(&mut self, number: u64) -> Option<Asked<T>> {

@@ -137,6 +137,11 @@ impl Queues {
         self.entries -= 1;
     }
 
+    /// Whether a group has nothing in its queues at all.
+    pub fn are_empty(&self, group: usize) -> bool {
+        self.groups[group].iter().all(VecDeque::is_empty)
+    }
+
     /// How many entries a queue has, those that count no more included.
     pub fn len(&self, group: usize, queue: Queue) -> usize {
         self.groups[group][queue.index()].len()

@@ -1,6 +1,7 @@
 //! Chance for pauses that many clients must not take in step. Good for nothing else.
 
 use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
 
 /// A stream of numbers: SplitMix64 (Steele, Lea and Flood, 2014).
 #[derive(Clone, Debug)]
@@ -36,4 +37,13 @@ impl Random {
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         mixed ^ (mixed >> 31)
     }
+}
+
+/// The first and the longest pause of what was refused for a while.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// How long to rest after so many refusals; shortened by a random part of up to half.
+pub(super) fn growing(refusals: u8, random: &mut Random) -> Duration {
+    let pause = (PAUSES.0 * (1 << refusals.saturating_sub(1).min(6))).min(PAUSES.1);
+    pause - pause.mul_f64(random.below(1024) as f64 / 2048.0)
 }

@@ -17,14 +17,11 @@ use super::budget::Budget;
 use super::error::{Error, ErrorCode};
 use super::groups::Room;
 use super::queues::{Entry, GroupOf, LaneId, Place, Queue, Queues};
-use super::random::Random;
+use super::random::{growing, Random};
 use super::record::{Key, Record};
 use super::request::{Kind, Operation};
 use super::timers::Timers;
 use super::turn::{Turn, Waiter, SUSPECT_AFTER};
-
-/// The first and the longest pause of an operation that was refused for a while.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
 /// A lane is looked at again after this at the earliest, and after so much more for each of those
 /// who wait in it: one key with very many deadlines costs others nothing.
@@ -107,7 +104,12 @@ impl<A> Sequencer<A> {
 
     /// Whether a lane of this group is waiting in a queue.
     pub fn has_queued(&mut self, group: usize, queue: Queue) -> bool {
-        self.first(group, queue).is_some()
+        self.queues.len(group, queue) > 0 && self.first(group, queue).is_some()
+    }
+
+    /// Whether a group has nothing in its queues.
+    pub fn is_quiet(&self, group: usize) -> bool {
+        self.queues.are_empty(group)
     }
 
     fn first(&mut self, group: usize, queue: Queue) -> Option<LaneId> {
@@ -151,17 +153,17 @@ impl<A> Sequencer<A> {
                 break;
             }
             self.queues.pop(group, queue);
-            if lane.front.is_missed(now) {
+            let deadline = lane.front.deadline();
+            if deadline.is_none_or(|deadline| deadline <= now) {
                 // The next look at it, which is due, says so.
                 lane.state = State::Paused(now);
                 continue;
             }
             batch.bytes = bytes;
             batch.kind = Some(lane.front.operation.kind());
+            batch.deadline = batch.deadline.max(deadline);
             lane.state = State::InFlight;
             lane.front.sent = true;
-            batch.deadline =
-                lane.front.waiters.iter().map(|waiter| waiter.deadline).chain(batch.deadline).max();
             batch.lanes.push(id);
             match &lane.front.operation {
                 Operation::Set(record) => batch.entries.push((lane.key.clone(), record.clone())),
@@ -395,12 +397,6 @@ impl<A> Sequencer<A> {
 /// Whether an entry of a queue is that of a lane which is in it.
 fn counts<A>(lanes: &Slab<Lane<A>>, entry: Entry) -> bool {
     lanes.get(entry.id).is_some_and(|lane| lane.state == State::Queued(entry.place))
-}
-
-/// A pause after so many refusals, shortened by a random part of up to half.
-fn growing(refusals: u8, random: &mut Random) -> Duration {
-    let pause = (PAUSES.0 * (1 << refusals.saturating_sub(1).min(6))).min(PAUSES.1);
-    pause - pause.mul_f64(random.below(1024) as f64 / 2048.0)
 }
 
 impl<A> Lane<A> {

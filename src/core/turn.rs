@@ -82,9 +82,9 @@ impl<A> Turn<A> {
         self.waiters.iter().any(|waiter| waiter.deadline <= now)
     }
 
-    /// Whether everybody's has.
-    pub fn is_missed(&self, now: Instant) -> bool {
-        self.waiters.iter().all(|waiter| waiter.deadline <= now)
+    /// When the last of them gives up.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.waiters.iter().map(|waiter| waiter.deadline).max()
     }
 
     /// Gives out everybody whose deadline has passed.

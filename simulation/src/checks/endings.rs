@@ -30,7 +30,12 @@ pub fn nothing_is_accepted_after_close(refusal: Option<ErrorCode>) -> Checked {
 }
 
 /// A command was carried out so often.
-pub fn a_command_is_carried_out_once(ledger: &Ledger, request: usize, is_done: bool, is_unsent: bool) -> Checked {
+pub fn a_command_is_carried_out_once(
+    ledger: &Ledger,
+    request: usize,
+    is_done: bool,
+    is_unsent: bool,
+) -> Checked {
     const CHECK: &str = "a_command_is_carried_out_once";
     let it = &ledger.requests[request];
     expect(it.carried_out <= 1, CHECK, || format!("request {request}: {} times", it.carried_out))?;

@@ -215,6 +215,8 @@ fn a_scan_is_asked_again_after_an_outage(stage: &mut Stage) {
     let scan = stage.scan("", 10);
     stage.wait_for("the question", |_| server.scans() == 1);
     server.lose("the server went away");
+    // An answer that comes before that is seen would be one.
+    stage.wait_for("`error`", |stage| !stage.troubles().is_empty());
     server.release();
     assert_eq!(stage.page(scan).0, [entry("a", 1, "{}")]);
     assert_eq!(server.scans(), 2);
