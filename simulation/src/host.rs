@@ -96,8 +96,6 @@ impl Host {
             world.ledger.scanned += limit;
         }
         let first = world.ledger.ops.len();
-        let nodes = world.ledger.open_in.len();
-        let ahead = wanted.first().map_or(0, |wanted| world.ledger.open_in[wanted.key % nodes]);
         let reaction = submission.reaction.clone();
         world.ledger.open(Request {
             subject,
@@ -109,7 +107,6 @@ impl Host {
             is_open: true,
             carried_out: 0,
             sent: 0,
-            ahead,
             is_probe,
         });
         for wanted in wanted {
@@ -193,6 +190,7 @@ impl Host {
             }
             Delivery::Ready => {
                 world.trace.say(now, || "the host is told: ready".into());
+                world.check_proof(self.told.is_outage());
                 let checked = self.told.one_ready_after_an_outage(now);
                 world.check(checked);
                 world.is_told_ready = true;
@@ -229,6 +227,7 @@ impl Host {
         let checked = deadlines::a_deadline_is_kept(world.now, earliest);
         world.check(checked);
         world.check_hangs();
+        world.check_returns();
         if let (Some((since, most)), false) = (self.ending, self.has_ended) {
             let checked = endings::an_end_comes_in_time(world.awake - since, most);
             world.check(checked);
@@ -346,9 +345,11 @@ impl World {
         self.check(deadlines::nobody_is_too_late_too_early(&self.ledger, now, op));
         self.check(deadlines::an_answer_that_is_here_is_not_called_late(&self.ledger, op));
         let is_quick_to_listen = self.setup.is_quick_to_listen();
-        let since = self.ledger.ops[op].submitted;
-        if is_alone && is_quick_to_listen && !self.is_closing && self.is_undisturbed(group, since) {
-            self.check(isolation::a_living_server_is_quick(&self.setup, &self.ledger, now, op));
+        if let Some(since) = self.is_quiet_since(group) {
+            if is_alone && is_quick_to_listen && !self.is_closing {
+                let checked = isolation::a_living_server_is_quick(&self.setup, &self.ledger, now, since, op);
+                self.check(checked);
+            }
         }
     }
 

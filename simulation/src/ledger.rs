@@ -76,8 +76,6 @@ pub struct Request {
     /// How often a command was carried out, and whether it was sent.
     pub carried_out: u32,
     pub sent: u32,
-    /// How many operations were open in its group before it.
-    pub ahead: usize,
     /// It is there to see that all is well again.
     pub is_probe: bool,
 }
@@ -109,6 +107,8 @@ pub struct Ledger {
     pub scanned: usize,
     /// By node: how many operations are open there.
     pub open_in: Vec<usize>,
+    /// … and were at the most.
+    pub most_open_in: Vec<usize>,
 }
 
 impl Ledger {
@@ -122,6 +122,7 @@ impl Ledger {
             open_bytes: 0,
             scanned: 0,
             open_in: vec![0; nodes],
+            most_open_in: vec![0; nodes],
         }
     }
 
@@ -148,6 +149,7 @@ impl Ledger {
         // Keys that are at one node stay together, wherever that is.
         let node = key % self.open_in.len();
         self.open_in[node] += 1;
+        self.most_open_in[node] = self.most_open_in[node].max(self.open_in[node]);
         self.ops.push(Op {
             request: self.requests.len() - 1,
             key,
