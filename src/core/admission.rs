@@ -1,11 +1,10 @@
 //! How much may be under way at once. What was admitted counts until it is handed out to the
 //! host, not only until its answer is there.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-
 use futures_util::task::AtomicWaker;
 
 use super::error::{Error, ErrorCode};
+use crate::sync::atomic::{fence, AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// What a request takes of the limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,19 +79,22 @@ impl Admission {
 
     /// A completion waits to be handed out.
     pub fn wait(&self) {
-        self.waiting.fetch_add(1, Ordering::SeqCst);
+        self.waiting.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A completion was handed out.
     pub fn release(&self, weight: Weight) {
         self.operations.fetch_sub(weight.operations, Ordering::Relaxed);
-        self.bytes.fetch_sub(weight.bytes, Ordering::SeqCst);
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
-        if self.held_back.load(Ordering::SeqCst)
-            && self.has_room()
-            && self.held_back.swap(false, Ordering::SeqCst)
-        {
-            self.waker.wake();
+        let before = self.bytes.fetch_sub(weight.bytes, Ordering::Relaxed);
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        // The engine is held back at no other time.
+        if before > self.max_bytes {
+            // Either this one sees that it is, or it sees what this one has made of the numbers.
+            fence(Ordering::SeqCst);
+            let is_held_back = self.held_back.load(Ordering::Relaxed);
+            if is_held_back && self.has_room() && self.held_back.swap(false, Ordering::Relaxed) {
+                self.waker.wake();
+            }
         }
     }
 
@@ -102,7 +104,8 @@ impl Admission {
         if self.has_room() {
             return true;
         }
-        self.held_back.store(true, Ordering::SeqCst);
+        self.held_back.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
         // Whoever has made room meanwhile may have seen nothing to wake.
         self.has_room()
     }
@@ -110,7 +113,7 @@ impl Admission {
     /// With nothing to take, to wait for the host would be to wait for ever: what takes the room
     /// are the parts of a bulk that is not whole, or writes behind reads.
     fn has_room(&self) -> bool {
-        self.bytes.load(Ordering::SeqCst) <= self.max_bytes || self.waiting.load(Ordering::SeqCst) == 0
+        self.bytes.load(Ordering::Relaxed) <= self.max_bytes || self.waiting.load(Ordering::Relaxed) == 0
     }
 
     /// How many operations there are.

@@ -8,7 +8,6 @@
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -35,6 +34,7 @@ use super::sequencer::{Batch, Placed, Sequencer};
 use super::submission::{Ending, Shared, Submitter};
 use super::turn::{Turn, Waiter};
 use super::watch::{BatchNumber, Sent, Watch};
+use crate::sync::atomic::Ordering;
 
 /// Deadlines are looked at no more often than this.
 const LOOK_PAUSE: Duration = Duration::from_millis(1);

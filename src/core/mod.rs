@@ -18,6 +18,8 @@ mod engine;
 mod error;
 mod groups;
 mod link;
+#[cfg(feature = "models")]
+pub mod models;
 mod options;
 mod questions;
 mod queues;

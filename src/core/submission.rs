@@ -1,8 +1,7 @@
 //! The way in: a bounded queue that any thread may fill and the engine empties.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::admission::{Admission, Weight};
@@ -12,6 +11,8 @@ use super::options::EngineOptions;
 use super::record::{check_key, Key};
 use super::request::{Body, Operation, Question, Request};
 use super::stats::Statistics;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 
 /// What the engine and its submitters share.
 pub(super) struct Shared<T> {

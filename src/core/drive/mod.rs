@@ -13,6 +13,8 @@
 
 #[cfg(target_os = "linux")]
 mod host_driver;
+#[cfg(feature = "models")]
+pub(super) mod models;
 mod outbox;
 #[cfg(target_os = "linux")]
 mod pollable;

@@ -2,14 +2,15 @@
 //! dispatch thread empties it, so that a slow callback delays other callbacks but never I/O.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar};
+use std::sync::Arc;
 
 use super::reactor::Reactor;
 use super::way_out::{Bell, WayOut};
 use crate::core::engine::Engine;
 use crate::core::request::Delivery;
 use crate::core::submission::Submitter;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::Condvar;
 
 /// What the reactor has delivered and nobody has taken yet.
 pub struct Outbox<T> {

@@ -1,10 +1,13 @@
 //! A waker that makes no system call for what happens while the engine is being polled anyway.
 
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 
 use crate::core::engine::Progress;
+use crate::sync::atomic::{
+    fence, AtomicBool,
+    Ordering::{AcqRel, Acquire, Release, SeqCst},
+};
 
 /// A request and its answer take two or three.
 const MAX_ROUNDS: usize = 8;
@@ -25,7 +28,7 @@ impl<N: Fn() + Send + Sync + 'static> QuietWaker<N> {
     /// Says that [`poll`](Self::poll) follows at once: what wakes us until then is seen there, and
     /// needs no notification.
     pub fn will_poll(&self) {
-        self.polling.store(true, SeqCst);
+        self.polling.store(true, Release);
     }
 
     /// Calls `step` once, and again while something woke it meanwhile, but not for longer than a
@@ -35,13 +38,14 @@ impl<N: Fn() + Send + Sync + 'static> QuietWaker<N> {
         let mut cx = Context::from_waker(&waker);
         let mut rounds = 0;
         loop {
-            self.polling.store(true, SeqCst);
-            self.woken.store(false, SeqCst);
+            self.polling.store(true, Release);
+            self.woken.store(false, Release);
             let progress = step(&mut cx);
-            self.polling.store(false, SeqCst);
+            self.polling.store(false, Release);
             // A wake-up from another thread either sees `polling` false and notifies, or is
             // seen here.
-            if progress.more || progress.finished || !self.woken.load(SeqCst) {
+            fence(SeqCst);
+            if progress.more || progress.finished || !self.woken.load(Acquire) {
                 return progress;
             }
             rounds += 1;
@@ -58,8 +62,9 @@ impl<N: Fn() + Send + Sync + 'static> Wake for QuietWaker<N> {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let already = self.woken.swap(true, SeqCst);
-        if !already && !self.polling.load(SeqCst) {
+        let already = self.woken.swap(true, AcqRel);
+        fence(SeqCst);
+        if !already && !self.polling.load(Acquire) {
             (self.notify)();
         }
     }

@@ -3,11 +3,12 @@
 //! nothing else.
 
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use crate::core::deliveries::Deliveries;
 use crate::core::request::Delivery;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// How the listener hears that there is something.
 pub(super) enum Bell {
@@ -56,9 +57,9 @@ impl<T> WayOut<T> {
         let mut queue = self.queue();
         if let Bell::Thread(bell) = &self.bell {
             self.is_waiting.store(true, Ordering::Relaxed);
-            queue = bell
-                .wait_while(queue, |queue| queue.list.is_empty() && !queue.is_shut)
-                .unwrap_or_else(PoisonError::into_inner);
+            while queue.list.is_empty() && !queue.is_shut {
+                queue = bell.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            }
             self.is_waiting.store(false, Ordering::Relaxed);
         }
         !queue.list.is_empty()
