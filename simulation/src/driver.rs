@@ -208,7 +208,8 @@ impl<'a> Driver<'a> {
         {
             let mut world = self.place.world();
             world.rotation.turned();
-            world.rotation.is_full = self.host.bytes_in_flight() > self.scenario.setup.max_bytes_in_flight / 2;
+            world.rotation.is_full =
+                self.host.bytes_in_flight() > self.scenario.setup.max_bytes_in_flight / 2;
         }
         let was_empty = self.deliveries.is_empty();
         let mut cx = Context::from_waker(&self.waker);

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use deepstream_connector::core::{
-    Delivery, Error, ErrorCode, Key, Operation, Outcome, Page, Question, Record, Reply, Submitter,
+    Applied, Delivery, Error, Key, Operation, Outcome, Page, Question, Record, Reply, Submitter,
 };
 use serde_json::Value;
 
@@ -171,7 +171,8 @@ impl Host {
         let now = world.now;
         match delivery {
             Delivery::Completion(request, outcome) => {
-                let checked = endings::each_request_is_called_back_once(&world.ledger, request, self.has_ended);
+                let checked =
+                    endings::each_request_is_called_back_once(&world.ledger, request, self.has_ended);
                 let is_wrong = checked.is_err();
                 world.check(checked);
                 if is_wrong {
@@ -345,8 +346,11 @@ impl World {
         self.check(deadlines::nobody_is_too_late_too_early(&self.ledger, now, op));
         self.check(deadlines::an_answer_that_is_here_is_not_called_late(&self.ledger, op));
         let is_quick_to_listen = self.setup.is_quick_to_listen();
+        // What waits behind a poison on its own key waits for that.
+        let lane = &self.ledger.lanes[key];
+        let is_poisoned = lane.history.iter().any(|&op| self.ledger.ops[op].kind.is_poison());
         if let Some(since) = self.is_quiet_since(group) {
-            if is_alone && is_quick_to_listen && !self.is_closing {
+            if is_alone && is_quick_to_listen && !is_poisoned && !self.is_closing {
                 let checked = isolation::a_living_server_is_quick(&self.setup, &self.ledger, now, since, op);
                 self.check(checked);
             }
@@ -380,9 +384,7 @@ impl World {
     }
 
     fn command_ended(&mut self, request: usize, result: Result<Reply, Error>) {
-        let is_unsent = result.as_ref().err().is_some_and(|error| {
-            error.code() == ErrorCode::Timeout && error.message().contains("was not sent")
-        });
+        let is_unsent = result.as_ref().err().is_some_and(|error| error.applied() == Applied::No);
         let is_done = match &result {
             Ok(Reply::Answer(Value::Number(number))) => number.as_u64() == Some(request as u64),
             Ok(reply) => {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use deepstream_connector::core::{Error, ErrorCode};
+use deepstream_connector::core::{Applied, Error, ErrorCode};
 
 use crate::scenario::{Kind, Reaction};
 use crate::time::Nanos;
@@ -43,14 +43,7 @@ pub enum Fate {
 impl Fate {
     /// What an error says about a write.
     pub fn of_error(error: &Error) -> Fate {
-        let code = error.code();
-        let is_uncertain = match code {
-            ErrorCode::Timeout | ErrorCode::Unavailable => !error.message().contains("not sent"),
-            // These may follow a loss of the connection, and do not say what was sent before it.
-            ErrorCode::Closed | ErrorCode::Panic | ErrorCode::Authentication => true,
-            _ => false,
-        };
-        Fate::Failed { code, may_be_applied: is_uncertain }
+        Fate::Failed { code: error.code(), may_be_applied: error.applied() == Applied::Unknown }
     }
 }
 

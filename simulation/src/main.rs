@@ -86,7 +86,11 @@ fn explore(first: u64, count: u64) -> ExitCode {
         simulated as f64 / began.elapsed().as_secs_f64()
     );
     let has_failed = failures.into_inner().map_or(true, |failures| !failures.is_empty());
-    if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if has_failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 /// Runs one seed, and shows what happens in it.

@@ -243,7 +243,7 @@ impl<'a> Script<'a> {
             self.phase(some, pause);
             left -= some;
         }
-        if self.chance.one_in(40) {
+        if self.chance.one_in(150) {
             // More at once than one turn takes.
             self.phase(3_000, 0);
         }
@@ -317,7 +317,8 @@ impl<'a> Script<'a> {
             3 | 4 => Some(HOUR),
             _ => None,
         };
-        let reaction = if depth > 0 && self.chance.one_in(12) { self.reaction(keys, style, depth) } else { None };
+        let reaction =
+            if depth > 0 && self.chance.one_in(12) { self.reaction(keys, style, depth) } else { None };
         Submission { what, timeout, reaction }
     }
 
@@ -356,7 +357,10 @@ impl<'a> Script<'a> {
         let lasts = self.chance.magnitude(MILLI, timeout * 4);
         let fault = match self.chance.below(22) {
             0..=3 => Fault::Silence { node, lasts },
-            4..=7 => Fault::Loss { node, moment: self.chance.pick(&[Moment::Before, Moment::Within, Moment::After]) },
+            4..=7 => Fault::Loss {
+                node,
+                moment: self.chance.pick(&[Moment::Before, Moment::Within, Moment::After]),
+            },
             8 | 9 => Fault::Cut { node, is_reset: self.chance.one_in(2) },
             10 | 11 => Fault::Down { node, lasts },
             12 => Fault::Loading { node, lasts, says_when: self.chance.one_in(3) },

@@ -38,7 +38,11 @@ pub fn an_answer_that_is_here_is_not_called_late(ledger: &Ledger, op: OpId) -> C
     let is_timeout = matches!(it.fate, Fate::Failed { code: ErrorCode::Timeout, .. });
     let was_there = it.answered_at.filter(|&at| at < it.deadline);
     expect(!is_timeout || was_there.is_none(), "an_answer_that_is_here_is_not_called_late", || {
-        format!("{op} timed out, and its answer was there {:?} for {}", was_there.map(words), words(it.deadline))
+        format!(
+            "{op} timed out, and its answer was there {:?} for {}",
+            was_there.map(words),
+            words(it.deadline)
+        )
     })
 }
 

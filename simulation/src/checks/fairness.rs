@@ -86,7 +86,9 @@ pub fn nothing_is_overtaken(
     };
     let count = run.1;
     expect(count <= OVERTAKEN, "nothing_is_overtaken", || {
-        format!("{count} batches of kind {kind} went one after the other, and {waiting:?} of kind {other} waits")
+        format!(
+            "{count} batches of kind {kind} went one after the other, and {waiting:?} of kind {other} waits"
+        )
     })
 }
 

@@ -25,6 +25,9 @@ pub fn a_hang_is_noticed(setup: &Setup, batches: usize, questions: usize, silenc
     let is_watched = batches > 0 || (questions > 0 && setup.counts_bytes);
     let most = 2 * patience + 50 * MILLI;
     expect(!is_watched || silence <= most, "a_hang_is_noticed", || {
-        format!("the server is silent about {batches} batches and {questions} questions for {}", words(silence))
+        format!(
+            "the server is silent about {batches} batches and {questions} questions for {}",
+            words(silence)
+        )
     })
 }

@@ -19,7 +19,13 @@ pub fn longest(setup: &Setup, ahead: usize) -> Nanos {
 }
 
 /// An operation ended at a server with which nothing has been wrong since then.
-pub fn a_living_server_is_quick(setup: &Setup, ledger: &Ledger, now: Nanos, since: Nanos, op: OpId) -> Checked {
+pub fn a_living_server_is_quick(
+    setup: &Setup,
+    ledger: &Ledger,
+    now: Nanos,
+    since: Nanos,
+    op: OpId,
+) -> Checked {
     let it = &ledger.ops[op];
     let ahead = ledger.most_open_in[it.key % ledger.most_open_in.len()];
     let most = longest(setup, ahead);

@@ -142,7 +142,12 @@ impl Standing {
         Answer { place: self.place.clone(), exchange }
     }
 
-    async fn batch<R>(&self, kind: usize, items: Vec<Item>, one: impl Fn(Option<Stored>) -> R) -> BatchResult<R> {
+    async fn batch<R>(
+        &self,
+        kind: usize,
+        items: Vec<Item>,
+        one: impl Fn(Option<Stored>) -> R,
+    ) -> BatchResult<R> {
         let node = items.first().map_or(0, |item| self.place.world().group_of(item.key));
         match self.ask(node, Ask::Batch { kind, items }).await {
             Reply::Batch(results) => Ok(results.into_iter().map(|result| result.map(&one)).collect()),
@@ -179,7 +184,9 @@ impl Connection for Standing {
             let world = self.place.world();
             let item = |(key, record): &(Key, Record)| {
                 let op = world.ledger.set_of_version(record.version);
-                let kind = op.map_or(Kind::Set { bytes: record.data.len(), is_poison: false }, |op| world.ledger.ops[op].kind);
+                let kind = op.map_or(Kind::Set { bytes: record.data.len(), is_poison: false }, |op| {
+                    world.ledger.ops[op].kind
+                });
                 Item { key: number_of(key), kind, op }
             };
             entries.iter().map(item).collect()

@@ -29,7 +29,8 @@ impl World {
             Ask::Batch { kind, items } => {
                 self.work += KEY_COSTS * items.len() as u64;
                 request_bytes += items.iter().map(|item| 8 + item.bytes() as u64).sum::<u64>();
-                self.trace.say(self.now, || format!("-> node {node}, batch {number}: {}", words(*kind, items)));
+                self.trace
+                    .say(self.now, || format!("-> node {node}, batch {number}: {}", words(*kind, items)));
                 let (kind, items) = (*kind, items.clone());
                 self.check_batch(session, node, kind, &items);
             }
@@ -134,9 +135,8 @@ impl World {
         let ops = &self.ledger.ops;
         let is_suspect = |&op: &OpId| ops[op].losses >= 2;
         let under_way = self.live.iter().map(|&number| &self.exchanges[number]);
-        let under_way = under_way.filter(|exchange| {
-            exchange.session == session && exchange.node == node && exchange.is_awaited
-        });
+        let under_way = under_way
+            .filter(|exchange| exchange.session == session && exchange.node == node && exchange.is_awaited);
         let items = under_way.filter_map(|exchange| match &exchange.ask {
             Ask::Batch { items, .. } => Some(items),
             _ => None,
@@ -286,13 +286,18 @@ impl World {
                 return None;
             }
             let refusal = self.nodes[node].refuses_key(item.key, self.now);
-            let refusal = refusal.or_else(|| self.nodes[node].refuses_value(item.kind, self.setup.max_record));
+            let refusal =
+                refusal.or_else(|| self.nodes[node].refuses_value(item.kind, self.setup.max_record));
             results.push(match refusal {
                 Some(error) => Err(error),
                 None => Ok(self.apply(item)),
             });
         }
-        if loss.is_some() { None } else { Some(results) }
+        if loss.is_some() {
+            None
+        } else {
+            Some(results)
+        }
     }
 
     fn apply(&mut self, item: &Item) -> Option<Stored> {
@@ -374,7 +379,8 @@ impl World {
             let position = self.ledger.ops[op].position;
             let ops = &self.ledger.ops;
             let lane = &mut self.ledger.lanes[item.key];
-            let undoes = lane.history[position + 1..].iter().any(|&op| ops[op].sent > 0 && !ops[op].kind.is_read());
+            let undoes =
+                lane.history[position + 1..].iter().any(|&op| ops[op].sent > 0 && !ops[op].kind.is_read());
             if undoes {
                 match item.kind {
                     Kind::Delete => lane.has_late_delete = true,
@@ -388,7 +394,11 @@ impl World {
 
 impl Item {
     pub fn bytes(&self) -> usize {
-        if let Kind::Set { bytes, .. } = self.kind { bytes } else { 0 }
+        if let Kind::Set { bytes, .. } = self.kind {
+            bytes
+        } else {
+            0
+        }
     }
 }
 

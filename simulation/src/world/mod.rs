@@ -44,14 +44,36 @@ pub struct Place {
 #[derive(Clone, Copy, Debug)]
 enum Event {
     /// Bytes of an exchange moved; the last of them if so.
-    Sent { exchange: usize, bytes: u64, is_last: bool },
-    Received { exchange: usize },
-    Came { exchange: usize, bytes: u64, is_last: bool },
+    Sent {
+        exchange: usize,
+        bytes: u64,
+        is_last: bool,
+    },
+    Received {
+        exchange: usize,
+    },
+    Came {
+        exchange: usize,
+        bytes: u64,
+        is_last: bool,
+    },
     /// What a lost connection still does.
-    Late { exchange: usize },
-    Accept { attempt: usize, asked: Nanos },
-    Redial { session: usize, node: usize },
-    Watch { session: usize, node: usize, generation: u64 },
+    Late {
+        exchange: usize,
+    },
+    Accept {
+        attempt: usize,
+        asked: Nanos,
+    },
+    Redial {
+        session: usize,
+        node: usize,
+    },
+    Watch {
+        session: usize,
+        node: usize,
+        generation: u64,
+    },
     Fault(Fault),
 }
 
@@ -453,9 +475,11 @@ impl World {
             return;
         }
         let (opened_at, has_answered) = (session.opened_at, session.has_answered);
-        let waits = self.ledger.ops.iter().rposition(|op| {
-            op.fate == Fate::Open && op.submitted < opened_at && op.deadline > self.now
-        });
+        let waits = self
+            .ledger
+            .ops
+            .iter()
+            .rposition(|op| op.fate == Fate::Open && op.submitted < opened_at && op.deadline > self.now);
         self.check(outages::an_outage_ends_with_an_answer(has_answered, waits));
     }
 

@@ -61,12 +61,20 @@ impl Node {
 
     /// How many times longer it takes.
     pub fn slowness(&self, now: Nanos) -> u64 {
-        if now < self.slow_until { self.slow_factor } else { 1 }
+        if now < self.slow_until {
+            self.slow_factor
+        } else {
+            1
+        }
     }
 
     /// How many times less passes.
     pub fn narrowness(&self, now: Nanos) -> u64 {
-        if now < self.narrow_until { self.narrow_factor } else { 1 }
+        if now < self.narrow_until {
+            self.narrow_factor
+        } else {
+            1
+        }
     }
 
     /// What it says to everything while it cannot do anything.

@@ -102,9 +102,17 @@ impl Link {
 #[derive(Clone, Debug)]
 pub enum Ask {
     /// A batch of one kind: the operation, its key, and what it does.
-    Batch { kind: usize, items: Vec<Item> },
-    Scan { cursor: usize, limit: usize },
-    Command { request: usize },
+    Batch {
+        kind: usize,
+        items: Vec<Item>,
+    },
+    Scan {
+        cursor: usize,
+        limit: usize,
+    },
+    Command {
+        request: usize,
+    },
 }
 
 /// One operation in a batch.
