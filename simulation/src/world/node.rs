@@ -93,7 +93,7 @@ impl Node {
 
     /// What it says to one key while somebody else has it.
     pub fn refuses_key(&self, key: usize, now: Nanos) -> Option<Error> {
-        let is_locked = now < self.locked_until && key % self.locked_every == 0;
+        let is_locked = now < self.locked_until && key.is_multiple_of(self.locked_every);
         is_locked.then(|| Error::transient(ErrorCode::Backend, "somebody else has this record"))
     }
 
