@@ -308,7 +308,10 @@ impl<'a> Driver<'a> {
     fn is_still_refused(&self, now: Nanos) -> bool {
         let setup = &self.scenario.setup;
         let most = 2 * (setup.reconnect_max_delay + setup.connect_timeout) + SECOND;
-        self.host.is_refused_since().is_some_and(|since| now < self.well_at.max(since) + most)
+        // Whoever stood still has yet to try again.
+        let stood_still = self.place.world().disturbed_at;
+        let since = self.host.is_refused_since().map(|since| since.max(self.well_at).max(stood_still));
+        since.is_some_and(|since| now < since + most)
     }
 
     /// Asks something of every server.

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use deepstream_connector::core::{
-    Delivery, Error, ErrorCode, Key, Operation, Outcome, Page, Question, Record, Reply, Submitter,
+    Applied, Delivery, Error, Key, Operation, Outcome, Page, Question, Record, Reply, Submitter,
 };
 use serde_json::Value;
 
@@ -96,8 +96,6 @@ impl Host {
             world.ledger.scanned += limit;
         }
         let first = world.ledger.ops.len();
-        let nodes = world.ledger.open_in.len();
-        let ahead = wanted.first().map_or(0, |wanted| world.ledger.open_in[wanted.key % nodes]);
         let reaction = submission.reaction.clone();
         world.ledger.open(Request {
             subject,
@@ -109,7 +107,6 @@ impl Host {
             is_open: true,
             carried_out: 0,
             sent: 0,
-            ahead,
             is_probe,
         });
         for wanted in wanted {
@@ -194,6 +191,7 @@ impl Host {
             }
             Delivery::Ready => {
                 world.trace.say(now, || "the host is told: ready".into());
+                world.check_proof(self.told.is_outage());
                 let checked = self.told.one_ready_after_an_outage(now);
                 world.check(checked);
                 world.is_told_ready = true;
@@ -230,6 +228,7 @@ impl Host {
         let checked = deadlines::a_deadline_is_kept(world.now, earliest);
         world.check(checked);
         world.check_hangs();
+        world.check_returns();
         if let (Some((since, most)), false) = (self.ending, self.has_ended) {
             let checked = endings::an_end_comes_in_time(world.awake - since, most);
             world.check(checked);
@@ -347,9 +346,14 @@ impl World {
         self.check(deadlines::nobody_is_too_late_too_early(&self.ledger, now, op));
         self.check(deadlines::an_answer_that_is_here_is_not_called_late(&self.ledger, op));
         let is_quick_to_listen = self.setup.is_quick_to_listen();
-        let since = self.ledger.ops[op].submitted;
-        if is_alone && is_quick_to_listen && !self.is_closing && self.is_undisturbed(group, since) {
-            self.check(isolation::a_living_server_is_quick(&self.setup, &self.ledger, now, op));
+        // What waits behind a poison on its own key waits for that.
+        let lane = &self.ledger.lanes[key];
+        let is_poisoned = lane.history.iter().any(|&op| self.ledger.ops[op].kind.is_poison());
+        if let Some(since) = self.is_quiet_since(group) {
+            if is_alone && is_quick_to_listen && !is_poisoned && !self.is_closing {
+                let checked = isolation::a_living_server_is_quick(&self.setup, &self.ledger, now, since, op);
+                self.check(checked);
+            }
         }
     }
 
@@ -380,9 +384,7 @@ impl World {
     }
 
     fn command_ended(&mut self, request: usize, result: Result<Reply, Error>) {
-        let is_unsent = result.as_ref().err().is_some_and(|error| {
-            error.code() == ErrorCode::Timeout && error.message().contains("was not sent")
-        });
+        let is_unsent = result.as_ref().err().is_some_and(|error| error.applied() == Applied::No);
         let is_done = match &result {
             Ok(Reply::Answer(Value::Number(number))) => number.as_u64() == Some(request as u64),
             Ok(reply) => {

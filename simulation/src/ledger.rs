@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use deepstream_connector::core::{Error, ErrorCode};
+use deepstream_connector::core::{Applied, Error, ErrorCode};
 
 use crate::scenario::{Kind, Reaction};
 use crate::time::Nanos;
@@ -43,14 +43,7 @@ pub enum Fate {
 impl Fate {
     /// What an error says about a write.
     pub fn of_error(error: &Error) -> Fate {
-        let code = error.code();
-        let is_uncertain = match code {
-            ErrorCode::Timeout | ErrorCode::Unavailable => !error.message().contains("not sent"),
-            // These may follow a loss of the connection, and do not say what was sent before it.
-            ErrorCode::Closed | ErrorCode::Panic | ErrorCode::Authentication => true,
-            _ => false,
-        };
-        Fate::Failed { code, may_be_applied: is_uncertain }
+        Fate::Failed { code: error.code(), may_be_applied: error.applied() == Applied::Unknown }
     }
 }
 
@@ -76,8 +69,6 @@ pub struct Request {
     /// How often a command was carried out, and whether it was sent.
     pub carried_out: u32,
     pub sent: u32,
-    /// How many operations were open in its group before it.
-    pub ahead: usize,
     /// It is there to see that all is well again.
     pub is_probe: bool,
 }
@@ -109,6 +100,8 @@ pub struct Ledger {
     pub scanned: usize,
     /// By node: how many operations are open there.
     pub open_in: Vec<usize>,
+    /// … and were at the most.
+    pub most_open_in: Vec<usize>,
 }
 
 impl Ledger {
@@ -122,6 +115,7 @@ impl Ledger {
             open_bytes: 0,
             scanned: 0,
             open_in: vec![0; nodes],
+            most_open_in: vec![0; nodes],
         }
     }
 
@@ -148,6 +142,7 @@ impl Ledger {
         // Keys that are at one node stay together, wherever that is.
         let node = key % self.open_in.len();
         self.open_in[node] += 1;
+        self.most_open_in[node] = self.most_open_in[node].max(self.open_in[node]);
         self.ops.push(Op {
             request: self.requests.len() - 1,
             key,

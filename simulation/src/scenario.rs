@@ -239,8 +239,13 @@ impl<'a> Script<'a> {
         let mut left = operations;
         while left > 0 {
             let some = self.chance.magnitude(1, left.min(400));
-            self.phase(some);
+            let pause = self.pause(some);
+            self.phase(some, pause);
             left -= some;
+        }
+        if self.chance.one_in(150) {
+            // More at once than one turn takes.
+            self.phase(3_000, 0);
         }
         if !self.chance.one_in(5) {
             for _ in 0..self.chance.magnitude(1, 12) {
@@ -265,14 +270,17 @@ impl<'a> Script<'a> {
         self.chance.below(self.length)
     }
 
-    /// A burst, or a drip.
-    fn phase(&mut self, operations: u64) {
-        let start = self.moment();
-        let pause = match self.chance.below(3) {
+    /// Between the operations of a burst, or of a drip.
+    fn pause(&mut self, operations: u64) -> Nanos {
+        match self.chance.below(3) {
             0 => 0,
             1 => self.chance.magnitude(1, self.setup.latency),
             _ => self.chance.magnitude(MICRO, (self.length / operations).max(2 * MICRO)),
-        };
+        }
+    }
+
+    fn phase(&mut self, operations: u64, pause: Nanos) {
+        let start = self.moment();
         let keys = match self.chance.below(3) {
             0 => 1,
             1 => self.chance.magnitude(1, self.setup.keys as u64),

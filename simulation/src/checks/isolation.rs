@@ -18,17 +18,32 @@ pub fn longest(setup: &Setup, ahead: usize) -> Nanos {
     2 * (ahead as u64 + 3) * (round + 3 * transfer) + SLACK
 }
 
-/// An operation ended at a server with which nothing was wrong all the while.
-pub fn a_living_server_is_quick(setup: &Setup, ledger: &Ledger, now: Nanos, op: OpId) -> Checked {
+/// An operation ended at a server with which nothing has been wrong since then.
+pub fn a_living_server_is_quick(
+    setup: &Setup,
+    ledger: &Ledger,
+    now: Nanos,
+    since: Nanos,
+    op: OpId,
+) -> Checked {
     let it = &ledger.ops[op];
-    let most = longest(setup, ledger.requests[it.request].ahead);
-    let took = now - it.submitted;
+    let ahead = ledger.most_open_in[it.key % ledger.most_open_in.len()];
+    let most = longest(setup, ahead);
+    let since = since.max(it.submitted);
+    let took = now - since;
     expect(took <= most, "a_living_server_is_quick", || {
         format!("{op} on k{} took {}, {} at most", it.key, words(took), words(most))
     })?;
-    let had_time = it.deadline - it.submitted > most;
+    let had_time = it.deadline.saturating_sub(since) > most;
     let failed = matches!(it.fate, Fate::Failed { code: ErrorCode::Timeout, .. });
     expect(!(had_time && failed), "a_living_server_is_quick", || {
-        format!("{op} on k{} had {} and ended with {:?}", it.key, words(it.deadline - it.submitted), it.fate)
+        format!("{op} on k{} had {} and ended with {:?}", it.key, words(it.deadline - since), it.fate)
+    })
+}
+
+/// A server is back since then, the host has nothing to do, and somebody waits to be sent.
+pub fn a_server_that_is_back_is_asked(now: Nanos, since: Nanos, waits: Option<OpId>) -> Checked {
+    expect(waits.is_none(), "a_server_that_is_back_is_asked", || {
+        format!("it is back for {}, and {waits:?} was not sent", words(now - since))
     })
 }

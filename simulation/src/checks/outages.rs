@@ -1,7 +1,16 @@
 //! One outage, one `error`, one `ready`.
 
 use crate::failure::{expect, Checked};
+use crate::ledger::OpId;
 use crate::time::{words, Nanos};
+
+/// `ready` is told after an outage. Somebody may have waited for this connection since before it
+/// stood.
+pub fn an_outage_ends_with_an_answer(has_answered: bool, waits: Option<OpId>) -> Checked {
+    expect(has_answered || waits.is_none(), "an_outage_ends_with_an_answer", || {
+        format!("`ready` is told, nothing was answered yet, and {waits:?} waits")
+    })
+}
 
 /// What the host was told of the connection.
 #[derive(Default)]
@@ -36,6 +45,11 @@ impl Told {
         expect(!is_known, "one_error_for_an_outage", || {
             format!("`error` again, after that of {}", words(since))
         })
+    }
+
+    /// The host was told of an outage that is not over.
+    pub fn is_outage(&self) -> bool {
+        self.is_outage
     }
 
     /// The connection is as it should be, as far as the host was told.

@@ -10,7 +10,7 @@ use super::{Arrival, Event, World};
 use crate::checks::{deadlines, fairness, limits};
 use crate::ledger::{version_of, OpId};
 use crate::scenario::{Kind, Moment};
-use crate::time::{Nanos, MICRO, MILLI};
+use crate::time::{Nanos, MICRO, MILLI, SECOND};
 
 /// What each batch has beside its records.
 const ENVELOPE: u64 = 50;
@@ -61,6 +61,7 @@ impl World {
             return number;
         }
         self.live.insert(number);
+        self.nodes[node].back_since = None;
         let (now, awake) = (self.now, self.awake);
         let link = &mut self.sessions[session].links[node];
         if link.unanswered == 0 {
@@ -272,6 +273,7 @@ impl World {
         let loss = self.nodes[node].losses.pop();
         if loss.is_some() {
             self.trace.say(self.now, || format!("node {node} is about to hang up"));
+            self.disturb(node, self.now + 2 * self.setup.reconnect_max_delay + SECOND);
         }
         let applied = match loss {
             Some(Moment::Before) => 0,
@@ -352,7 +354,10 @@ impl World {
         let now = self.now;
         let exchange = &mut self.exchanges[number];
         exchange.is_visible = true;
-        self.sessions[exchange.session].links[exchange.node].seen_at = now;
+        let is_refusal = matches!(exchange.reply, Some(Reply::Failed(_)) | None);
+        let session = &mut self.sessions[exchange.session];
+        session.has_answered |= !is_refusal;
+        session.links[exchange.node].seen_at = now;
         exchange.waker.take().into_iter().for_each(Waker::wake);
         self.trace.say(now, || format!("<- batch {number}"));
     }

@@ -182,6 +182,7 @@ impl World {
             return;
         }
         session.links[node].state = LinkState::Up;
+        self.nodes[node].back_since = Some(self.now);
         session.notices.push_back(Notice::Recovery(format!("node {node} is back")));
         if session.links.iter().all(|link| link.state == LinkState::Up) {
             session.is_degraded = false;

@@ -14,7 +14,7 @@ impl World {
         self.trace.say(self.now, || format!("** {fault:?}"));
         let now = self.now;
         // Pauses grow to a second at most, and what has gathered goes first.
-        let after = 2 * self.setup.reconnect_max_delay + 3 * SECOND + self.setup.timeout;
+        let after = 2 * self.setup.reconnect_max_delay + 2 * SECOND;
         let (node, lasts) = match fault {
             Fault::Silence { node, lasts } => {
                 let until = &mut self.nodes[node].silent_until;
@@ -23,8 +23,8 @@ impl World {
             }
             Fault::Loss { node, moment } => {
                 self.nodes[node].losses.push(moment);
-                // Nobody knows when.
-                (node, self.setup.timeout * 1_000)
+                // It goes wrong when a batch is there.
+                return;
             }
             Fault::Cut { node, is_reset } => {
                 self.cut(node, is_reset, "it was cut");

@@ -19,9 +19,9 @@ use deepstream_connector::core::{Error, ErrorCode, Key};
 
 use crate::chance::Chance;
 use crate::checks::fairness::Rotation;
-use crate::checks::hangs;
+use crate::checks::{hangs, isolation, outages};
 use crate::failure::{Checked, Failure};
-use crate::ledger::Ledger;
+use crate::ledger::{Fate, Ledger, Subject};
 use crate::scenario::{Fault, Setup};
 use crate::time::{Nanos, MILLI};
 use crate::trace::Trace;
@@ -253,6 +253,7 @@ impl World {
         }
         self.nodes.iter_mut().for_each(|node| node.jump(by));
         self.refused_until += by;
+        self.disturbed_until += by;
         self.now += by;
         self.disturb_all(0);
     }
@@ -367,7 +368,7 @@ impl World {
             links.push(link);
         }
         self.encourage();
-        self.sessions.push(Session::new(links));
+        self.sessions.push(Session::new(links, self.now));
         if there.iter().any(|&is_there| !is_there) {
             self.degrade(number, &Error::connection("nobody is there"));
         }
@@ -438,13 +439,48 @@ impl World {
         self.disturbed_until = self.disturbed_until.max(self.now + lasts);
     }
 
-    /// Whether nothing went wrong with a node since then.
-    pub fn is_undisturbed(&self, node: usize, since: Nanos) -> bool {
+    /// Since when nothing is wrong with a node, nor with what went wrong there before.
+    pub fn is_quiet_since(&self, node: usize) -> Option<Nanos> {
         let node = &self.nodes[node];
-        let is_quiet = |at: Nanos, until: Nanos| at < since && until < since;
-        self.is_told_ready
-            && is_quiet(node.disturbed_at, node.disturbed_until)
-            && is_quiet(self.disturbed_at, self.disturbed_until)
+        let times = [node.disturbed_at, node.disturbed_until, self.disturbed_at, self.disturbed_until];
+        times.into_iter().max().filter(|&since| self.is_told_ready && since < self.now)
+    }
+
+    /// The promise that whoever waits for a server is not kept waiting once it is back; for a host
+    /// that has nothing to do.
+    pub fn check_returns(&mut self) {
+        for node in 0..self.nodes.len() {
+            let Some(since) = self.nodes[node].back_since else { continue };
+            let is_up = self.sessions.last().is_some_and(|session| {
+                !session.is_over && session.lost.is_none() && session.links[node].state == LinkState::Up
+            });
+            let may_refuse = self.nodes[node].may_refuse(self.now);
+            if is_up && !may_refuse && !self.is_mixed && self.setup.is_quick_to_listen() {
+                let waits = self.ledger.lanes.iter().filter_map(|lane| lane.open.front()).find(|&&op| {
+                    let it = &self.ledger.ops[op];
+                    let is_alone = self.ledger.requests[it.request].subject == Subject::One;
+                    self.group_of(it.key) == node && is_alone && it.losses == 0 && it.deadline > self.now
+                });
+                let checked = isolation::a_server_that_is_back_is_asked(self.now, since, waits.copied());
+                self.check(checked);
+            }
+            self.nodes[node].back_since = None;
+        }
+    }
+
+    /// The promise that an outage ends with an answer, where somebody waits for one.
+    pub fn check_proof(&mut self, was_outage: bool) {
+        let Some(session) = self.sessions.last() else { return };
+        if !was_outage || self.setup.is_fleet || !self.setup.is_quick_to_listen() {
+            return;
+        }
+        let (opened_at, has_answered) = (session.opened_at, session.has_answered);
+        let waits = self
+            .ledger
+            .ops
+            .iter()
+            .rposition(|op| op.fate == Fate::Open && op.submitted < opened_at && op.deadline > self.now);
+        self.check(outages::an_outage_ends_with_an_answer(has_answered, waits));
     }
 
     /// The promise that a server which hangs is found out, for a connection to one server.

@@ -3,7 +3,7 @@
 use deepstream_connector::core::{Error, ErrorCode};
 
 use crate::scenario::{Kind, Moment};
-use crate::time::{duration, Nanos};
+use crate::time::{duration, Nanos, SECOND};
 
 /// How a server behaves at the moment. Times are those until which something lasts.
 #[derive(Default)]
@@ -20,6 +20,8 @@ pub struct Node {
     narrow_factor: u64,
     /// What the next batches do to their connection.
     pub losses: Vec<Moment>,
+    /// It has come back to a fleet then, and was sent nothing since.
+    pub back_since: Option<Nanos>,
     /// How many batches it has refused as a whole since it last said anything else, and since when.
     pub refusals: u64,
     pub refuses_since: Nanos,
@@ -84,9 +86,14 @@ impl Node {
         Some(if self.says_when { error.after(duration((self.loading_until - now) / 2)) } else { error })
     }
 
+    /// Whether it has refused something a short while ago, so that operations rest.
+    pub fn may_refuse(&self, now: Nanos) -> bool {
+        now < self.locked_until.max(self.loading_until) + 2 * SECOND
+    }
+
     /// What it says to one key while somebody else has it.
     pub fn refuses_key(&self, key: usize, now: Nanos) -> Option<Error> {
-        let is_locked = now < self.locked_until && key % self.locked_every == 0;
+        let is_locked = now < self.locked_until && key.is_multiple_of(self.locked_every);
         is_locked.then(|| Error::transient(ErrorCode::Backend, "somebody else has this record"))
     }
 
@@ -109,6 +116,7 @@ impl Node {
             &mut self.locked_until,
             &mut self.slow_until,
             &mut self.narrow_until,
+            &mut self.disturbed_until,
         ] {
             *until += by;
         }

@@ -14,6 +14,9 @@ use crate::time::Nanos;
 /// The engine's connection.
 pub struct Session {
     pub links: Vec<Link>,
+    pub opened_at: Nanos,
+    /// The engine has seen an answer on it that was more than a refusal of everything.
+    pub has_answered: bool,
     /// Why it ended, as the engine can see.
     pub lost: Option<Error>,
     /// The engine has let go of it, or it has ended.
@@ -28,9 +31,11 @@ pub struct Session {
 }
 
 impl Session {
-    pub fn new(links: Vec<Link>) -> Session {
+    pub fn new(links: Vec<Link>, now: Nanos) -> Session {
         Session {
             links,
+            opened_at: now,
+            has_answered: false,
             lost: None,
             is_over: false,
             waker: None,
