@@ -76,7 +76,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         name: "sslmode",
         kind: OptionKind::Choice(SSL_MODES),
         default: "`PGSSLMODE`, or disable",
-        meaning: "Whether there is TLS and what is checked, as libpq has it: with `verify-full` authority and host name, with `verify-ca` the authority, with `require` nothing (but as `verify-ca` if an authority is given); `prefer` and `allow` may end without TLS.",
+        meaning: "Whether there is TLS and what is checked, as libpq has it: with `verify-full` authority and host name, with `verify-ca` the authority, with `require` nothing (but as `verify-ca` if an authority is given); `prefer` and `allow` may end without TLS. `no-verify` is TLS in which nothing is checked, even if an authority is given.",
     },
     OptionSpec {
         name: "tls",

@@ -12,7 +12,7 @@ use super::passfile;
 use super::security::Security;
 use super::tls::Connector;
 use crate::config::{wrong, Settings};
-use crate::core::Error;
+use crate::core::{Error, Notice};
 use crate::net::stream;
 
 const DEFAULT_HOST: &str = "localhost";
@@ -85,7 +85,7 @@ pub(super) struct Options {
     /// How long one of several ways to one of several servers may take.
     pub attempt_timeout: Duration,
     /// What a person should know about the options that were given.
-    pub remarks: Vec<String>,
+    pub remarks: Vec<Notice>,
 }
 
 impl Options {
@@ -189,7 +189,8 @@ impl Options {
             remarks: ["writeInterval", "connectionTimeoutMillis", "keepAlive"]
                 .into_iter()
                 .filter(|option| settings.has(option))
-                .map(|option| format!("the option \"{option}\" has no effect here"))
+                .map(|option| Notice::Remark(format!("the option \"{option}\" has no effect here")))
+                .chain(security.warning().map(Notice::Warning))
                 .collect(),
         })
     }
@@ -324,6 +325,19 @@ mod tests {
         assert_eq!(ways(r#"{"ssl": {"rejectUnauthorized": false}}"#, &user), [true]);
         assert_eq!(ways("{}", &[("USER", "u"), ("PGSSLMODE", "require")]), [true]);
         assert_eq!(ways(r#"{"ssl": false}"#, &[("USER", "u"), ("PGSSLMODE", "require")]), [false]);
+        for options in [
+            r#"{"sslmode": "no-verify"}"#,
+            r#"{"url": "postgres://h/?ssl=no-verify"}"#,
+            r#"{"url": "postgres://h/?ssl=on"}"#,
+            r#"{"url": "postgres://h/?sslrootcert=system"}"#,
+        ] {
+            assert_eq!(ways(options, &user), [true], "{options}");
+        }
+        assert_eq!(ways("{}", &[("USER", "u"), ("PGSSLMODE", "no-verify")]), [true]);
+        let remarks = |options: &str| read(options, &user).unwrap().remarks;
+        let unverified = remarks(r#"{"sslmode": "no-verify"}"#);
+        assert!(matches!(&unverified[..], [Notice::Warning(words)] if words.contains("intercept")));
+        assert!(remarks(r#"{"sslmode": "require"}"#).is_empty());
         assert_eq!(ways(r#"{"host": "/run", "sslmode": "require"}"#, &user), [false]);
         assert_eq!(ways(r#"{"connectionString": "postgres://h/?sslmode=require"}"#, &user), [true]);
     }
@@ -332,6 +346,7 @@ mod tests {
     fn what_cannot_be_is_refused_by_its_name() {
         for (options, word) in [
             (r#"{"connectionString": "postgres://h/?sslmode=verify"}"#, "sslmode"),
+            (r#"{"connectionString": "postgres://h/?sslmode=require&sslrootcert=system"}"#, "sslrootcert"),
             (r#"{"host": "a", "port": "1,2"}"#, "\"port\""),
             (r#"{"port": "no"}"#, "\"port\""),
             (r#"{"port": 70000}"#, "\"port\""),
