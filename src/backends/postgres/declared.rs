@@ -169,6 +169,18 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         meaning: "How long one statement may take in the server, in milliseconds; operations try again until their deadline.",
     },
     OptionSpec {
+        name: "lock_timeout",
+        kind: OptionKind::Integer(0, 86_400_000),
+        default: "an eighth of `timeout`, from 100 to 500",
+        meaning: "How long a statement waits for a lock that somebody else holds, in milliseconds; operations try again until their deadline, the locked ones alone. 0 leaves it to the server.",
+    },
+    OptionSpec {
+        name: "preparedStatements",
+        kind: OptionKind::Flag,
+        default: "true; false with `?pgbouncer=true` in the `url`",
+        meaning: "`false` behind a pooler that gives each transaction another session: nothing is prepared, and nothing is set in a session.",
+    },
+    OptionSpec {
         name: "writeInterval",
         kind: OptionKind::Integer(0, 86_400_000),
         default: "none",
