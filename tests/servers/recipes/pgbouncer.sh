@@ -7,8 +7,8 @@
 #   server=PORT              where PostgreSQL is
 
 title=PgBouncer
-programs=(pgbouncer)
-packages=(pgbouncer)
+programs=(pgbouncer psql)
+packages=(pgbouncer postgresql-client)
 
 server_port=5432
 
@@ -42,3 +42,6 @@ INI
 }
 
 ready() { port_answers "$port"; }
+
+# client ARGUMENT...: psql through it.
+command_client() { psql -h 127.0.0.1 -p "$port" -U connector -d records -AtqX -v ON_ERROR_STOP=1 "$@"; }
