@@ -144,6 +144,8 @@ pub enum Notice {
     },
     /// Something for the host's log; in one sentence.
     Remark(String),
+    /// The same, of what may do harm.
+    Warning(String),
     /// Something failed that belongs to no operation.
     Trouble(Error),
     /// One such trouble is over; in one sentence.

@@ -335,6 +335,9 @@ impl<T: Send + 'static> Engine<T> {
                 LinkEvent::Noticed(Notice::Remark(words)) => {
                     self.log(LogLevel::Info, format!("{}: {words}", self.limits.target), out);
                 }
+                LinkEvent::Noticed(Notice::Warning(words)) => {
+                    self.log(LogLevel::Warn, format!("{}: {words}", self.limits.target), out);
+                }
                 LinkEvent::Noticed(Notice::Recovery(words)) => {
                     self.log(LogLevel::Info, format!("{}: {words}", self.limits.target), out);
                     self.groups.iter_mut().for_each(Group::recover);
