@@ -9,7 +9,7 @@ use crate::net::tls;
 pub(in crate::backends) const DEFAULT_PORT: u16 = 6379;
 
 pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
-    OptionSpec { name: "host", kind: OptionKind::Text, default: "127.0.0.1", meaning: "Host name or address." },
+    OptionSpec { name: "host", kind: OptionKind::Host, default: "127.0.0.1", meaning: "Host name or address." },
     OptionSpec { name: "port", kind: OptionKind::Integer(1, 65535), default: "6379", meaning: "TCP port." },
     OptionSpec { name: "path", kind: OptionKind::Text, default: "none", meaning: "Unix socket, instead of host and port." },
     OptionSpec { name: "user", kind: OptionKind::Text, default: "none", meaning: "ACL user." },
