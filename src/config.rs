@@ -193,11 +193,11 @@ impl Settings {
     /// These options and others together.
     ///
     /// # Errors
-    /// The name of an option that both have.
+    /// The name of an option that has two values.
     pub fn with(&self, other: &Settings) -> Result<Settings, String> {
         let mut values = self.values.clone();
         for (name, value) in &other.values {
-            if values.insert(name.clone(), value.clone()).is_some() {
+            if values.insert(name.clone(), value.clone()).is_some_and(|other| other != *value) {
                 return Err(name.clone());
             }
         }
@@ -588,8 +588,7 @@ mod tests {
             OptionSpec { name: "nodes", kind: OptionKind::Nodes, default: "", meaning: "" },
             OptionSpec { name: "table", kind: OptionKind::Text, default: "", meaning: "" },
         ];
-        let text =
-            r#"{"host": "", "username": "", "password": "", "url": " ", "nodes": "", "table": ""}"#;
+        let text = r#"{"host": "", "username": "", "password": "", "url": " ", "nodes": "", "table": ""}"#;
         let settings = Settings::check(parse(text.as_bytes()).unwrap(), "test", OPTIONS).unwrap();
         for name in ["host", "user", "password", "url", "nodes"] {
             assert!(!settings.has(name), "{name}");

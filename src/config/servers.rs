@@ -178,9 +178,18 @@ mod tests {
         assert_eq!(list(r#"[{"host": "a", "port": "1"}, {"host": "b"}]"#), two);
         assert_eq!(list(r#"{"[::1]:2": 3}"#), Some(vec![server("::1", Some(2), Some(3))]));
         assert_eq!(list(r#""::1""#), Some(vec![server("::1", None, None)]));
-        for bad in
-            [r#""""#, "[]", "{}", "7", r#""a:0""#, r#""a:x""#, r#"{"a": 0}"#, r#"[{"hots": "a"}]"#, "[{}]", r#""[a""#]
-        {
+        for bad in [
+            r#""""#,
+            "[]",
+            "{}",
+            "7",
+            r#""a:0""#,
+            r#""a:x""#,
+            r#"{"a": 0}"#,
+            r#"[{"hots": "a"}]"#,
+            "[{}]",
+            r#""[a""#,
+        ] {
             assert_eq!(list(bad), None, "{bad}");
         }
     }
@@ -215,7 +224,8 @@ mod tests {
     fn who_gives_a_host_means_the_servers() {
         const SERVERS: OptionSpec =
             OptionSpec { name: "contactPoints", kind: OptionKind::Servers, default: "", meaning: "" };
-        const HOST: OptionSpec = OptionSpec { name: "host", kind: OptionKind::Host, default: "", meaning: "" };
+        const HOST: OptionSpec =
+            OptionSpec { name: "host", kind: OptionKind::Host, default: "", meaning: "" };
         assert_eq!(meant("host", &[SERVERS]), Some("contactPoints"));
         assert_eq!(meant("hosts", &[HOST, SERVERS]), None);
         assert_eq!(meant("prot", &[SERVERS]), None);
