@@ -294,6 +294,7 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> Option<()> {
                 let texts = state.values.map(|text| format!("${}\r\n{text}\r\n", text.len()));
                 format!("*{count}\r\n{}", texts[..count].concat())
             }
+            "EXISTS" => ":1\r\n".to_owned(),
             _ => "+OK\r\n".to_owned(),
         };
         drop(state);
