@@ -95,11 +95,13 @@ fn what_is_no_record_is_corrupt_and_harms_nobody_else() {
     let server = Server::start("memcached", &[]);
     let client = open(&server, "");
     client.set("good", 1, "{}").unwrap();
-    server.client(&["set bad 0 0 8", "nonsense"]);
-    let results = client.many(vec![("bad".into(), Operation::Get), ("good".into(), Operation::Get)]);
-    assert_eq!(results[0].as_ref().unwrap_err().code(), ErrorCode::Corrupt);
-    assert!(!results[0].as_ref().unwrap_err().message().contains("nonsense"));
-    assert!(matches!(&results[1], Ok(Reply::Record(Some(record))) if record.version == 1));
+    for bad in ["nonsense", r#"{"version":1,"data":nonsense}"#, r#"{"_v":1,"_d":nonsense}"#] {
+        server.client(&[&format!("set bad 0 0 {}", bad.len()), bad]);
+        let results = client.many(vec![("bad".into(), Operation::Get), ("good".into(), Operation::Get)]);
+        assert_eq!(results[0].as_ref().unwrap_err().code(), ErrorCode::Corrupt);
+        assert!(!results[0].as_ref().unwrap_err().message().contains("nonsense"));
+        assert!(matches!(&results[1], Ok(Reply::Record(Some(record))) if record.version == 1));
+    }
 }
 
 fn names_that_are_no_keys_are_escaped_or_digested() {

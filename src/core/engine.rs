@@ -310,6 +310,9 @@ impl<T: Send + 'static> Engine<T> {
                 LinkEvent::Up => {
                     self.shared.statistics().connected();
                     self.log(LogLevel::Info, format!("connected to {}", self.limits.target), out);
+                    for remark in std::mem::take(&mut self.options.remarks) {
+                        self.log(LogLevel::Info, remark, out);
+                    }
                     let is_awaited = !self.is_idle();
                     self.is_unproved = true;
                     if !self.outage || !is_awaited {

@@ -26,6 +26,8 @@ pub struct EngineOptions {
     /// `reactorThread`: whether a thread of the connector's own does the I/O even where the
     /// host could; `None` leaves it to the backend.
     pub reactor_thread: Option<bool>,
+    /// What is to be said of the options when the connection stands for the first time.
+    pub remarks: Vec<String>,
 }
 
 impl Default for EngineOptions {
@@ -40,6 +42,7 @@ impl Default for EngineOptions {
             max_bytes_in_flight: 256 << 20,
             log_level: LogLevel::Info,
             reactor_thread: None,
+            remarks: Vec::new(),
         }
     }
 }

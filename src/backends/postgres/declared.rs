@@ -38,7 +38,7 @@ const fn event(name: &'static str, meaning: &'static str) -> OptionSpec {
 pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "host",
-        kind: OptionKind::Text,
+        kind: OptionKind::Hosts,
         default: "`PGHOST`, or localhost",
         meaning: "Host name or address, several of them separated by commas, or the folder of a Unix socket. Of several the first one counts that takes writes.",
     },

@@ -20,6 +20,7 @@ pub(super) struct Security {
     key: Option<String>,
     name: Option<String>,
     is_trusting: bool,
+    only_tls13: bool,
 }
 
 impl Security {
@@ -63,6 +64,7 @@ impl Security {
                 .and_then(|terms| terms.text("serverName").or_else(|| terms.text("servername")))
                 .map(str::to_owned),
             is_trusting: terms.as_ref().and_then(|terms| terms.flag("rejectUnauthorized")) == Some(false),
+            only_tls13: terms.as_ref().and_then(|terms| terms.text("minVersion")) == Some("TLSv1.3"),
         })
     }
 
@@ -82,6 +84,7 @@ impl Security {
                 key: self.key.as_deref(),
                 name: self.name.as_deref(),
                 verify: if self.is_trusting { Verify::Nothing } else { verify },
+                only_tls13: self.only_tls13,
             };
             Tls::new(&demands, host).map(|tls| Some(Connector(tls)))
         };

@@ -57,12 +57,13 @@ impl Backend for Standalone {
     async fn connect(&self) -> Result<Link, Error> {
         let traffic = Traffic::default();
         let (primary, lifeline) = self.connection_info.connect(&traffic).await?;
-        let connection = RedisConnection::new(primary, traffic, self.patience, self.storage.clone());
+        let connection = RedisConnection::new(primary.clone(), traffic, self.patience, self.storage.clone());
         if self.replicas.is_empty() {
             return Ok(Link { connection: Arc::new(connection), lifeline });
         }
         let (replicas, background) = Replicas::configured(
             &self.connection_info,
+            &primary,
             &self.replicas,
             self.timeouts,
             &self.required_offsets,

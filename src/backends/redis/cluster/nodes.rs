@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use super::super::multiplexed_connection::MultiplexedConnection;
 use super::super::replica_reads::ReplicaReads;
+use super::super::replies;
 use super::topology::Topology;
 use crate::config::wrong;
 use crate::core::{Error, Notice};
@@ -168,7 +169,7 @@ pub(super) async fn request_topology(
     let command = redis::cmd("CLUSTER").arg("SLOTS").get_packed_command();
     match connection.send(command, 0).await {
         Ok(reply) => Topology::from_reply(reply, node),
-        Err(error) if error.message().contains("cluster support disabled") => Err(wrong(format!(
+        Err(error) if replies::is_no_cluster(&error) => Err(wrong(format!(
             "{node} is no node of a cluster; leave the option \"nodes\" out and give \"host\""
         ))),
         Err(error) => Err(error),

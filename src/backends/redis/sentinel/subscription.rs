@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::super::connection_info::ConnectionInfo;
 use super::super::decode::Reply;
 use super::super::multiplexed_connection::{last_reply, MultiplexedConnection};
+use super::super::replies;
 use super::super::replies::unexpected;
 use super::configuration::PrimaryConfiguration;
 use super::discovery::PrimaryDiscovery;
@@ -138,7 +139,7 @@ impl Subscription {
 }
 
 fn unknown_name(error: Error) -> Error {
-    match error.message().contains("No such master") {
+    match replies::is_unknown_primary(&error) {
         true => wrong("there is no primary of that name; see the option \"name\""),
         false => error,
     }
