@@ -34,7 +34,7 @@ unsafe impl Sync for Connector {}
 /// On whose thread the callbacks run.
 pub(super) enum Mode {
     Callback(CallbackMode),
-    Poll(PollMode),
+    Poll(Box<PollMode>),
 }
 
 /// How far `connector_close` has come.
@@ -70,7 +70,7 @@ impl Connector {
         let (backend, options) = backends::open(configuration)?;
         let close_timeout = options.close_timeout;
         let (engine, submitter) = Engine::new(backend, options);
-        let mode = Mode::Poll(PollMode::new(engine, submitter.clone())?);
+        let mode = Mode::Poll(Box::new(PollMode::new(engine, submitter.clone())?));
         Ok(Arc::new(Connector::assemble(process, submitter, close_timeout, events, mode)))
     }
 
