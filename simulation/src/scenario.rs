@@ -220,6 +220,8 @@ struct Script<'a> {
     length: Nanos,
     has_poison: bool,
     ends_early: bool,
+    /// Everybody has time enough, so that no deadline wakes anybody.
+    is_patient: bool,
     steps: Vec<Step>,
 }
 
@@ -231,7 +233,8 @@ impl<'a> Script<'a> {
         };
         let has_poison = chance.one_in(6);
         let ends_early = chance.one_in(5);
-        Script { setup, chance, length, has_poison, ends_early, steps: Vec::new() }
+        let is_patient = chance.one_in(6);
+        Script { setup, chance, length, has_poison, ends_early, is_patient, steps: Vec::new() }
     }
 
     fn steps(mut self) -> Vec<Step> {
@@ -309,8 +312,9 @@ impl<'a> Script<'a> {
             _ => false,
         };
         let timeout = match self.chance.below(20) {
-            // It must end once.
+            // A poison must end once.
             _ if is_poisonous => Some(self.chance.magnitude(MILLI, 10 * SECOND)),
+            _ if self.is_patient => Some(HOUR),
             0 => Some(0),
             1 => Some(self.chance.magnitude(MICRO, self.setup.timeout)),
             2 => Some(self.chance.magnitude(MILLI, HOUR)),
@@ -356,7 +360,8 @@ impl<'a> Script<'a> {
         let node = self.chance.below(self.setup.nodes as u64) as usize;
         let lasts = self.chance.magnitude(MILLI, timeout * 4);
         let fault = match self.chance.below(22) {
-            0..=3 => Fault::Silence { node, lasts },
+            0 => Fault::Silence { node, lasts: self.chance.magnitude(timeout, timeout * 20) },
+            1..=3 => Fault::Silence { node, lasts },
             4..=7 => Fault::Loss {
                 node,
                 moment: self.chance.pick(&[Moment::Before, Moment::Within, Moment::After]),

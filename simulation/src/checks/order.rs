@@ -85,8 +85,8 @@ pub fn an_acknowledged_write_is_seen(ledger: &mut Ledger, op: OpId) -> Checked {
     })
 }
 
-/// A write is said not to have been applied.
-pub fn what_was_not_applied_is_not_seen(ledger: &Ledger, op: OpId) -> Checked {
+/// An operation has failed; whether it was sent is known, or not.
+pub fn what_was_not_applied_is_not_seen(ledger: &Ledger, op: OpId, is_known: bool) -> Checked {
     let it = &ledger.ops[op];
     expect(!it.is_observed, "what_was_not_applied_is_not_seen", || {
         format!("k{}: write {op} ended with {:?}, and a read has seen it", it.key, it.fate)
@@ -97,7 +97,7 @@ pub fn what_was_not_applied_is_not_seen(ledger: &Ledger, op: OpId) -> Checked {
         Fate::Failed { may_be_applied, .. } => !may_be_applied && !it.kind.is_read(),
         Fate::Open | Fate::Done => false,
     };
-    expect(!says_unsent || it.sent == 0, "what_was_not_applied_is_not_seen", || {
+    expect(!says_unsent || it.sent == 0 || !is_known, "what_was_not_applied_is_not_seen", || {
         format!("k{}: write {op} ended with {:?}, and was sent {} times", it.key, it.fate, it.sent)
     })
 }

@@ -24,6 +24,7 @@ impl World {
     pub(super) fn send(&mut self, session: usize, node: usize, ask: Ask) -> usize {
         let number = self.exchanges.len();
         let mut request_bytes = ENVELOPE;
+        let mut covers = Vec::new();
         self.work += BATCH_COSTS;
         match &ask {
             Ask::Batch { kind, items } => {
@@ -32,7 +33,7 @@ impl World {
                 self.trace
                     .say(self.now, || format!("-> node {node}, batch {number}: {}", words(*kind, items)));
                 let (kind, items) = (*kind, items.clone());
-                self.check_batch(session, node, kind, &items);
+                covers = self.check_batch(session, node, kind, &items);
             }
             Ask::Scan { .. } => self.trace.say(self.now, || format!("-> batch {number}: scan")),
             Ask::Command { request } => {
@@ -48,6 +49,7 @@ impl World {
             node,
             sent_at: self.now,
             ask,
+            covers,
             is_awaited: true,
             is_executed: is_dead,
             is_dead,
@@ -81,7 +83,8 @@ impl World {
         number
     }
 
-    fn check_batch(&mut self, session: usize, node: usize, kind: usize, items: &[Item]) {
+    /// Checks a batch that is about to go. Gives out the operations that it is for.
+    fn check_batch(&mut self, session: usize, node: usize, kind: usize, items: &[Item]) -> Vec<OpId> {
         let bytes = items.iter().map(|item| self.keys[item.key].len() + item.bytes()).sum();
         self.check(limits::a_batch_keeps_its_limits(&self.setup, items.len(), bytes));
         let is_read = kind < 2;
@@ -107,8 +110,9 @@ impl World {
             self.check(deadlines::what_has_expired_is_not_sent(&self.ledger, now, item.key, kind, op));
             ops.extend(op);
         }
-        // The books of a host that is slow to listen are too old for this.
-        if !self.is_mixed && self.setup.is_quick_to_listen() {
+        let is_suspect = matches!(ops[..], [op] if self.ledger.ops[op].losses >= 2);
+        // What goes alone has turns of its own; the books of a host that is slow to listen are too old.
+        if !self.is_mixed && !is_suspect && self.setup.is_quick_to_listen() {
             let mut busy: Vec<usize> = Vec::new();
             for exchange in self.live.iter().map(|&number| &self.exchanges[number]) {
                 if let (Ask::Batch { items, .. }, true) = (&exchange.ask, exchange.is_awaited) {
@@ -122,18 +126,21 @@ impl World {
         if !self.sessions[session].links[node].is_cut {
             self.check_suspects(session, node, &ops);
         }
+        let mut covers = Vec::new();
         for op in ops {
             self.ledger.ops[op].sent += 1;
-            for covered in self.ledger.cover(op) {
-                self.rotation.leaves(node, kind, covered);
-            }
+            covers.extend(self.ledger.cover(op));
         }
+        for &op in &covers {
+            self.rotation.leaves(node, kind, op);
+        }
+        covers
     }
 
     /// What was in flight at two losses goes alone.
     fn check_suspects(&mut self, session: usize, node: usize, sent: &[OpId]) {
         let ops = &self.ledger.ops;
-        let is_suspect = |&op: &OpId| ops[op].losses >= 2;
+        let is_suspect = |&op: &OpId| ops[op].losses >= 2 && !ops[op].kind.is_read();
         let under_way = self.live.iter().map(|&number| &self.exchanges[number]);
         let under_way = under_way
             .filter(|exchange| exchange.session == session && exchange.node == node && exchange.is_awaited);

@@ -6,6 +6,7 @@ use deepstream_connector::core::{Error, ErrorCode, Notice};
 
 use super::session::{Ask, Link, LinkState, Reply};
 use super::{Arrival, Event, World};
+use crate::ledger::OpId;
 use crate::time::{Nanos, MILLI, SECOND};
 
 /// What is said of a node that is away.
@@ -72,9 +73,11 @@ impl World {
                 continue;
             }
             if let (Ask::Batch { items, .. }, false) = (&exchange.ask, self.setup.is_fleet) {
-                for op in items.iter().filter_map(|item| item.op) {
-                    self.ledger.ops[op].losses += 1;
-                }
+                // Reads take company on their way, writes do not.
+                let reads = exchange.covers.iter().filter(|&&op| self.ledger.ops[op].kind.is_read());
+                let lost: Vec<OpId> =
+                    items.iter().filter_map(|item| item.op.as_ref()).chain(reads).copied().collect();
+                lost.into_iter().for_each(|op| self.ledger.ops[op].losses += 1);
             }
             if exchange.is_executed {
                 continue;

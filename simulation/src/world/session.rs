@@ -146,6 +146,8 @@ pub struct Exchange {
     pub node: usize,
     pub sent_at: Nanos,
     pub ask: Ask,
+    /// The operations that it is for, as far as is known.
+    pub covers: Vec<OpId>,
     /// The engine waits for it.
     pub is_awaited: bool,
     /// The server has carried it out, or never will.
