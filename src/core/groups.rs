@@ -121,10 +121,13 @@ impl Group {
         self.rest = None;
         self.suspect_is_next &= !is_suspect;
         self.suspect_is_under_way = is_suspect;
-        self.reads_are_next = !kind.is_read();
         let class = &mut self.classes[usize::from(kind.is_read())];
         class.under_way += 1;
-        class.last = Some(kind);
+        if !is_suspect {
+            // Suspects have turns of their own.
+            class.last = Some(kind);
+            self.reads_are_next = !kind.is_read();
+        }
     }
 
     /// Others had their turn, reads and writes: it is a suspect's again.
