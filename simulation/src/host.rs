@@ -113,7 +113,8 @@ impl Host {
             let is_first = world.ledger.lanes[wanted.key].open.is_empty();
             let op = world.ledger.enter(wanted.key, wanted.kind, now, deadline);
             if is_first {
-                world.may_go(op);
+                let is_new = !world.busy_keys().contains(&wanted.key);
+                world.may_go(op, is_new);
             }
         }
     }
@@ -229,6 +230,7 @@ impl Host {
         world.check(checked);
         world.check_hangs();
         world.check_returns();
+        world.check_work();
         if let (Some((since, most)), false) = (self.ending, self.has_ended) {
             let checked = endings::an_end_comes_in_time(world.awake - since, most);
             world.check(checked);
@@ -270,8 +272,8 @@ impl Host {
 }
 
 impl World {
-    /// An operation is at the front of its lane.
-    fn may_go(&mut self, op: OpId) {
+    /// An operation is at the front of its lane, since its submission or since now.
+    fn may_go(&mut self, op: OpId, is_new: bool) {
         if self.ledger.requests[self.ledger.ops[op].request].subject == Subject::Many {
             // Nobody is told when it ends.
             return;
@@ -279,7 +281,7 @@ impl World {
         let (key, kind) = (self.ledger.ops[op].key, self.ledger.ops[op].kind.number());
         let group = self.group_of(key);
         let open_bytes = self.ledger.open_bytes;
-        self.rotation.enters(group, kind, op, open_bytes);
+        self.rotation.enters((group, kind), op, is_new, open_bytes);
     }
 
     /// A request is called back.
@@ -322,7 +324,7 @@ impl World {
         self.ledger.settle(op, fate);
         if let Some(&next) = self.ledger.lanes[key].open.front().filter(|_| was_first) {
             if !self.ledger.ops[next].is_covered {
-                self.may_go(next);
+                self.may_go(next, false);
             }
         }
         let checked = match (kind, &result) {

@@ -9,6 +9,9 @@ use crate::time::{words, Nanos, MILLI};
 /// So many batches of the other kind of its class may go before an operation that could.
 const OVERTAKEN: u32 = 2;
 
+/// So many batches of younger operations of its own kind may go before an operation.
+const PASSED: u32 = 4;
+
 /// So much is taken in by one turn.
 const TURN_BYTES: usize = 8 << 20;
 
@@ -23,8 +26,10 @@ pub struct Rotation {
 #[derive(Default)]
 struct Group {
     /// By kind: the operations at the front of their lanes that were never sent, with the turn
-    /// since when the engine knows them.
-    waiting: [BTreeMap<OpId, u64>; 4],
+    /// since when the engine knows them, and whether they were there when they were submitted.
+    waiting: [BTreeMap<OpId, (u64, bool)>; 4],
+    /// By kind: who waits longest, and how many batches of its kind went without it.
+    eldest: [Option<(OpId, u32)>; 4],
     /// By class: the last kind, and how many of it went while the other one waited.
     runs: [(usize, u32); 2],
 }
@@ -39,10 +44,10 @@ impl Rotation {
         self.turn += 1;
     }
 
-    /// An operation is at the front of its lane.
-    pub fn enters(&mut self, group: usize, kind: usize, op: OpId, open_bytes: usize) {
+    /// An operation is at the front of its lane; it may have been there from its submission on.
+    pub fn enters(&mut self, (group, kind): (usize, usize), op: OpId, is_new: bool, open_bytes: usize) {
         let known = self.turn + 2 + (open_bytes / TURN_BYTES) as u64;
-        self.groups[group].waiting[kind].insert(op, known);
+        self.groups[group].waiting[kind].insert(op, (known, is_new));
     }
 
     /// It was sent, or has ended.
@@ -52,7 +57,15 @@ impl Rotation {
 
     /// Another connection: nothing has gone there yet.
     pub fn restart(&mut self) {
-        self.groups.iter_mut().for_each(|group| group.runs = Default::default());
+        for group in &mut self.groups {
+            group.runs = Default::default();
+            group.eldest = Default::default();
+        }
+    }
+
+    /// Those of a group and kind who could go.
+    pub fn waiting(&self, group: usize, kind: usize) -> impl Iterator<Item = OpId> + '_ {
+        self.groups[group].waiting[kind].keys().copied()
     }
 
     /// Keys are elsewhere.
@@ -72,7 +85,7 @@ pub fn nothing_is_overtaken(
     let (turn, is_full) = (rotation.turn, rotation.is_full);
     let group = &mut rotation.groups[group];
     let other = kind ^ 1;
-    let could_go = |(&op, &known): (&OpId, &u64)| {
+    let could_go = |(&op, &(known, _)): (&OpId, &(u64, bool))| {
         let it = &ledger.ops[op];
         let may_go = known < turn && it.deadline > now && it.fate == Fate::Open;
         (may_go && !busy.contains(&it.key)).then_some(op)
@@ -89,6 +102,40 @@ pub fn nothing_is_overtaken(
         format!(
             "{count} batches of kind {kind} went one after the other, and {waiting:?} of kind {other} waits"
         )
+    })
+}
+
+/// A batch of a kind is sent to a group, with these operations in it.
+pub fn who_waits_longest_goes_first(
+    ledger: &Ledger,
+    rotation: &mut Rotation,
+    (group, kind): (usize, usize),
+    sent: &[OpId],
+    now: Nanos,
+) -> Checked {
+    let turn = rotation.turn;
+    let group = &mut rotation.groups[group];
+    // What waited behind another operation has come to the end of a queue that we do not know.
+    let could_go = |(&op, &(known, is_new)): (&OpId, &(u64, bool))| {
+        let it = &ledger.ops[op];
+        (is_new && known < turn && it.deadline > now && it.fate == Fate::Open).then_some(op)
+    };
+    let eldest = group.waiting[kind].iter().find_map(could_go);
+    let before = group.eldest[kind].filter(|&(op, _)| Some(op) == eldest).map_or(0, |(_, count)| count);
+    // What was sent before has its place before all others.
+    let is_younger = |op: OpId| sent.iter().all(|&other| other > op && ledger.ops[other].sent <= 1);
+    let are_younger = eldest.is_some_and(is_younger);
+    let passed = before + u32::from(are_younger);
+    group.eldest[kind] = eldest.map(|op| (op, passed));
+    expect(eldest.is_none() || passed <= PASSED, "who_waits_longest_goes_first", || {
+        format!("{passed} younger batches of kind {kind} went before {eldest:?}, which has waited longest")
+    })
+}
+
+/// The engine has nothing to do, and this could go: so many batches of its class are under way.
+pub fn what_could_go_has_gone(waits: Option<OpId>, under_way: usize, most: usize) -> Checked {
+    expect(waits.is_none() || under_way >= most, "what_could_go_has_gone", || {
+        format!("{waits:?} waits, and {under_way} batches of its class are under way, where {most} may be")
     })
 }
 

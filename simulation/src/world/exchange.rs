@@ -62,6 +62,10 @@ impl World {
             self.refused(number);
             return number;
         }
+        if is_dead {
+            // It goes to where nobody is any more, which will be seen.
+            self.count_losses(number);
+        }
         self.live.insert(number);
         self.nodes[node].back_since = None;
         let (now, awake) = (self.now, self.awake);
@@ -88,13 +92,7 @@ impl World {
         let bytes = items.iter().map(|item| self.keys[item.key].len() + item.bytes()).sum();
         self.check(limits::a_batch_keeps_its_limits(&self.setup, items.len(), bytes));
         let is_read = kind < 2;
-        let under_way = self.live.iter().map(|&number| &self.exchanges[number]).filter(|exchange| {
-            exchange.session == session
-                && exchange.node == node
-                && exchange.is_awaited
-                && matches!(&exchange.ask, Ask::Batch { kind, .. } if (*kind < 2) == is_read)
-        });
-        let under_way = under_way.count();
+        let under_way = self.under_way(session, node, is_read);
         if !self.is_mixed {
             self.check(limits::batches_at_once_are_bounded(&self.setup, is_read, under_way + 1));
         }
@@ -111,30 +109,84 @@ impl World {
             ops.extend(op);
         }
         let is_suspect = matches!(ops[..], [op] if self.ledger.ops[op].losses >= 2);
+        let mut covers = Vec::new();
+        for &op in &ops {
+            self.ledger.ops[op].sent += 1;
+            covers.extend(self.ledger.cover(op));
+        }
         // What goes alone has turns of its own; the books of a host that is slow to listen are too old.
         if !self.is_mixed && !is_suspect && self.setup.is_quick_to_listen() {
-            let mut busy: Vec<usize> = Vec::new();
-            for exchange in self.live.iter().map(|&number| &self.exchanges[number]) {
-                if let (Ask::Batch { items, .. }, true) = (&exchange.ask, exchange.is_awaited) {
-                    busy.extend(items.iter().map(|item| item.key));
-                }
-            }
-            let (rotation, now) = (&mut self.rotation, self.now);
-            let checked = fairness::nothing_is_overtaken(&self.ledger, rotation, (node, kind), &busy, now);
+            let busy = self.busy_keys();
+            let (ledger, rotation, now) = (&self.ledger, &mut self.rotation, self.now);
+            let checked = fairness::nothing_is_overtaken(ledger, rotation, (node, kind), &busy, now);
+            // Once something went wrong, what was sent before has a place that we do not know.
+            let checked =
+                checked.and_then(|()| match self.disturbed_until.max(self.nodes[node].disturbed_until) {
+                    0 => fairness::who_waits_longest_goes_first(ledger, rotation, (node, kind), &covers, now),
+                    _ => Ok(()),
+                });
             self.check(checked);
         }
         if !self.sessions[session].links[node].is_cut {
             self.check_suspects(session, node, &ops);
         }
-        let mut covers = Vec::new();
-        for op in ops {
-            self.ledger.ops[op].sent += 1;
-            covers.extend(self.ledger.cover(op));
-        }
         for &op in &covers {
             self.rotation.leaves(node, kind, op);
         }
         covers
+    }
+
+    /// How many batches of a class the engine waits for.
+    fn under_way(&self, session: usize, node: usize, is_read: bool) -> usize {
+        let under_way = self.live.iter().map(|&number| &self.exchanges[number]).filter(|exchange| {
+            exchange.session == session
+                && exchange.node == node
+                && exchange.is_awaited
+                && matches!(&exchange.ask, Ask::Batch { kind, .. } if (*kind < 2) == is_read)
+        });
+        under_way.count()
+    }
+
+    /// The keys that are in batches.
+    pub fn busy_keys(&self) -> Vec<usize> {
+        let mut busy = Vec::new();
+        for exchange in self.live.iter().map(|&number| &self.exchanges[number]) {
+            if let (Ask::Batch { items, .. }, true) = (&exchange.ask, exchange.is_awaited) {
+                busy.extend(items.iter().map(|item| item.key));
+            }
+        }
+        busy
+    }
+
+    /// The promise that whatever can go does, for a host that has nothing to do.
+    pub fn check_work(&mut self) {
+        let Some(session) = self.sessions.len().checked_sub(1) else { return };
+        let is_gone = self.sessions[session].is_over || self.sessions[session].lost.is_some();
+        if is_gone || self.is_mixed || self.has_suspects || !self.setup.is_quick_to_listen() {
+            return;
+        }
+        let busy = self.busy_keys();
+        for node in 0..self.nodes.len() {
+            let link = &self.sessions[session].links[node];
+            let may_refuse = self.nodes[node].refusals > 0 || self.nodes[node].may_refuse(self.now);
+            if link.state == LinkState::Away || link.is_cut || may_refuse {
+                continue;
+            }
+            for kind in 0..4 {
+                // Gets may be held back.
+                let waits = self.rotation.waiting(node, kind).find(|&op| {
+                    let it = &self.ledger.ops[op];
+                    let is_held_back = kind == 0 && self.rotation.is_full;
+                    !is_held_back && it.deadline > self.now && !busy.contains(&it.key)
+                });
+                if waits.is_some() {
+                    let is_read = kind < 2;
+                    let most = if is_read { self.setup.read_batches } else { self.setup.write_batches };
+                    let under_way = self.under_way(session, node, is_read);
+                    self.check(fairness::what_could_go_has_gone(waits, under_way, most));
+                }
+            }
+        }
     }
 
     /// What was in flight at two losses goes alone.

@@ -72,14 +72,9 @@ impl World {
             if std::mem::replace(&mut exchange.is_dead, true) {
                 continue;
             }
-            if let (Ask::Batch { items, .. }, false) = (&exchange.ask, self.setup.is_fleet) {
-                // Reads take company on their way, writes do not.
-                let reads = exchange.covers.iter().filter(|&&op| self.ledger.ops[op].kind.is_read());
-                let lost: Vec<OpId> =
-                    items.iter().filter_map(|item| item.op.as_ref()).chain(reads).copied().collect();
-                lost.into_iter().for_each(|op| self.ledger.ops[op].losses += 1);
-            }
-            if exchange.is_executed {
+            let is_executed = exchange.is_executed;
+            self.count_losses(number);
+            if is_executed {
                 continue;
             }
             let is_late = self.setup.writes_late && self.chance.one_in(2);
@@ -91,6 +86,21 @@ impl World {
             }
         }
         self.sessions[session].links[node].unanswered = 0;
+    }
+
+    /// A connection is lost with this in flight.
+    pub(super) fn count_losses(&mut self, number: usize) {
+        let exchange = &self.exchanges[number];
+        if let (Ask::Batch { items, .. }, false) = (&exchange.ask, self.setup.is_fleet) {
+            // Reads take company on their way, writes do not.
+            let reads = exchange.covers.iter().filter(|&&op| self.ledger.ops[op].kind.is_read());
+            let lost: Vec<OpId> =
+                items.iter().filter_map(|item| item.op.as_ref()).chain(reads).copied().collect();
+            for op in lost {
+                self.ledger.ops[op].losses += 1;
+                self.has_suspects |= self.ledger.ops[op].losses >= 2;
+            }
+        }
     }
 
     /// The engine, or the fleet below it, sees that a link is lost.

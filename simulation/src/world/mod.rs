@@ -132,6 +132,8 @@ pub struct World {
     refused_until: Nanos,
     /// Keys are elsewhere than they were; what the engine has queued before is mixed.
     is_mixed: bool,
+    /// Some operation was in flight at two losses.
+    has_suspects: bool,
 }
 
 impl Place {
@@ -167,6 +169,7 @@ impl Place {
             inbox: Vec::new(),
             refused_until: 0,
             is_mixed: false,
+            has_suspects: false,
         };
         Place { world: Arc::new(Mutex::new(world)), shift, nodes: setup.nodes }
     }
