@@ -86,6 +86,8 @@ pub struct Lane {
     /// What lost connections did after all.
     pub late_sets: Vec<OpId>,
     pub has_late_delete: bool,
+    /// A connection was lost with something on it in flight.
+    pub has_losses: bool,
 }
 
 /// See the module.
@@ -96,6 +98,8 @@ pub struct Ledger {
     pub open_requests: usize,
     pub open_operations: usize,
     pub open_bytes: usize,
+    /// How many operations were open on one key at the most.
+    pub most_on_a_key: usize,
     /// How many records were wanted of pages, so far.
     pub scanned: usize,
     /// By node: how many operations are open there.
@@ -113,6 +117,7 @@ impl Ledger {
             open_requests: 0,
             open_operations: 0,
             open_bytes: 0,
+            most_on_a_key: 0,
             scanned: 0,
             open_in: vec![0; nodes],
             most_open_in: vec![0; nodes],
@@ -139,6 +144,7 @@ impl Ledger {
         let position = lane.history.len();
         lane.history.push(id);
         lane.open.push_back(id);
+        self.most_on_a_key = self.most_on_a_key.max(lane.open.len());
         // Keys that are at one node stay together, wherever that is.
         let node = key % self.open_in.len();
         self.open_in[node] += 1;

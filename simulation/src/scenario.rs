@@ -222,6 +222,8 @@ struct Script<'a> {
     ends_early: bool,
     /// Everybody has time enough, so that no deadline wakes anybody.
     is_patient: bool,
+    /// There is a burst of more than one turn of the engine takes.
+    has_flood: bool,
     steps: Vec<Step>,
 }
 
@@ -233,8 +235,9 @@ impl<'a> Script<'a> {
         };
         let has_poison = chance.one_in(6);
         let ends_early = chance.one_in(5);
-        let is_patient = chance.one_in(6);
-        Script { setup, chance, length, has_poison, ends_early, is_patient, steps: Vec::new() }
+        let has_flood = chance.one_in(60);
+        let is_patient = chance.one_in(if has_flood { 2 } else { 6 });
+        Script { setup, chance, length, has_poison, ends_early, is_patient, steps: Vec::new(), has_flood }
     }
 
     fn steps(mut self) -> Vec<Step> {
@@ -246,8 +249,7 @@ impl<'a> Script<'a> {
             self.phase(some, pause);
             left -= some;
         }
-        if self.chance.one_in(150) {
-            // More at once than one turn takes.
+        if self.has_flood {
             self.phase(3_000, 0);
         }
         if !self.chance.one_in(5) {

@@ -88,7 +88,9 @@ pub fn nothing_is_overtaken(
     let could_go = |(&op, &(known, _)): (&OpId, &(u64, bool))| {
         let it = &ledger.ops[op];
         let may_go = known < turn && it.deadline > now && it.fate == Fate::Open;
-        (may_go && !busy.contains(&it.key)).then_some(op)
+        // It may share the turn of something that goes alone.
+        let is_known = !ledger.lanes[it.key].has_losses && !busy.contains(&it.key);
+        (may_go && is_known).then_some(op)
     };
     let waiting = group.waiting[other].iter().find_map(could_go).filter(|_| !(is_full && other == 0));
     let run = &mut group.runs[kind / 2];
@@ -122,9 +124,9 @@ pub fn who_waits_longest_goes_first(
     };
     let eldest = group.waiting[kind].iter().find_map(could_go);
     let before = group.eldest[kind].filter(|&(op, _)| Some(op) == eldest).map_or(0, |(_, count)| count);
-    // What was sent before has its place before all others.
-    let is_younger = |op: OpId| sent.iter().all(|&other| other > op && ledger.ops[other].sent <= 1);
-    let are_younger = eldest.is_some_and(is_younger);
+    // What shares the turn of an older one, or waited behind another one, has that one's place.
+    let is_new = |op: &OpId| group.waiting[kind].get(op).is_some_and(|&(_, is_new)| is_new);
+    let are_younger = eldest.is_some_and(|eldest| sent.iter().all(|op| *op > eldest && is_new(op)));
     let passed = before + u32::from(are_younger);
     group.eldest[kind] = eldest.map(|op| (op, passed));
     expect(eldest.is_none() || passed <= PASSED, "who_waits_longest_goes_first", || {

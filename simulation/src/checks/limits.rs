@@ -69,7 +69,9 @@ pub fn in_flight_is_what_was_not_called_back(ledger: &Ledger, in_flight: usize, 
 /// way when the limit was reached.
 pub fn answers_are_bounded(setup: &Setup, ledger: &Ledger, largest_answer: usize, bytes: usize) -> Checked {
     let batches = setup.nodes * (setup.read_batches + 1);
-    let records = batches * setup.max_batch_records.min(setup.keys) + ledger.scanned;
+    // One answer may be for all who wait on its key.
+    let answered = setup.max_batch_records.min(setup.keys) * ledger.most_on_a_key;
+    let records = batches * answered + ledger.scanned;
     let most = setup.max_bytes_in_flight.saturating_add(records * largest_answer);
     expect(bytes <= most, "answers_are_bounded", || format!("{bytes} bytes are in flight, {most} at most"))
 }

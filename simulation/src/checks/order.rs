@@ -88,7 +88,8 @@ pub fn an_acknowledged_write_is_seen(ledger: &mut Ledger, op: OpId) -> Checked {
 /// An operation has failed; whether it was sent is known, or not.
 pub fn what_was_not_applied_is_not_seen(ledger: &Ledger, op: OpId, is_known: bool) -> Checked {
     let it = &ledger.ops[op];
-    expect(!it.is_observed, "what_was_not_applied_is_not_seen", || {
+    let is_denied = matches!(it.fate, Fate::Failed { may_be_applied: false, .. });
+    expect(!(is_denied && it.is_observed), "what_was_not_applied_is_not_seen", || {
         format!("k{}: write {op} ended with {:?}, and a read has seen it", it.key, it.fate)
     })?;
     let says_unsent = match it.fate {

@@ -48,6 +48,7 @@ impl World {
             session,
             node,
             sent_at: self.now,
+            awake_at_sending: self.awake,
             ask,
             covers,
             is_awaited: true,
@@ -108,7 +109,7 @@ impl World {
             self.check(deadlines::what_has_expired_is_not_sent(&self.ledger, now, item.key, kind, op));
             ops.extend(op);
         }
-        let is_suspect = matches!(ops[..], [op] if self.ledger.ops[op].losses >= 2);
+        let is_suspect = matches!(items, [item] if self.ledger.lanes[item.key].has_losses);
         let mut covers = Vec::new();
         for &op in &ops {
             self.ledger.ops[op].sent += 1;
@@ -120,11 +121,10 @@ impl World {
             let (ledger, rotation, now) = (&self.ledger, &mut self.rotation, self.now);
             let checked = fairness::nothing_is_overtaken(ledger, rotation, (node, kind), &busy, now);
             // Once something went wrong, what was sent before has a place that we do not know.
-            let checked =
-                checked.and_then(|()| match self.disturbed_until.max(self.nodes[node].disturbed_until) {
-                    0 => fairness::who_waits_longest_goes_first(ledger, rotation, (node, kind), &covers, now),
-                    _ => Ok(()),
-                });
+            let checked = checked.and_then(|()| match self.faults {
+                0 => fairness::who_waits_longest_goes_first(ledger, rotation, (node, kind), &covers, now),
+                _ => Ok(()),
+            });
             self.check(checked);
         }
         if !self.sessions[session].links[node].is_cut {
@@ -342,6 +342,7 @@ impl World {
         let mut results = Vec::with_capacity(items.len());
         for item in &items[..applied] {
             if item.kind.is_poison() {
+                self.faults += 1;
                 return None;
             }
             let refusal = self.nodes[node].refuses_key(item.key, self.now);
@@ -413,11 +414,19 @@ impl World {
         let now = self.now;
         let exchange = &mut self.exchanges[number];
         exchange.is_visible = true;
-        let is_refusal = matches!(exchange.reply, Some(Reply::Failed(_)) | None);
+        let node = exchange.node;
+        let refusal = match &exchange.reply {
+            Some(Reply::Failed(error)) => Some(error.pause().unwrap_or_default().as_nanos() as Nanos),
+            _ => None,
+        };
+        let is_refusal = refusal.is_some() || exchange.reply.is_none();
         let session = &mut self.sessions[exchange.session];
         session.has_answered |= !is_refusal;
         session.links[exchange.node].seen_at = now;
         exchange.waker.take().into_iter().for_each(Waker::wake);
+        if let Some(pause) = refusal {
+            self.disturb(node, now + pause + 2 * SECOND);
+        }
         self.trace.say(now, || format!("<- batch {number}"));
     }
 

@@ -98,6 +98,7 @@ impl World {
                 items.iter().filter_map(|item| item.op.as_ref()).chain(reads).copied().collect();
             for op in lost {
                 self.ledger.ops[op].losses += 1;
+                self.ledger.lanes[self.ledger.ops[op].key].has_losses = true;
                 self.has_suspects |= self.ledger.ops[op].losses >= 2;
             }
         }

@@ -421,6 +421,8 @@ impl World {
         for node in 0..self.nodes.len() {
             self.bury(number, node);
         }
+        let exchanges = &self.exchanges;
+        self.live.retain(|&exchange| exchanges[exchange].session != number);
         self.rotation.restart();
     }
 
@@ -446,7 +448,7 @@ impl World {
     pub fn is_quiet_since(&self, node: usize) -> Option<Nanos> {
         let node = &self.nodes[node];
         let times = [node.disturbed_at, node.disturbed_until, self.disturbed_at, self.disturbed_until];
-        times.into_iter().max().filter(|&since| self.is_told_ready && since < self.now)
+        times.into_iter().max().filter(|&since| self.is_told_ready && since < self.now && !self.is_mixed)
     }
 
     /// The promise that whoever waits for a server is not kept waiting once it is back; for a host
@@ -499,10 +501,13 @@ impl World {
         if link.is_cut || link.unanswered == 0 {
             return;
         }
-        let is_batch = |number: &usize| matches!(self.exchanges[*number].ask, Ask::Batch { .. });
-        let batches = self.live.iter().filter(|number| is_batch(number)).count();
-        let silence = self.awake - link.awake_at_last_move;
-        let checked = hangs::a_hang_is_noticed(&self.setup, batches, link.unanswered, silence);
+        let is_batch = |exchange: &&Exchange| matches!(exchange.ask, Ask::Batch { .. });
+        let batches = self.live.iter().map(|&number| &self.exchanges[number]).filter(is_batch);
+        let oldest = batches.map(|exchange| exchange.awake_at_sending).min();
+        let since = link.awake_at_last_move;
+        let of_batches = oldest.map(|oldest| self.awake - since.max(oldest));
+        let silence = self.awake - since;
+        let checked = hangs::a_hang_is_noticed(&self.setup, of_batches, silence);
         self.check(checked);
     }
 }

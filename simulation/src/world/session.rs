@@ -145,6 +145,8 @@ pub struct Exchange {
     pub session: usize,
     pub node: usize,
     pub sent_at: Nanos,
+    /// How long the host had been there to see to its sockets until then.
+    pub awake_at_sending: Nanos,
     pub ask: Ask,
     /// The operations that it is for, as far as is known.
     pub covers: Vec<OpId>,
