@@ -63,6 +63,11 @@ impl Rotation {
         }
     }
 
+    /// Something of a kind went of which it is not known whether it had a turn of its own.
+    pub fn begin_run(&mut self, group: usize, kind: usize) {
+        self.groups[group].runs[kind / 2] = (kind, 0);
+    }
+
     /// Those of a group and kind who could go.
     pub fn waiting(&self, group: usize, kind: usize) -> impl Iterator<Item = OpId> + '_ {
         self.groups[group].waiting[kind].keys().copied()

@@ -126,6 +126,8 @@ impl World {
                 _ => Ok(()),
             });
             self.check(checked);
+        } else {
+            self.rotation.begin_run(node, kind);
         }
         if !self.sessions[session].links[node].is_cut {
             self.check_suspects(session, node, &ops);
