@@ -547,8 +547,11 @@ static void *submit_until_closed(void *argument)
             atomic_fetch_add(&accepted, 1);
         else if (code == CONNECTOR_ERR_CLOSED)
             return NULL;
-        else
+        else {
+            /* As the message says: wait for some of them. */
             REQUIRE(code == CONNECTOR_ERR_BUSY);
+            rest(1);
+        }
     }
 }
 

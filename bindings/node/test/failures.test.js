@@ -223,7 +223,7 @@ test('errors_have_a_stack_and_a_message', async (t) => {
   const cache = modern(t, { maxInFlight: 1 })
   cache.get('a', () => {})
   const error = await failure(cache, 'get', 'b')
-  assert.match(error.stack, /^Error: 1 operations are waiting/)
+  assert.match(error.stack, /^Error: 1 operations are in flight/)
   assert.ok(error instanceof Error && !(error instanceof TypeError))
   await call(cache, 'get', 'c')
 })

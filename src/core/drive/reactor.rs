@@ -19,7 +19,7 @@ use crate::core::engine::Engine;
 /// How long requests that came quietly, from a callback that goes on and on, may wait.
 const GLANCE: Duration = Duration::from_millis(1);
 
-/// A running reactor thread. It ends after it has delivered [`Delivery::Closed`](super::Delivery::Closed).
+/// A running reactor thread. It ends after it has delivered [`Delivery::Closed`](crate::core::Delivery::Closed).
 pub struct Reactor {
     thread: JoinHandle<()>,
 }
