@@ -340,8 +340,8 @@ impl World {
             }
             (_, Ok(reply)) => expect(false, "an_answer_is_of_its_kind", || format!("{op}: {reply:?}")),
             (_, Err(_)) => {
-                // Which of several removals was sent is known while the books are young.
-                let is_known = kind != Kind::Delete || self.setup.is_quick_to_listen();
+                // Which of several removals was sent is not told by what the server is asked.
+                let is_known = kind != Kind::Delete;
                 order::what_was_not_applied_is_not_seen(&self.ledger, op, is_known)
             }
         };
