@@ -109,14 +109,15 @@ impl World {
             self.check(deadlines::what_has_expired_is_not_sent(&self.ledger, now, item.key, kind, op));
             ops.extend(op);
         }
-        let is_suspect = matches!(items, [item] if self.ledger.lanes[item.key].has_losses);
+        let is_suspect = matches!(ops[..], [op] if self.ledger.ops[op].losses >= 2);
+        let may_be_suspect = matches!(items, [item] if self.ledger.lanes[item.key].has_losses);
         let mut covers = Vec::new();
         for &op in &ops {
             self.ledger.ops[op].sent += 1;
             covers.extend(self.ledger.cover(op));
         }
         // What goes alone has turns of its own; the books of a host that is slow to listen are too old.
-        if !self.is_mixed && !is_suspect && self.setup.is_quick_to_listen() {
+        if !self.is_mixed && !may_be_suspect && self.setup.is_quick_to_listen() {
             let busy = self.busy_keys();
             let (ledger, rotation, now) = (&self.ledger, &mut self.rotation, self.now);
             let checked = fairness::nothing_is_overtaken(ledger, rotation, (node, kind), &busy, now);
@@ -126,7 +127,7 @@ impl World {
                 _ => Ok(()),
             });
             self.check(checked);
-        } else {
+        } else if !is_suspect {
             self.rotation.begin_run(node, kind);
         }
         if !self.sessions[session].links[node].is_cut {
