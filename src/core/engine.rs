@@ -172,7 +172,7 @@ impl<T: Send + 'static> Engine<T> {
         self.looked = true;
     }
 
-    /// Does what can be done now, within a turn's [`Budget`]. `cx`'s waker is woken when there is
+    /// Does what can be done now, within a turn's budget. `cx`'s waker is woken when there is
     /// more to do. A tokio runtime with I/O and time must be entered. What the host has to hear is
     /// appended to `out`.
     ///
