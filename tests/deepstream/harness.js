@@ -38,7 +38,6 @@
  */
 'use strict'
 
-const net = require('node:net')
 const path = require('node:path')
 const { execFileSync } = require('node:child_process')
 const { startChild } = require('./child')
@@ -51,17 +50,9 @@ function modules (project) {
   return execFileSync(path.join(__dirname, 'install'), [project], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim()
 }
 
-/* Below 32768, because the ports above belong to outgoing connections. */
+/* One that no server waits for that another test has killed and starts again. */
 async function freePort () {
-  for (;;) {
-    const port = 10000 + Math.floor(Math.random() * 22000)
-    const free = await new Promise((resolve) => {
-      const probe = net.createServer()
-      probe.once('error', () => resolve(false))
-      probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)))
-    })
-    if (free) return port
-  }
+  return Number(execFileSync(path.join(__dirname, '../servers/ctl'), ['port'], { encoding: 'utf8' }))
 }
 
 /* The promise's outcome, or a rejection that names what did not happen. */

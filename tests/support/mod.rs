@@ -135,6 +135,13 @@ pub fn need_mounts() {
     }
 }
 
+/// A port for a listener of a test's own: one that no killed server waits for.
+pub fn free_port() -> u16 {
+    let output = Command::new(ctl_path()).arg("port").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
+}
+
 fn ctl_path() -> PathBuf {
     Path::new(ROOT).join("tests/servers/ctl")
 }

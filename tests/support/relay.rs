@@ -26,10 +26,8 @@ struct Held {
 
 impl Relay {
     pub fn start(server_port: u16) -> Relay {
-        // Below 32768, because the ports above belong to outgoing connections.
-        let first = 10_000 + std::process::id() as u16 % 20_000;
-        let listener = (first..32_768).find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()).unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let port = crate::support::free_port();
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let held = Arc::<Held>::default();
         let shared = Arc::clone(&held);
         std::thread::spawn(move || {

@@ -117,6 +117,8 @@ fn a_thawed_server_does_not_undo_what_came_later(stage: &mut Stage) {
         }
     }
     stage.watch(Duration::from_millis(200));
+    // Read by somebody who has nothing of these connections, nor the short timeout.
+    stage.open();
     for index in 0..count {
         stage.assert_holds(format!("k{index}"), 2, "{}");
     }
