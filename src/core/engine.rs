@@ -343,10 +343,10 @@ impl<T: Send + 'static> Engine<T> {
                 }
                 LinkEvent::Noticed(Notice::Recovery(words)) => {
                     self.log(LogLevel::Info, format!("{}: {words}", self.limits.target), out);
-                    self.groups.iter_mut().for_each(Group::recover);
+                    self.groups.iter_mut().for_each(Group::is_back);
                 }
                 LinkEvent::Noticed(Notice::Restored) => {
-                    self.groups.iter_mut().for_each(Group::recover);
+                    self.groups.iter_mut().for_each(Group::is_back);
                     // An outage of the whole connection ends when that has proved good.
                     if !self.is_unproved && std::mem::take(&mut self.outage) {
                         self.log(LogLevel::Info, format!("all is well with {}", self.limits.target), out);
@@ -531,12 +531,12 @@ impl<T: Send + 'static> Engine<T> {
         budget.spend(1 + batch.lanes.len(), batch.bytes);
         // None if all of them are too late.
         let Some(kind) = batch.kind else { return true };
-        self.groups[group].sent(kind, queue == Queue::Suspects);
         self.shared.statistics().batch_sent(batch.lanes.len());
         let lanes = std::mem::take(&mut batch.lanes);
         let class = (group, kind.is_read());
         let moved = |group| connection.moved(group);
         let number = self.watch.sent(now, class, lanes, batch.deadline, &moved);
+        self.groups[group].sent(number, kind, queue == Queue::Suspects);
         self.batches.push(Box::pin(run(Arc::clone(connection), kind, number, batch)));
         true
     }
@@ -588,7 +588,7 @@ impl<T: Send + 'static> Engine<T> {
         // What was lost with its connection does not come back.
         let Some(sent) = self.watch.answered(now, answer.number) else { return };
         self.groups[sent.group].came_back(sent.is_read);
-        let Sent { group, lanes, at, .. } = sent;
+        let Sent { group, lanes, .. } = sent;
         let results = match answer.result {
             Ok(results) if results.len() == lanes.len() => results,
             Ok(results) => {
@@ -602,8 +602,9 @@ impl<T: Send + 'static> Engine<T> {
             Err(error) => vec![Err(error); lanes.len()],
         };
         let mut broken = None;
-        let mut away = Vec::new();
         let mut refusal = None;
+        // Those with which a connection was lost, and those that have not met that.
+        let (mut lost, mut refused) = (Vec::new(), Vec::new());
         let (mut answers, mut bytes) = (0, 0);
         for (lane, result) in lanes.iter().copied().zip(results) {
             match result {
@@ -611,11 +612,11 @@ impl<T: Send + 'static> Engine<T> {
                 Err(error)
                     if error.remedy() == Remedy::Reconnect || error.code() == ErrorCode::Authentication =>
                 {
-                    away.push(lane);
+                    lost.push(lane);
                     broken = Some(error);
                 }
                 Err(error) if error.remedy() == Remedy::TryAgain && error.is_of_server() => {
-                    away.push(lane);
+                    if error.was_in_flight() { &mut lost } else { &mut refused }.push(lane);
                     refusal = Some(error);
                 }
                 Err(error) if error.remedy() == Remedy::TryAgain => {
@@ -632,22 +633,19 @@ impl<T: Send + 'static> Engine<T> {
         }
         budget.spend(lanes.len(), bytes);
         if answers > 0 {
-            self.groups[group].prove(at);
+            self.groups[group].prove(answer.number);
             if sent.is_read {
                 self.groups[group].answered(answers, bytes);
             }
         }
+        if let Some(error) = broken.as_ref().or(refusal.as_ref()) {
+            let waiting = self.sequencer.put_back(&refused, error)
+                + self.sequencer.lost(&lost, error, now, &mut self.random);
+            self.shared.statistics().retried(waiting);
+        }
         match (broken, refusal) {
-            (Some(error), _) => {
-                let waiting = self.sequencer.lost(&away, &error, now, &mut self.random);
-                self.shared.statistics().retried(waiting);
-                self.supervisor.lose(error);
-            }
-            (None, Some(error)) => {
-                let waiting = self.sequencer.put_back(&away, &error);
-                self.shared.statistics().retried(waiting);
-                self.groups[group].refuse(at, now, error.pause());
-            }
+            (Some(error), _) => self.supervisor.lose(error),
+            (None, Some(error)) => self.groups[group].refuse(answer.number, now, error.pause()),
             (None, None) => self.supervisor.proved_good(),
         }
     }

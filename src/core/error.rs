@@ -121,6 +121,8 @@ pub struct Error {
     pause: Option<Duration>,
     /// A transient failure of the whole server, not of one key alone.
     of_server: bool,
+    /// And the connection to it was lost with the operation.
+    was_in_flight: bool,
 }
 
 impl Error {
@@ -141,7 +143,15 @@ impl Error {
     }
 
     fn with(code: ErrorCode, remedy: Remedy, message: Arc<str>) -> Error {
-        Error { code, remedy, applied: Applied::No, message, pause: None, of_server: false }
+        Error {
+            code,
+            remedy,
+            applied: Applied::No,
+            message,
+            pause: None,
+            of_server: false,
+            was_in_flight: false,
+        }
     }
 
     /// A transient failure after which the operation rests at least so long before it is tried
@@ -154,6 +164,17 @@ impl Error {
     /// or away: all operations of its group rest, with growing pauses, once for all of them.
     pub fn of_server(self) -> Error {
         Error { of_server: true, ..self }
+    }
+
+    /// The connection to the server was lost while the operation was in flight on it. One that met
+    /// that twice goes alone: it may be the reason.
+    pub fn in_flight(self) -> Error {
+        Error { was_in_flight: true, ..self }
+    }
+
+    /// Whether the connection to the server was lost with the operation.
+    pub fn was_in_flight(&self) -> bool {
+        self.was_in_flight
     }
 
     /// Whether it concerns every operation of its group.

@@ -7,6 +7,7 @@ use super::backend::Description;
 use super::backoff::Backoff;
 use super::random::Random;
 use super::request::Kind;
+use super::watch::BatchNumber;
 
 /// The kinds that change nothing, and those that do.
 const CLASSES: [[Kind; 2]; 2] = [[Kind::Set, Kind::Delete], [Kind::Get, Kind::Head]];
@@ -22,8 +23,12 @@ pub(super) struct Group {
     classes: [Class; 2],
     /// It is to be left alone until then.
     rest: Option<Instant>,
-    /// It has refused, and nothing was answered since.
-    refused: Option<Instant>,
+    /// The last batch that went to it.
+    last_sent: BatchNumber,
+    /// It has refused, and nothing was answered that was sent after this batch.
+    refused: Option<BatchNumber>,
+    /// It said that it is back after this batch had gone: what it refuses of those is no news.
+    back_after: BatchNumber,
     pauses: Backoff,
     /// About how many bytes an answer to a read has.
     answer: usize,
@@ -55,7 +60,9 @@ impl Group {
         Group {
             classes: [Class::default(); 2],
             rest: None,
+            last_sent: 0,
             refused: None,
+            back_after: 0,
             pauses: Backoff::with(PAUSES.0, PAUSES.1, random),
             answer: 0,
             reads_are_next: true,
@@ -116,7 +123,8 @@ impl Group {
     }
 
     /// A batch goes; of what is to go alone, or of what is not.
-    pub fn sent(&mut self, kind: Kind, is_suspect: bool) {
+    pub fn sent(&mut self, number: BatchNumber, kind: Kind, is_suspect: bool) {
+        self.last_sent = number;
         // A pause that was over by then.
         self.rest = None;
         self.suspect_is_next &= !is_suspect;
@@ -149,12 +157,15 @@ impl Group {
         }
     }
 
-    /// What was sent at `sent` found a server that passes nothing: it is left alone, once for all
-    /// that was under way together, at least for `least`.
-    pub fn refuse(&mut self, sent: Instant, now: Instant, least: Option<Duration>) {
+    /// A batch found a server that passes nothing: it is left alone, once for all that was under
+    /// way together, at least for `least`.
+    pub fn refuse(&mut self, number: BatchNumber, now: Instant, least: Option<Duration>) {
+        if number <= self.back_after {
+            return;
+        }
         let mut pause = least.unwrap_or_default();
-        if self.refused.is_none_or(|last| sent > last) {
-            self.refused = Some(now);
+        if self.refused.is_none_or(|last| number > last) {
+            self.refused = Some(self.last_sent);
             pause = pause.max(self.pauses.next());
         }
         if pause > Duration::ZERO {
@@ -162,15 +173,21 @@ impl Group {
         }
     }
 
-    /// What was sent at `sent` was answered.
-    pub fn prove(&mut self, sent: Instant) {
-        if self.refused.is_some_and(|last| sent > last) {
+    /// A batch was answered.
+    pub fn prove(&mut self, number: BatchNumber) {
+        if self.refused.is_some_and(|last| number > last) {
             self.recover();
         }
     }
 
-    /// The server is back: no more waiting.
-    pub fn recover(&mut self) {
+    /// The server says that it is back, whatever it may have refused before.
+    pub fn is_back(&mut self) {
+        self.back_after = self.last_sent;
+        self.recover();
+    }
+
+    /// No more waiting.
+    fn recover(&mut self) {
         self.refused = None;
         self.rest = None;
         self.pauses.reset();
@@ -211,10 +228,10 @@ mod tests {
         let mut group = Group::new(Random::from_seed(1));
         let mut now = start + Duration::from_millis(1);
         let mut pauses = Vec::new();
-        for _ in 0..8 {
-            for _ in 0..100 {
-                group.refuse(now, now, None);
-            }
+        for wave in 0..8 {
+            let numbers = wave * 100 + 1..wave * 100 + 101;
+            numbers.clone().for_each(|number| group.sent(number, Kind::Set, false));
+            numbers.for_each(|number| group.refuse(number, now, None));
             let until = group.rests_until().unwrap();
             pauses.push(until - now);
             assert!(group.rests(now) && !group.rests(until));
@@ -224,24 +241,39 @@ mod tests {
             let full = Duration::from_millis(full);
             assert!(*pause <= full && *pause >= full / 2, "{pauses:?}");
         }
-        group.prove(start);
+        group.prove(800);
         assert!(group.rests(now - Duration::from_millis(1)), "what was sent before proves nothing");
-        group.prove(now + Duration::from_millis(1));
-        group.refuse(now, now, None);
+        group.prove(801);
+        group.refuse(802, now, None);
         assert!(group.rests_until().unwrap() - now <= PAUSES.0);
+    }
+
+    #[test]
+    fn what_was_refused_before_a_server_was_back_is_no_news() {
+        let now = Instant::now();
+        let mut group = Group::new(Random::from_seed(1));
+        group.sent(1, Kind::Set, false);
+        group.is_back();
+        group.refuse(1, now, None);
+        assert_eq!(group.rests_until(), None);
+        group.sent(2, Kind::Set, false);
+        group.refuse(2, now, None);
+        assert!(group.rests(now));
     }
 
     #[test]
     fn a_server_that_refused_is_asked_a_little() {
         let now = Instant::now();
         let mut group = Group::new(Random::from_seed(1));
-        group.refuse(now, now, Some(Duration::from_secs(3)));
+        group.sent(1, Kind::Get, false);
+        group.came_back(true);
+        group.refuse(1, now, Some(Duration::from_secs(3)));
         assert_eq!(group.rests_until(), Some(now + Duration::from_secs(3)));
         assert_eq!(group.room(true, &limits()), Some(Room { records: PROBE, bytes: 1000 }));
-        group.sent(Kind::Get, false);
+        group.sent(2, Kind::Get, false);
         assert_eq!((group.room(true, &limits()), group.room(false, &limits())), (None, None));
         group.came_back(true);
-        group.prove(now + Duration::from_secs(3));
+        group.prove(2);
         assert_eq!(group.room(true, &limits()), Some(Room { records: 512, bytes: 1000 }));
     }
 

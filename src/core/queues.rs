@@ -104,6 +104,11 @@ impl Queues {
         (self.group_of)(key) % MAX_GROUPS
     }
 
+    /// Whether a key that queued in a group is another one's by now: the nodes share the keys anew.
+    pub fn has_moved(&self, key: &Key, group: usize) -> bool {
+        self.groups.len() > 1 && self.group_of(key) != group
+    }
+
     /// How many groups there were at the most.
     pub fn groups(&self) -> usize {
         self.groups.len()

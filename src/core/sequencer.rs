@@ -137,7 +137,8 @@ impl<A> Sequencer<A> {
         Placed::Alone
     }
 
-    /// Takes the next batch from a queue. What nobody waits for at `now` any more is left behind.
+    /// Takes the next batch from a queue. What nobody waits for at `now` any more is left behind, and
+    /// what is another group's by now goes to that.
     pub fn take_batch(&mut self, group: usize, queue: Queue, room: Room, now: Instant) -> Batch {
         let capacity = self.queues.len(group, queue).min(room.records);
         let mut batch = Batch { lanes: Vec::with_capacity(capacity), ..Batch::default() };
@@ -148,6 +149,11 @@ impl<A> Sequencer<A> {
         while batch.lanes.len() < room.records {
             let Some(id) = self.first(group, queue) else { break };
             let lane = &mut self.lanes[id];
+            if self.queues.has_moved(&lane.key, group) {
+                self.queues.pop(group, queue);
+                self.queue(id);
+                continue;
+            }
             let bytes = batch.bytes + lane.front.operation.bytes(&lane.key);
             if bytes > room.bytes && !batch.lanes.is_empty() {
                 break;

@@ -39,7 +39,7 @@ pub(super) struct Sent {
     pub group: usize,
     pub is_read: bool,
     pub lanes: Vec<LaneId>,
-    pub at: Instant,
+    at: Instant,
     due: Instant,
     /// The count of bytes when that was last looked at.
     moved: Option<u64>,

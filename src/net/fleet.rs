@@ -289,7 +289,7 @@ impl<C: Clone + Send + Sync + 'static> Fleet<C> {
                 return error;
             }
             self.disconnect(node, generation, &error);
-            unavailable(node, &error)
+            unavailable(node, &error).in_flight()
         })
     }
 
@@ -601,6 +601,21 @@ mod tests {
             Either::Left((result, _)) => result,
             Either::Right((error, _)) => panic!("{error}"),
         }
+    }
+
+    #[test]
+    fn what_was_in_flight_when_a_node_was_lost_is_told_from_what_waits_for_it() {
+        block_on(async {
+            let (_switch, accepts) = watch::channel(true);
+            let (fleet, run) = Fleet::start(Ports { accepts }, [node(1), node(2)], timeouts());
+            let mut run = Box::pin(run);
+            while_running(&mut run, fleet.started()).await;
+            let broken = |_| async { Err::<(), _>(Error::connection("broken")) };
+            let waits = fleet.request(&node(1), broken).await.unwrap_err();
+            let was_sent = fleet.request(&node(2), broken).await.unwrap_err();
+            assert_eq!((waits.is_of_server(), waits.was_in_flight()), (true, false));
+            assert_eq!((was_sent.is_of_server(), was_sent.was_in_flight()), (true, true));
+        });
     }
 
     #[test]

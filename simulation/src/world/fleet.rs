@@ -91,7 +91,7 @@ impl World {
     /// A connection is lost with this in flight.
     pub(super) fn count_losses(&mut self, number: usize) {
         let exchange = &self.exchanges[number];
-        if let (Ask::Batch { items, .. }, false) = (&exchange.ask, self.setup.is_fleet) {
+        if let Ask::Batch { items, .. } = &exchange.ask {
             // Reads take company on their way, writes do not.
             let reads = exchange.covers.iter().filter(|&&op| self.ledger.ops[op].kind.is_read());
             let lost: Vec<OpId> =
@@ -150,7 +150,7 @@ impl World {
         link.generation = generation;
         link.pause = pause;
         link.unanswered = 0;
-        self.answer_all(session, node, &away());
+        self.answer_all(session, node, &away().in_flight());
         self.schedule(self.now + pause, Event::Redial { session, node });
         let is_alone = self.sessions[session].links.iter().all(|link| link.state == LinkState::Away);
         if is_alone {

@@ -461,10 +461,14 @@ impl World {
             });
             let may_refuse = self.nodes[node].may_refuse(self.now);
             if is_up && !may_refuse && !self.is_mixed && self.setup.is_quick_to_listen() {
-                let waits = self.ledger.lanes.iter().filter_map(|lane| lane.open.front()).find(|&&op| {
-                    let it = &self.ledger.ops[op];
+                let ops = &self.ledger.ops;
+                // What goes alone, and perhaps after a pause, holds up its own key.
+                let lanes =
+                    self.ledger.lanes.iter().filter(|lane| lane.open.iter().all(|&op| ops[op].losses < 2));
+                let waits = lanes.filter_map(|lane| lane.open.front()).find(|&&op| {
+                    let it = &ops[op];
                     let is_alone = self.ledger.requests[it.request].subject == Subject::One;
-                    self.group_of(it.key) == node && is_alone && it.losses == 0 && it.deadline > self.now
+                    self.group_of(it.key) == node && is_alone && it.deadline > self.now
                 });
                 let checked = isolation::a_server_that_is_back_is_asked(self.now, since, waits.copied());
                 self.check(checked);
