@@ -214,9 +214,9 @@ impl<T: Send + 'static> Engine<T> {
             return false;
         }
         let mut judged = if self.looked { self.doubt.take() } else { None };
+        self.tend_link(cx, now, judged, &mut budget, out);
         loop {
-            self.tend_link(cx, now, judged, &mut budget, out);
-            let answered = self.collect_answers(cx, now, &mut budget, out);
+            self.collect_answers(cx, now, &mut budget, out);
             // What is here is not late; so whatever is here comes first.
             let is_lost = match judged {
                 Some(late) if budget.is_left() => {
@@ -225,14 +225,17 @@ impl<T: Send + 'static> Engine<T> {
                 }
                 _ => false,
             };
+            if self.supervisor.is_broken() {
+                self.tend_link(cx, now, judged, &mut budget, out);
+            }
             let sent = self.send_batches(now, &mut budget);
-            if !budget.is_left() || !(sent || answered || is_lost) {
+            if !sent && !is_lost {
                 break;
             }
-        }
-        // What was made a batch is begun in this turn, or it might be late by the next one.
-        while let Poll::Ready(Some(answer)) = self.batches.poll_next_unpin(cx) {
-            self.arrived.push_back(answer);
+            if !budget.is_left() {
+                self.begin_batches(cx);
+                break;
+            }
         }
         if self.is_unproved && self.is_idle() {
             // Nobody waits for a proof any more.
@@ -246,6 +249,13 @@ impl<T: Send + 'static> Engine<T> {
             self.doubt = Some(now);
         }
         self.is_behind || !budget.is_left() || self.doubt.is_some() || !self.arrived.is_empty()
+    }
+
+    /// What was made a batch is begun in this turn, or it might be late by the next one.
+    fn begin_batches(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(Some(answer)) = self.batches.poll_next_unpin(cx) {
+            self.arrived.push_back(answer);
+        }
     }
 
     /// Takes in what was submitted, as far as the turn's budget goes; tells how to go on.

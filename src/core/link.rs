@@ -180,6 +180,11 @@ impl Supervisor {
         }
     }
 
+    /// Whether it is given up and that is still to be told.
+    pub fn is_broken(&self) -> bool {
+        matches!(self.state, State::Broken(_))
+    }
+
     /// A batch was answered: the next outage begins with a short pause again.
     pub fn proved_good(&mut self) {
         self.backoff.reset();
