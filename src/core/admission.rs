@@ -56,24 +56,41 @@ impl Admission {
     ///
     /// # Errors
     /// `InvalidArgument` for what would never have room, `Busy` for what has none now.
+    #[inline]
     pub fn admit(&self, weight: Weight) -> Result<(), Error> {
         let Weight { operations, bytes } = weight;
+        let taken = Weight { operations: self.operations(), bytes: self.bytes.load(Ordering::Relaxed) };
+        let fits = taken.operations.checked_add(operations).is_some_and(|sum| sum <= self.max_operations)
+            && taken.bytes.checked_add(bytes).is_some_and(|sum| sum <= self.max_bytes);
+        if !fits {
+            return Err(self.refusal(weight, taken));
+        }
+        self.admitted.add(operations);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Why there is no room. What can never be taken is told so, whatever there is at the moment.
+    #[cold]
+    fn refusal(&self, wanted: Weight, taken: Weight) -> Error {
         let limits = [
             Limit {
                 what: "operations",
                 option: "maxInFlight",
-                wanted: operations,
+                wanted: wanted.operations,
+                taken: taken.operations,
                 most: self.max_operations,
             },
-            Limit { what: "bytes", option: "maxBytesInFlight", wanted: bytes, most: self.max_bytes },
+            Limit {
+                what: "bytes",
+                option: "maxBytesInFlight",
+                wanted: wanted.bytes,
+                taken: taken.bytes,
+                most: self.max_bytes,
+            },
         ];
-        // What can never be taken is told so, whatever there is at the moment.
-        limits.iter().try_for_each(Limit::allow)?;
-        limits[0].leave(self.operations())?;
-        limits[1].leave(self.bytes.load(Ordering::Relaxed))?;
-        self.admitted.add(operations);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        Ok(())
+        let never = limits.iter().find(|limit| limit.wanted > limit.most).map(Limit::never);
+        never.unwrap_or_else(|| limits[usize::from(limits[0].has_room())].busy())
     }
 
     /// An answer of so many bytes waits to be handed out.
@@ -160,36 +177,35 @@ impl Counter {
     }
 }
 
-/// One of the limits, and what a request wants of it.
+/// One of the limits, what is taken of it, and what a request wants.
 struct Limit {
     what: &'static str,
     option: &'static str,
     wanted: usize,
+    taken: usize,
     most: usize,
 }
 
 impl Limit {
-    /// Whether it would ever have room.
-    fn allow(&self) -> Result<(), Error> {
-        let Limit { what, option, wanted, most } = self;
-        if wanted <= most {
-            return Ok(());
-        }
-        Err(Error::new(
-            ErrorCode::InvalidArgument,
-            format!("the request is for {wanted} {what} and {option} is {most}; split it, or raise {option}"),
-        ))
+    fn has_room(&self) -> bool {
+        self.taken.saturating_add(self.wanted) <= self.most
     }
 
-    /// Whether there is room beside what is taken.
-    fn leave(&self, taken: usize) -> Result<(), Error> {
-        let Limit { what, option, wanted, most } = self;
-        if taken.saturating_add(*wanted) <= *most {
-            return Ok(());
-        }
-        Err(Error::new(
+    /// There would never be room.
+    fn never(&self) -> Error {
+        let Limit { what, option, wanted, most, .. } = self;
+        Error::new(
+            ErrorCode::InvalidArgument,
+            format!("the request is for {wanted} {what} and {option} is {most}; split it, or raise {option}"),
+        )
+    }
+
+    /// There is none beside what is taken.
+    fn busy(&self) -> Error {
+        let Limit { what, option, taken, most, .. } = self;
+        Error::new(
             ErrorCode::Busy,
             format!("{taken} {what} are in flight already and {option} is {most}; wait for some of them"),
-        ))
+        )
     }
 }

@@ -82,6 +82,7 @@ impl<T> Deliveries<T> {
         self.forget_oldest();
     }
 
+    #[inline]
     fn put(&mut self, delivery: Delivery<T>, weight: Weight) {
         self.made += 1;
         self.bounded.push_back((delivery, weight));
@@ -121,6 +122,7 @@ impl<T> Deliveries<T> {
         self.notifications.is_empty() && self.lines.is_empty()
     }
 
+    #[inline]
     fn next_bounded(&mut self) -> Option<Delivery<T>> {
         let (delivery, weight) = self.bounded.pop_front()?;
         self.taken += 1;
@@ -160,6 +162,7 @@ impl<T> Deliveries<T> {
 impl<T> Iterator for Deliveries<T> {
     type Item = Delivery<T>;
 
+    #[inline]
     fn next(&mut self) -> Option<Delivery<T>> {
         if self.has_no_news() {
             return self.next_bounded();
