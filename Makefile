@@ -5,13 +5,17 @@ CARGO ?= cargo
 FEATURES ?= full
 ALL = --release --workspace --features full
 
-.PHONY: help demo test test-everything quick bench node library lint docs clean
+.PHONY: help demo test test-everything simulate simulate-mutations quick bench node library lint docs clean
 
 help:
 	@echo 'make demo    a real deepstream server with our cache and storage, step by step'
 	@echo 'make test    all tests; docs/testing.md says what they are and how long they take'
 	@echo 'make test-everything'
 	@echo '             the same with every promise against every backend in every language, for a release'
+	@echo 'make simulate'
+	@echo '             the engine in a made-up world and in virtual time; SEEDS, FIRST_SEED, SEED: docs/simulation.md'
+	@echo 'make simulate-mutations'
+	@echo '             that the simulation finds an engine that is wrong'
 	@echo 'make quick   formatting, lints, unit tests and the promises on memory and SQLite: no servers'
 	@echo 'make lint    formatting and clippy'
 	@echo 'make bench   measure against the JavaScript connectors; tables and plots in target/bench'
@@ -47,6 +51,16 @@ test:
 
 test-everything:
 	@tests/run everything
+
+# As variables of make or of the environment.
+export SEEDS FIRST_SEED SEED
+
+simulate:
+	@$(CARGO) build --release --quiet -p deepstream-connector-simulation
+	@$${CARGO_TARGET_DIR:-target}/release/simulate
+
+simulate-mutations:
+	@simulation/mutate
 
 bench:
 	@tests/setup tools

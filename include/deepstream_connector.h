@@ -89,7 +89,7 @@
 #define CONNECTOR_ERR_CLOSED 4
 
 /**
- * The operation's deadline passed; the message says whether it may have been applied.
+ * The operation's deadline passed; `applied` says whether a write may have been carried out.
  */
 #define CONNECTOR_ERR_TIMEOUT 5
 
@@ -133,6 +133,17 @@
  * The backend, this system, or a connector of this mode cannot do what was asked.
  */
 #define CONNECTOR_ERR_UNSUPPORTED 13
+
+/**
+ * The operation that failed was not carried out, and will not be; so for whatever changes nothing.
+ */
+#define CONNECTOR_APPLIED_NO 0
+
+/**
+ * The operation that failed was given to the server, and nobody knows what became of it: it may
+ * have been carried out, or may still be.
+ */
+#define CONNECTOR_APPLIED_UNKNOWN 1
 
 /**
  * A log line for whoever hunts a fault.
@@ -199,6 +210,12 @@ typedef struct connector_error_t {
      * The message's length in bytes.
      */
     size_t message_length;
+    /**
+     * Whether the operation may have been carried out although it failed: a `CONNECTOR_APPLIED_*`
+     * number. Treat one that you do not know as `CONNECTOR_APPLIED_UNKNOWN`, and so a library
+     * whose `size` shows that it has no such field.
+     */
+    int32_t applied;
 } connector_error_t;
 
 /**

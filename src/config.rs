@@ -4,6 +4,7 @@
 //! tables in `docs/` follow from that.
 
 mod aliases;
+mod servers;
 mod shown;
 mod spec;
 mod strict;
@@ -14,82 +15,11 @@ use serde_json::error::Category;
 use serde_json::{Map, Value};
 
 pub use aliases::aliases;
+pub use servers::{Login, Server};
 pub use shown::shown;
 pub use spec::{OptionKind, OptionSpec};
 
 use crate::core::{EngineOptions, Error, ErrorCode, LogLevel};
-
-/// One of the servers that an option names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server {
-    /// Host name or address.
-    pub host: String,
-    /// TCP port, where one is given.
-    pub port: Option<u16>,
-    /// Its share of the keys, where one is given.
-    pub weight: Option<u32>,
-}
-
-impl Server {
-    /// Reads an option of the kind [`OptionKind::Servers`]: text `host:port`, several of them
-    /// separated by commas, a list of such texts or of objects with `host` and `port`, or an
-    /// object that gives each `host:port` a weight. `None` where it is none of these.
-    pub fn list(value: &Value) -> Option<Vec<Server>> {
-        let servers: Vec<Server> = match value {
-            Value::String(text) => text.split(',').map(Server::parse).collect::<Option<_>>()?,
-            Value::Array(list) => list
-                .iter()
-                .map(|item| match item {
-                    Value::String(text) => Server::parse(text),
-                    Value::Object(parts) => {
-                        if parts.keys().any(|name| name != "host" && name != "port") {
-                            return None;
-                        }
-                        let host = parts.get("host")?.as_str()?.to_owned();
-                        let port = match parts.get("port") {
-                            None | Some(Value::Null) => None,
-                            Some(Value::String(text)) => Some(port(text)?),
-                            Some(number) => Some(port(&number.to_string())?),
-                        };
-                        (!host.is_empty()).then_some(Server { host, port, weight: None })
-                    }
-                    _ => None,
-                })
-                .collect::<Option<_>>()?,
-            Value::Object(weights) => weights
-                .iter()
-                .map(|(place, weight)| {
-                    let weight = weight.as_u64().and_then(|weight| u32::try_from(weight).ok())?;
-                    (weight > 0).then_some(Server { weight: Some(weight), ..Server::parse(place)? })
-                })
-                .collect::<Option<_>>()?,
-            _ => return None,
-        };
-        (!servers.is_empty()).then_some(servers)
-    }
-
-    /// Reads `host`, `host:port`, `[address]:port`, or a bare IPv6 address.
-    pub fn parse(text: &str) -> Option<Server> {
-        let text = text.trim();
-        let (host, port) = if let Some(rest) = text.strip_prefix('[') {
-            let (host, rest) = rest.split_once(']')?;
-            match rest.strip_prefix(':') {
-                Some(digits) => (host, Some(port(digits)?)),
-                None => (host, rest.is_empty().then_some(None)?),
-            }
-        } else {
-            match text.split_once(':') {
-                Some((host, digits)) if !digits.contains(':') => (host, Some(port(digits)?)),
-                _ => (text, None),
-            }
-        };
-        (!host.is_empty()).then(|| Server { host: host.to_owned(), port, weight: None })
-    }
-}
-
-fn port(digits: &str) -> Option<u16> {
-    digits.parse().ok().filter(|port| *port != 0)
-}
 
 const DAY: i64 = 86_400_000;
 
@@ -136,7 +66,13 @@ pub const COMMON: &[OptionSpec] = &[
         name: "maxInFlight",
         kind: OptionKind::Integer(1, 1 << 32),
         default: "1000000",
-        meaning: "How many operations may wait for their answer; one more is refused with `BUSY`.",
+        meaning: "How many operations may be in flight, which is until their callback is called; one more is refused with `BUSY`.",
+    },
+    OptionSpec {
+        name: "maxBytesInFlight",
+        kind: OptionKind::Integer(1, 1 << 50),
+        default: "268435456",
+        meaning: "How many bytes these may take, with keys, data and answers that wait for their callback; more is refused with `BUSY`.",
     },
     OptionSpec {
         name: "logLevel",
@@ -163,8 +99,16 @@ pub const COMMON: &[OptionSpec] = &[
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     values: Map<String, Value>,
+    findings: Findings,
+}
+
+/// What is to be remembered of how options were given.
+#[derive(Clone, Debug, Default)]
+struct Findings {
     /// Options that were given under another of their names: `(name, as given)`.
     spelled: Vec<(&'static str, String)>,
+    /// Options that are taken and have no effect.
+    without_effect: Vec<String>,
 }
 
 /// A configuration error with this message.
@@ -223,15 +167,15 @@ impl Settings {
     /// option, what was given, and what is possible.
     pub fn check(values: Map<String, Value>, backend: &str, own: &[OptionSpec]) -> Result<Settings, Error> {
         let specs: Vec<OptionSpec> = COMMON.iter().chain(own).copied().collect();
-        let mut spelled = Vec::new();
-        let values = check_object(values, "", &format!("the {backend} backend"), &specs, &mut spelled)?;
-        Ok(Settings { values, spelled })
+        let mut findings = Findings::default();
+        let values = check_object(values, "", &format!("the {backend} backend"), &specs, &mut findings)?;
+        Ok(Settings { values, findings })
     }
 
     /// An error about these options, with their names as they were given.
     pub fn as_spelled(&self, error: &Error) -> Error {
         let mut message = error.message().to_owned();
-        for (name, given) in &self.spelled {
+        for (name, given) in &self.findings.spelled {
             message = message.replace(&format!("\"{name}\""), &format!("\"{given}\""));
         }
         Error::new(error.code(), message)
@@ -249,28 +193,28 @@ impl Settings {
     /// These options and others together.
     ///
     /// # Errors
-    /// The name of an option that both have.
+    /// The name of an option that has two values.
     pub fn with(&self, other: &Settings) -> Result<Settings, String> {
         let mut values = self.values.clone();
         for (name, value) in &other.values {
-            if values.insert(name.clone(), value.clone()).is_some() {
+            if values.insert(name.clone(), value.clone()).is_some_and(|other| other != *value) {
                 return Err(name.clone());
             }
         }
-        Ok(Settings { values, spelled: self.spelled.clone() })
+        Ok(Settings { values, findings: self.findings.clone() })
     }
 
     /// Some of these options, each under another name.
     pub fn renamed(&self, names: &[(&str, &str)]) -> Settings {
         let value = |(from, to): &(&str, &str)| Some(((*to).to_owned(), self.get(from)?.clone()));
-        Settings { values: names.iter().filter_map(value).collect(), spelled: Vec::new() }
+        Settings { values: names.iter().filter_map(value).collect(), findings: Findings::default() }
     }
 
     /// These options and one more, or another value for one.
     pub fn having(&self, name: &str, value: impl Into<Value>) -> Settings {
         let mut values = self.values.clone();
         values.insert(name.to_owned(), value.into());
-        Settings { values, spelled: self.spelled.clone() }
+        Settings { values, findings: self.findings.clone() }
     }
 
     /// A text option.
@@ -302,12 +246,17 @@ impl Settings {
     pub fn object(&self, name: &str) -> Option<Settings> {
         self.get(name)
             .and_then(Value::as_object)
-            .map(|values| Settings { values: values.clone(), spelled: Vec::new() })
+            .map(|values| Settings { values: values.clone(), findings: Findings::default() })
     }
 
     /// The servers that an option names; none where it is absent.
     pub fn servers(&self, name: &str) -> Vec<Server> {
         self.get(name).and_then(Server::list).unwrap_or_default()
+    }
+
+    /// Which address is to be dialled for which.
+    pub fn address_map(&self, name: &str) -> Vec<(Server, Server)> {
+        self.get(name).and_then(servers::address_map).unwrap_or_default()
     }
 
     /// What the common options say to the engine.
@@ -322,6 +271,7 @@ impl Settings {
                 .milliseconds("reconnectMaxDelay")
                 .unwrap_or(default.reconnect_max_delay),
             max_in_flight: self.count("maxInFlight").unwrap_or(default.max_in_flight),
+            max_bytes_in_flight: self.count("maxBytesInFlight").unwrap_or(default.max_bytes_in_flight),
             log_level: match self.text("logLevel") {
                 Some("debug") => LogLevel::Debug,
                 Some("warn") => LogLevel::Warn,
@@ -329,6 +279,12 @@ impl Settings {
                 _ => LogLevel::Info,
             },
             reactor_thread: self.flag("reactorThread"),
+            remarks: self
+                .findings
+                .without_effect
+                .iter()
+                .map(|option| format!("the option \"{option}\" has no effect here"))
+                .collect(),
         }
     }
 }
@@ -338,7 +294,7 @@ fn check_object(
     path: &str,
     owner: &str,
     specs: &[OptionSpec],
-    spelled: &mut Vec<(&'static str, String)>,
+    findings: &mut Findings,
 ) -> Result<Map<String, Value>, Error> {
     let mut checked = Map::new();
     let mut given: Vec<(&str, String)> = Vec::new();
@@ -349,7 +305,8 @@ fn check_object(
         let Some(spec) = aliases::declared(&name, specs) else {
             let names = specs.iter().map(|spec| spec.name);
             let spellings = names.clone().chain(specs.iter().flat_map(|spec| aliases(spec.name, specs)));
-            let hint = nearest(&name, spellings)
+            let hint = servers::meant(&name, specs)
+                .or_else(|| nearest(&name, spellings))
                 .map(|word| format!("did you mean \"{path}{word}\"?"))
                 .unwrap_or_else(|| format!("it has: {}", names.collect::<Vec<_>>().join(", ")));
             return Err(wrong(match shown(&name) {
@@ -357,7 +314,13 @@ fn check_object(
                 None => format!("{owner} does not have an option that is given; {hint}"),
             }));
         };
-        let value = check_value(value, &format!("{path}{name}"), owner, spec.kind, spelled)?;
+        if spec.is_absent_when_empty() && value.as_str().is_some_and(|text| text.trim().is_empty()) {
+            continue;
+        }
+        if let OptionKind::Unused = spec.kind {
+            findings.without_effect.push(format!("{path}{name}"));
+        }
+        let value = check_value(value, &format!("{path}{name}"), owner, spec.kind, findings)?;
         if let Some((_, other)) = given.iter().find(|(known, _)| *known == spec.name) {
             if checked.get(spec.name) != Some(&value) {
                 return Err(wrong(format!(
@@ -366,7 +329,7 @@ fn check_object(
             }
         }
         if name != spec.name {
-            spelled.push((spec.name, name.clone()));
+            findings.spelled.push((spec.name, name.clone()));
         }
         checked.insert(spec.name.to_owned(), value);
         given.push((spec.name, name));
@@ -379,7 +342,7 @@ fn check_value(
     name: &str,
     owner: &str,
     kind: OptionKind,
-    spelled: &mut Vec<(&'static str, String)>,
+    findings: &mut Findings,
 ) -> Result<Value, Error> {
     let refuse = |value: &Value, expected: String| {
         Err(wrong(format!("the option \"{name}\" is {}; give {expected}", in_words(value))))
@@ -424,17 +387,40 @@ fn check_value(
         }
         (OptionKind::Choice(words), value) => refuse(&value, format!("one of {}", words.join(", "))),
         (OptionKind::Object(specs) | OptionKind::FlagOrObject(specs), Value::Object(values)) => {
-            check_object(values, &format!("{name}."), owner, specs, spelled).map(Value::Object)
+            check_object(values, &format!("{name}."), owner, specs, findings).map(Value::Object)
         }
-        (OptionKind::Servers, value) if Server::list(&value).is_some() => Ok(value),
-        (OptionKind::Servers, value) => refuse(
-            &value,
-            "\"host:port\", a list of such texts or of objects with \"host\" and \"port\", or an object that gives each \"host:port\" a weight from 1".into(),
-        ),
+        (OptionKind::Host, Value::String(text)) if servers::is_host(text.trim()) => {
+            Ok(Value::from(text.trim()))
+        }
+        (OptionKind::Hosts, Value::String(text)) if servers::are_hosts(&text) => Ok(Value::String(text)),
+        (OptionKind::Host | OptionKind::Hosts, Value::String(_)) => {
+            Err(wrong(format!("the option \"{name}\" is no host name or address; {ALONE}")))
+        }
+        (OptionKind::Host | OptionKind::Hosts, value) => refuse(&value, "a host name or address".into()),
+        (OptionKind::Servers | OptionKind::Nodes, value) => match Server::list(&value) {
+            Some(servers) if servers.iter().all(|server| server.login.is_none()) => Ok(value),
+            Some(_) if matches!(kind, OptionKind::Nodes) => Ok(value),
+            Some(_) => Err(wrong(format!(
+                "the option \"{name}\" has a login for a server, which this option does not take; {ALONE}"
+            ))),
+            None => refuse(
+                &value,
+                format!("\"host:port\", a list of such texts or of objects with \"host\" and \"port\", or an object that gives each \"host:port\" a weight from 1; {ALONE}"),
+            ),
+        },
+        (OptionKind::AddressMap, value) => match servers::address_map(&value) {
+            Some(_) => Ok(value),
+            None => refuse(&value, "an object that gives \"host:port\" another one, as text or as an object with \"host\" and \"port\"".into()),
+        },
+        (OptionKind::Unused, value) => Ok(value),
         (OptionKind::Object(_), value) => refuse(&value, "an object".into()),
         (OptionKind::FlagOrObject(_), value) => refuse(&value, "true, false or an object".into()),
     }
 }
+
+/// What to do about more than a host where one belongs.
+const ALONE: &str =
+    "a host stands alone: give a whole URL as the option \"url\", or user and password as options of their own";
 
 fn whole(number: f64) -> Option<i64> {
     // Within these bounds every whole f64 is exact.
@@ -518,26 +504,6 @@ mod tests {
     }
 
     #[test]
-    fn servers_are_text_lists_or_weights() {
-        let list = |json: &str| {
-            Server::list(&serde_json::from_str(json).unwrap())
-                .map(|servers| servers.into_iter().map(|s| (s.host, s.port, s.weight)).collect::<Vec<_>>())
-        };
-        let server = |host: &str, port, weight| (host.to_owned(), port, weight);
-        let two = Some(vec![server("a", Some(1), None), server("b", None, None)]);
-        assert_eq!(list(r#""a:1, b""#), two);
-        assert_eq!(list(r#"["a:1", "b"]"#), two);
-        assert_eq!(list(r#"[{"host": "a", "port": "1"}, {"host": "b"}]"#), two);
-        assert_eq!(list(r#"{"[::1]:2": 3}"#), Some(vec![server("::1", Some(2), Some(3))]));
-        assert_eq!(list(r#""::1""#), Some(vec![server("::1", None, None)]));
-        for bad in
-            [r#""""#, "[]", "{}", "7", r#""a:0""#, r#""a:x""#, r#"{"a": 0}"#, r#"[{"hots": "a"}]"#, r#""[a""#]
-        {
-            assert_eq!(list(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
     fn wrong_kinds_and_ranges_are_named() {
         assert_eq!(
             message(r#"{"port": true}"#),
@@ -566,6 +532,80 @@ mod tests {
             assert!(!message.contains("hunter2"), "{message}");
         }
         assert!(message(r#"{"pört": 1}"#).contains("did you mean \"port\"?"));
+    }
+
+    #[test]
+    fn a_host_with_more_than_a_host_is_refused_and_not_repeated() {
+        const PLACES: &[OptionSpec] = &[
+            OptionSpec { name: "host", kind: OptionKind::Host, default: "", meaning: "" },
+            OptionSpec { name: "places", kind: OptionKind::Hosts, default: "", meaning: "" },
+            OptionSpec { name: "servers", kind: OptionKind::Servers, default: "", meaning: "" },
+            OptionSpec { name: "nodes", kind: OptionKind::Nodes, default: "", meaning: "" },
+            OptionSpec { name: "natMap", kind: OptionKind::AddressMap, default: "", meaning: "" },
+        ];
+        let check = |text: &str| Settings::check(parse(text.as_bytes())?, "test", PLACES);
+        for bad in [
+            "redis://:hunter2@h",
+            "redis://:hunter2@h:1/0",
+            "hunter2@h",
+            "//hunter2",
+            "h hunter2",
+            "h\\nhunter2",
+        ] {
+            for (name, text) in [
+                ("host", format!(r#"{{"host": "{bad}"}}"#)),
+                ("places", format!(r#"{{"places": "a,{bad}"}}"#)),
+                ("servers", format!(r#"{{"servers": "a,{bad}"}}"#)),
+                ("servers", format!(r#"{{"servers": ["{bad}"]}}"#)),
+                ("servers", format!(r#"{{"servers": {{"{bad}": 1}}}}"#)),
+                ("servers", format!(r#"{{"servers": [{{"host": "h", "password": "{bad}"}}]}}"#)),
+                ("nodes", format!(r#"{{"nodes": [{{"host": "{bad}"}}]}}"#)),
+                ("natMap", format!(r#"{{"natMap": {{"{bad}": "a:1"}}}}"#)),
+                ("natMap", format!(r#"{{"natMap": {{"a:1": "{bad}"}}}}"#)),
+            ] {
+                let Err(error) = check(&text) else {
+                    // A folder of a Unix socket.
+                    assert!(name == "places" && bad.starts_with('/'), "{text}");
+                    continue;
+                };
+                let message = error.message();
+                assert!(message.contains(&format!("\"{name}\"")), "{message}");
+                assert!(!message.contains("hunter2"), "{message}");
+                assert!(name == "natMap" || message.contains("\"url\""), "{message}");
+            }
+        }
+        assert_eq!(check(r#"{"host": " h\n"}"#).unwrap().text("host"), Some("h"));
+        assert!(check(r#"{"places": "a,/run/pg,[::1]"}"#).is_ok());
+    }
+
+    #[test]
+    fn what_an_empty_variable_gives_is_absent() {
+        const OPTIONS: &[OptionSpec] = &[
+            OptionSpec { name: "host", kind: OptionKind::Host, default: "", meaning: "" },
+            OptionSpec { name: "user", kind: OptionKind::Text, default: "", meaning: "" },
+            OptionSpec { name: "password", kind: OptionKind::Text, default: "", meaning: "" },
+            OptionSpec { name: "url", kind: OptionKind::Text, default: "", meaning: "" },
+            OptionSpec { name: "nodes", kind: OptionKind::Nodes, default: "", meaning: "" },
+            OptionSpec { name: "table", kind: OptionKind::Text, default: "", meaning: "" },
+        ];
+        let text = r#"{"host": "", "username": "", "password": "", "url": " ", "nodes": "", "table": ""}"#;
+        let settings = Settings::check(parse(text.as_bytes()).unwrap(), "test", OPTIONS).unwrap();
+        for name in ["host", "user", "password", "url", "nodes"] {
+            assert!(!settings.has(name), "{name}");
+        }
+        assert_eq!(settings.text("table"), Some(""));
+    }
+
+    #[test]
+    fn what_has_no_effect_is_remarked() {
+        const OPTIONS: &[OptionSpec] =
+            &[OptionSpec { name: "lazyConnect", kind: OptionKind::Unused, default: "", meaning: "" }];
+        let check = |text: &str| Settings::check(parse(text.as_bytes()).unwrap(), "test", OPTIONS).unwrap();
+        assert_eq!(
+            check(r#"{"lazyConnect": true}"#).engine().remarks,
+            ["the option \"lazyConnect\" has no effect here"]
+        );
+        assert!(check("{}").engine().remarks.is_empty());
     }
 
     #[test]

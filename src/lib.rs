@@ -15,6 +15,7 @@ mod connector;
 pub mod core;
 mod net;
 mod records;
+mod sync;
 
 pub use connector::{Connector, Events};
 

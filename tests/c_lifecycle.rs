@@ -57,6 +57,7 @@ const LIFECYCLE: &[(&str, Leaks)] = &[
     ("close_while_others_submit", Leaks::Any),
     ("fork_child_is_told", Leaks::None),
     ("fork_in_callback", Leaks::None),
+    ("a_fork_is_noticed_however_it_was_made", Leaks::None),
     ("null_is_an_error", Leaks::Any),
     ("refused_requests_are_not_called_back", Leaks::Any),
     ("create_errors_name_the_option", Leaks::Any),

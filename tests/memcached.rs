@@ -1,10 +1,11 @@
 //! What is special to memcached: the layout, logins, TLS, and one of several servers that goes.
 
 use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
 use crate::support::load::under_load;
 use crate::support::{certificates, wait_until, Client, Server, Told, PATIENCE};
-use deepstream_connector::core::{ErrorCode, Operation, Record, Reply};
+use deepstream_connector::core::{ErrorCode, Key, Operation, Record, Reply};
 
 use crate::harness::{test, Class, Test};
 
@@ -23,9 +24,11 @@ pub const TESTS: &[Test] = &[
     test!(a_client_certificate_is_shown_where_it_is_asked_for),
     test!(a_crash_is_one_outage_and_takes_the_records),
     test!(the_keys_of_a_dead_server_wait_while_the_others_go_on),
+    test!(a_dead_server_of_two_costs_its_own_keys_alone).class(Class::Works),
     test!(with_failover_the_keys_of_a_dead_server_move_and_come_back),
     test!(one_server_that_hangs_does_not_hold_up_the_others),
     test!(one_server_that_talks_nonsense_does_not_spoil_the_others),
+    test!(a_slow_transfer_is_progress),
     test!(servers_that_go_and_come_back_under_load_lose_nothing).class(Class::Works),
 ];
 
@@ -92,11 +95,13 @@ fn what_is_no_record_is_corrupt_and_harms_nobody_else() {
     let server = Server::start("memcached", &[]);
     let client = open(&server, "");
     client.set("good", 1, "{}").unwrap();
-    server.client(&["set bad 0 0 8", "nonsense"]);
-    let results = client.many(vec![("bad".into(), Operation::Get), ("good".into(), Operation::Get)]);
-    assert_eq!(results[0].as_ref().unwrap_err().code(), ErrorCode::Corrupt);
-    assert!(!results[0].as_ref().unwrap_err().message().contains("nonsense"));
-    assert!(matches!(&results[1], Ok(Reply::Record(Some(record))) if record.version == 1));
+    for bad in ["nonsense", r#"{"version":1,"data":nonsense}"#, r#"{"_v":1,"_d":nonsense}"#] {
+        server.client(&[&format!("set bad 0 0 {}", bad.len()), bad]);
+        let results = client.many(vec![("bad".into(), Operation::Get), ("good".into(), Operation::Get)]);
+        assert_eq!(results[0].as_ref().unwrap_err().code(), ErrorCode::Corrupt);
+        assert!(!results[0].as_ref().unwrap_err().message().contains("nonsense"));
+        assert!(matches!(&results[1], Ok(Reply::Record(Some(record))) if record.version == 1));
+    }
 }
 
 fn names_that_are_no_keys_are_escaped_or_digested() {
@@ -296,6 +301,44 @@ fn the_keys_of_a_dead_server_wait_while_the_others_go_on() {
     assert_eq!(client.head(&names[1]).unwrap(), Some(2));
 }
 
+fn a_dead_server_of_two_costs_its_own_keys_alone() {
+    const KEYS: usize = 100_000;
+    let servers: [Server; 2] = std::array::from_fn(|_| Server::start("memcached", &[]));
+    let [living, dying] = &servers;
+    let client = open_at(&[living, dying], r#", "timeout": 120000"#);
+    let all = |version: i64| {
+        let (sender, receiver) = channel();
+        for number in 0..KEYS {
+            let sender = sender.clone();
+            let callback = move |result| drop(sender.send(result));
+            client.connector.set(&format!("name{number}"), record(version), callback).unwrap();
+        }
+        receiver
+    };
+    let stored = all(0);
+    for _ in 0..KEYS {
+        stored.recv_timeout(PATIENCE).expect("a callback is missing").unwrap();
+    }
+    let items = living.client(&["stats"]);
+    let items = items.lines().find_map(|line| line.strip_prefix("STAT curr_items ")).unwrap();
+    let at_living: usize = items.trim().parse().unwrap();
+    assert!((KEYS / 4..KEYS * 3 / 4).contains(&at_living), "{at_living} of {KEYS}");
+    assert!(matches!(client.event(), Told::Ready));
+    dying.ctl(&["kill"]);
+    assert!(matches!(client.event(), Told::Error { fatal: false, .. }));
+    let stored = all(1);
+    // Each has its turn at the living server within a patience of the one before, though as many wait for the dead one.
+    for number in 0..at_living {
+        let Ok(result) = stored.recv_timeout(PATIENCE) else { panic!("{number} of {at_living} were stored") };
+        result.unwrap();
+    }
+    let asked: serde_json::Value = serde_json::from_str(&client.connector.statistics_json()).unwrap();
+    let waiting = asked["inFlight"].as_u64().unwrap();
+    assert_eq!(waiting, (KEYS - at_living) as u64, "the others wait");
+    let retries = asked["retries"].as_u64().unwrap();
+    assert!(retries < KEYS as u64, "{retries} were sent in vain");
+}
+
 fn with_failover_the_keys_of_a_dead_server_move_and_come_back() {
     let servers: [Server; 3] = std::array::from_fn(|_| Server::start("memcached", &[]));
     let [first, second, third] = &servers;
@@ -369,17 +412,44 @@ fn one_server_that_talks_nonsense_does_not_spoil_the_others() {
     }
 }
 
+fn a_slow_transfer_is_progress() {
+    const RECORDS: usize = 60;
+    let server = Server::start("memcached", &[]);
+    let data = format!("\"{}\"", "x".repeat(500_000));
+    let near = open(&server, "");
+    let names: Vec<Key> = (0..RECORDS).map(|number| format!("name{number}").into()).collect();
+    for name in &names {
+        near.set(name, 1, &data).unwrap();
+    }
+    let target = format!("127.0.0.1:{}", server.port);
+    let proxy = Server::start("proxy", &["--", "--target", &target]);
+    let far = open(&proxy, r#", "timeout": 30000"#);
+    far.head("nothing").unwrap();
+    assert!(matches!(far.event(), Told::Ready));
+    // All of them take three seconds, and a server may be silent for two.
+    proxy.ctl(&["set", "bandwidth", "10000000"]);
+    let begin = Instant::now();
+    let results = far.many(names.iter().map(|name| (name.clone(), Operation::Get)).collect());
+    for result in &results {
+        let Ok(Reply::Record(Some(record))) = result else { panic!("a record is missing: {result:?}") };
+        assert_eq!(record.data.len(), data.len());
+    }
+    assert!(begin.elapsed() >= Duration::from_millis(2_500), "the way was not slow: {:?}", begin.elapsed());
+    let told: Vec<Told> = far.told.try_iter().filter(|told| !matches!(told, Told::Log(_))).collect();
+    assert!(told.is_empty(), "{told:?}");
+}
+
 fn servers_that_go_and_come_back_under_load_lose_nothing() {
     let servers: [Server; 3] = std::array::from_fn(|_| Server::start("memcached", &["kept"]));
     let [first, second, third] = &servers;
     let client = open_at(&[first, second, third], r#", "timeout": 60000"#);
     under_load(&client, || {
         second.ctl(&["end"]);
-        std::thread::sleep(std::time::Duration::from_millis(200));
+        std::thread::sleep(Duration::from_millis(200));
         second.ctl(&["restart"]);
         wait_until("it is back", || second.ctl(&["client", "mn"]).is_empty());
         third.ctl(&["freeze"]);
-        std::thread::sleep(std::time::Duration::from_millis(300));
+        std::thread::sleep(Duration::from_millis(300));
         third.ctl(&["thaw"]);
     });
 }

@@ -560,7 +560,8 @@ fn a_client_certificate_is_a_login() {
 
 fn the_connection_string_is_checked_before_there_is_a_connection() {
     for (text, words) in [
-        ("", "scheme"),
+        // An empty environment variable: it is absent.
+        ("", "is missing"),
         ("redis://127.0.0.1", "scheme"),
         ("mongodb://127.0.0.1/?w=0", "w=0"),
         ("mongodb://127.0.0.1/?retryWritez=true", "retrywrites"),

@@ -4,12 +4,14 @@
 use std::collections::HashMap;
 use std::process::Stdio;
 use std::sync::mpsc::channel;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::load::under_load;
 use crate::support::part::{self, Part};
 use crate::support::{need_mounts, Client, Server, Told, PATIENCE};
-use deepstream_connector::core::{ErrorCode, Operation, Record};
+use deepstream_connector::core::{Error, ErrorCode, Operation, Record};
+
+use serde_json::{json, Value};
 
 use crate::harness::{test, Class, Test};
 
@@ -24,6 +26,12 @@ pub const TESTS: &[Test] = &[
     test!(a_host_that_is_not_there_is_passed_over_and_a_read_only_time_is_waited_out),
     test!(sixty_tables_are_made_by_four_processes_at_once).class(Class::Works),
     test!(a_write_that_hung_does_not_come_after_a_later_one),
+    test!(behind_a_pooler_no_write_lands_in_another_table).class(Class::Works),
+    test!(behind_a_pooler_everything_works_without_prepared_statements),
+    test!(a_column_that_changes_its_type_is_read_on),
+    test!(a_locked_row_waits_alone),
+    test!(a_query_that_timed_out_is_cancelled),
+    test!(a_server_that_became_read_only_is_left),
 ];
 
 fn open(server: &Server, options: &str) -> Client {
@@ -289,4 +297,175 @@ fn a_write_that_hung_does_not_come_after_a_later_one() {
         }
     });
     assert_eq!(client.head("users/1").unwrap(), Some(3));
+}
+
+const POOLED_WRITES: i64 = 300;
+
+/// One of several processes that write through one pooler, each into a table of its own.
+pub const POOLED_WRITER: Part = ("postgres pooled writer", write_through_a_pooler);
+
+fn write_through_a_pooler() {
+    let port: u16 = std::env::var("POOLER_PORT").unwrap().parse().unwrap();
+    let table = std::env::var("POOLER_TABLE").unwrap();
+    let options = std::env::var("POOLER_OPTIONS").unwrap();
+    let client = Client::open(&configuration(port, &format!(r#", "maxConnections": 1{options}"#))).unwrap();
+    for version in 1..=POOLED_WRITES {
+        let (key, data) = (format!("{table}/{version}"), format!("\"{table}\""));
+        client.set(&key, version, &data).unwrap();
+        assert_eq!(client.get(&key).unwrap(), Some((version, data)));
+    }
+}
+
+/// The client library counts the names of statements up alike in each process.
+fn behind_a_pooler_no_write_lands_in_another_table() {
+    let server = Server::start("postgres", &[]);
+    let pooler = Server::start("pgbouncer", &[&format!("server={}", server.port)]);
+    for options in ["", r#", "preparedStatements": false"#] {
+        let tables = ["cars", "users"];
+        let mut processes: Vec<_> = tables
+            .iter()
+            .map(|table| {
+                part::command(POOLED_WRITER.0)
+                    .env("POOLER_PORT", pooler.port.to_string())
+                    .env("POOLER_TABLE", table)
+                    .env("POOLER_OPTIONS", options)
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::piped())
+                    .spawn()
+                    .unwrap()
+            })
+            .collect();
+        // A third one holds a session now and then, so that the two of them do not keep theirs.
+        while processes.iter_mut().any(|process| process.try_wait().unwrap().is_none()) {
+            pooler.client(&["-c", "SELECT pg_sleep(0.02)"]);
+        }
+        for process in processes {
+            let output = process.wait_with_output().unwrap();
+            assert!(output.status.success(), "{options}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        for table in tables {
+            let rows = format!("SELECT count(*), min(val), max(val) FROM ds.{table}");
+            let expected = format!("{POOLED_WRITES}|\"{table}\"|\"{table}\"");
+            assert_eq!(server.client(&["-c", &rows]), expected, "{options}");
+        }
+        server.client(&["-c", "DROP TABLE ds.cars, ds.users"]);
+    }
+}
+
+fn behind_a_pooler_everything_works_without_prepared_statements() {
+    let server = Server::start("postgres", &[]);
+    let pooler = Server::start("pgbouncer", &[&format!("server={}", server.port)]);
+    let client = Client::open(&format!(
+        r#"{{"type": "postgres", "url": "postgres://connector@127.0.0.1:{}/records?pgbouncer=true"}}"#,
+        pooler.port
+    ))
+    .unwrap();
+    let many: Vec<_> =
+        (0..200).map(|index| (format!("t{}/{index}", index % 5).into(), set(1, "[1]"))).collect();
+    assert!(client.many(many).iter().all(Result::is_ok));
+    let long = "k".repeat(3_000);
+    client.set(&long, 7, r#""\\ and '""#).unwrap();
+    assert_eq!(client.get(&long).unwrap(), Some((7, r#""\\ and '""#.to_owned())));
+    assert_eq!(client.head("t1/1").unwrap(), Some(1));
+    client.delete("t1/1").unwrap();
+    assert_eq!(client.head("t1/1").unwrap(), None);
+    assert_eq!(client.list(30).len(), 200);
+    let rows = query(&client, "SELECT $1::int + 1 AS sum", json!([41])).unwrap();
+    assert_eq!(rows["rows"][0]["sum"], 42);
+    let kept = "SELECT setting FROM pg_settings WHERE name = 'lock_timeout' AND source = 'session'";
+    assert_eq!(query(&client, kept, json!([])).unwrap()["rowCount"], 0);
+}
+
+fn query(client: &Client, text: &str, values: Value) -> Result<Value, Error> {
+    let (sender, receiver) = channel();
+    let arguments = json!({"text": text, "values": values});
+    client.connector.command("query", arguments, move |answer| sender.send(answer).unwrap()).unwrap();
+    receiver.recv_timeout(PATIENCE).expect("a callback is missing")
+}
+
+fn a_column_that_changes_its_type_is_read_on() {
+    let server = Server::start("postgres", &[]);
+    let client = open(&server, "");
+    client.set("users/1", 1, "[1]").unwrap();
+    assert_eq!(client.get("users/1").unwrap(), Some((1, "[1]".to_owned())));
+    server.client(&["-c", "ALTER TABLE ds.users ALTER COLUMN id TYPE varchar(200)"]);
+    assert_eq!(client.get("users/1").unwrap(), Some((1, "[1]".to_owned())));
+    assert_eq!(client.head("users/1").unwrap(), Some(1));
+    client.set("users/1", 2, "[2]").unwrap();
+    assert_eq!(client.get("users/1").unwrap(), Some((2, "[2]".to_owned())));
+}
+
+fn a_locked_row_waits_alone() {
+    let server = Server::start("postgres", &[]);
+    let client = open(&server, "");
+    let all = |version| -> Vec<_> {
+        ["users/locked", "users/free", "orders/1"].map(|key| (key.into(), set(version, "{}"))).into()
+    };
+    assert!(client.many(all(1)).iter().all(Result::is_ok));
+    let is_locked = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%FOR UPDATE; DO%' AND state = 'active' AND pid <> pg_backend_pid()";
+    let server_ref = &server;
+    std::thread::scope(|scope| {
+        let sql = format!(
+            "BEGIN; SELECT 1 FROM ds.users WHERE id = 'locked' FOR UPDATE\\; {} COMMIT;",
+            crate::support::wait_for_table_sql("public", "go")
+        );
+        let lock = scope.spawn(move || server_ref.client_with_input(&sql));
+        crate::support::wait_until("the row is locked", || server.client(&["-c", is_locked]) == "1");
+        let (sender, receiver) = channel();
+        for version in [2, 3] {
+            let begin = Instant::now();
+            for key in ["users/locked", "users/free", "orders/1"] {
+                let sender = sender.clone();
+                let record = Record { version, data: "{}".into() };
+                let done = move |result| sender.send((key, result)).unwrap();
+                client.connector.set(key, record, done).unwrap();
+            }
+            for _ in 0..2 {
+                let (key, result) = receiver.recv_timeout(PATIENCE).expect("a callback is missing");
+                assert!(result.is_ok() && key != "users/locked", "{key}: {result:?}");
+            }
+            assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+        }
+        assert!(receiver.try_recv().is_err(), "the row is locked");
+        server.client(&["-c", "CREATE TABLE public.go ()"]);
+        lock.join().unwrap();
+        for _ in 0..2 {
+            let (key, result) = receiver.recv_timeout(PATIENCE).expect("a callback is missing");
+            assert!(result.is_ok() && key == "users/locked", "{key}: {result:?}");
+        }
+    });
+    assert_eq!(client.head("users/locked").unwrap(), Some(3));
+    let events: Vec<_> = client.told.try_iter().filter(|told| matches!(told, Told::Error { .. })).collect();
+    assert!(events.is_empty(), "{events:?}");
+}
+
+fn a_query_that_timed_out_is_cancelled() {
+    let server = Server::start("postgres", &[]);
+    let client = open(&server, r#", "timeout": 2000"#);
+    let slow = query(&client, "SELECT pg_sleep(60)", json!([]));
+    assert_eq!(slow.unwrap_err().code(), ErrorCode::Timeout);
+    let quick = query(&client, "SELECT 1 AS one", json!([]));
+    assert_eq!(quick.unwrap()["rows"][0]["one"], 1);
+    let sleeping =
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'WITH q%pg_sleep%' AND state = 'active'";
+    assert_eq!(server.client(&["-c", sleeping]), "0");
+}
+
+/// A session that was made before a failover, behind one address.
+fn a_server_that_became_read_only_is_left() {
+    let server = Server::start("postgres", &[]);
+    let client = open(&server, r#", "maxConnections": 1"#);
+    client.set("a", 1, "{}").unwrap();
+    assert!(matches!(client.event(), Told::Ready));
+    let sessions = "SELECT string_agg(pid::text, ' ') FROM pg_stat_activity WHERE usename = 'connector'";
+    let first = server.client(&["-c", sessions]);
+    server.client(&["-c", "ALTER ROLE connector SET default_transaction_read_only TO on", "-c", TERMINATE]);
+    crate::support::wait_until("there is another session", || {
+        let now = server.client(&["-c", sessions]);
+        !now.is_empty() && now != first
+    });
+    server.client(&["-c", "ALTER ROLE connector RESET default_transaction_read_only"]);
+    // It is still read-only on the session that was made meanwhile.
+    client.set("a", 2, "{}").unwrap();
+    assert_eq!(client.head("a").unwrap(), Some(2));
 }

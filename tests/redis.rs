@@ -10,6 +10,10 @@ pub const TESTS: &[Test] = &[
     test!(layout_v2_is_that_of_the_official_connector),
     test!(layout_v1_is_that_of_the_classic_connector),
     test!(what_is_no_record_is_corrupt_and_harms_nobody_else),
+    test!(what_is_not_json_is_corrupt_in_every_layout),
+    test!(half_a_record_is_none_for_get_and_head),
+    test!(a_refusal_at_the_login_that_passes_is_waited_for),
+    test!(a_server_that_quotes_a_command_is_not_quoted),
     test!(version_and_data_expire_together),
     test!(one_forbidden_key_does_not_fail_its_neighbours),
     test!(a_wrong_password_is_a_clear_error_without_the_password),
@@ -65,6 +69,55 @@ fn what_is_no_record_is_corrupt_and_harms_nobody_else() {
     let results = client.many(vec![("bad".into(), Operation::Get), ("good".into(), Operation::Get)]);
     assert_eq!(results[0].as_ref().unwrap_err().code(), ErrorCode::Corrupt);
     assert!(matches!(&results[1], Ok(Reply::Record(Some(record))) if record.version == 1));
+}
+
+fn what_is_not_json_is_corrupt_in_every_layout() {
+    let server = Server::start("redis", &[]);
+    let v2 = open(&server, "");
+    let v1 = open(&server, r#", "layout": "V1""#);
+    v2.set("good", 1, "{}").unwrap();
+    v1.set("good", 1, "{}").unwrap();
+    server.client(&["MSET", "bad_v", "7", "bad_d", "hunter2", "bad", r#"{"_v":7,"_d":hunter2}"#]);
+    for client in [v1, v2] {
+        let results = client.many(vec![("bad".into(), Operation::Get), ("good".into(), Operation::Get)]);
+        let error = results[0].as_ref().unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Corrupt, "{error}");
+        assert!(!error.message().contains("hunter2"), "{error}");
+        assert!(matches!(&results[1], Ok(Reply::Record(Some(record))) if record.version == 1));
+    }
+}
+
+fn half_a_record_is_none_for_get_and_head() {
+    let server = Server::start("redis", &[]);
+    let client = open(&server, "");
+    for key in ["whole", "no version", "no data"] {
+        client.set(key, 5, "{}").unwrap();
+    }
+    server.client(&["DEL", "no version_v", "no data_d"]);
+    for (key, version) in [("whole", Some(5)), ("no version", None), ("no data", None)] {
+        assert_eq!(client.get(key).unwrap().map(|record| record.0), version, "{key}");
+        assert_eq!(client.head(key).unwrap(), version, "{key}");
+    }
+}
+
+fn a_refusal_at_the_login_that_passes_is_waited_for() {
+    let server = Server::start("redis", &["password=right"]);
+    server.client(&["CONFIG", "SET", "busy-reply-threshold", "1"]);
+    std::thread::scope(|scope| {
+        let until = "local t = redis.call('TIME')[1] + 2 while redis.call('TIME')[1] + 0 < t do end return 1";
+        let script = scope.spawn(|| server.client(&["EVAL", until, "0"]));
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let client = open(&server, r#", "password": "right", "db": 1"#);
+        client.set("a", 1, "{}").unwrap();
+        script.join().unwrap();
+    });
+}
+
+fn a_server_that_quotes_a_command_is_not_quoted() {
+    let server = Server::start("redis", &["--", "--rename-command", "MSET", ""]);
+    let error = open(&server, "").set("hunter2", 1, r#""hunter2""#).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Backend);
+    assert!(error.message().contains("ERR") && !error.message().contains("hunter2"), "{error}");
 }
 
 fn version_and_data_expire_together() {

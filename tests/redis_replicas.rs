@@ -14,6 +14,8 @@ use crate::harness::{test, Class, Test};
 pub const TESTS: &[Test] = &[
     test!(what_we_wrote_is_read_though_the_replica_lacks_it),
     test!(what_we_wrote_is_read_after_an_outage_too),
+    test!(a_replica_that_became_a_primary_is_not_read),
+    test!(a_primary_that_is_called_a_replica_is_not_read),
     test!(what_others_wrote_may_be_older_but_never_missing),
     test!(without_replicas_the_primary_answers),
     test!(a_replica_that_hangs_is_left),
@@ -117,6 +119,33 @@ fn what_we_wrote_is_read_after_an_outage_too() {
         assert_eq!(client.head("first").unwrap(), Some(2));
         // The replica is connected to by and by.
         std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn a_replica_that_became_a_primary_is_not_read() {
+    let pair = Pair::start();
+    let client = pair.open();
+    pair.replica.client(&["REPLICAOF", "NO", "ONE"]);
+    pair.replica.client(&["MSET", "second_v", "9", "second_d", "[]"]);
+    pair.primary.client(&["MSET", "second_v", "2", "second_d", "{}"]);
+    for _ in 0..50 {
+        assert_eq!(client.get("second").unwrap(), Some((2, "{}".into())));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn a_primary_that_is_called_a_replica_is_not_read() {
+    let (primary, other) = (Server::start("redis", &[]), Server::start("redis", &[]));
+    other.client(&["MSET", "a_v", "9", "a_d", "[]"]);
+    let text = format!(
+        r#"{{"type": "redis", "port": {}, "readFrom": "replica", "replicas": "127.0.0.1:{}"}}"#,
+        primary.port, other.port
+    );
+    let client = Client::open(&text).unwrap();
+    primary.client(&["MSET", "a_v", "2", "a_d", "{}"]);
+    for _ in 0..50 {
+        assert_eq!(client.get("a").unwrap(), Some((2, "{}".into())));
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -265,6 +294,7 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> Option<()> {
                 let texts = state.values.map(|text| format!("${}\r\n{text}\r\n", text.len()));
                 format!("*{count}\r\n{}", texts[..count].concat())
             }
+            "EXISTS" => ":1\r\n".to_owned(),
             _ => "+OK\r\n".to_owned(),
         };
         drop(state);

@@ -67,6 +67,8 @@ pub const PARTS: &[Part] = &[
     sqlite::WRITER,
     #[cfg(feature = "postgres")]
     postgres_faults::TABLE_MAKER,
+    #[cfg(feature = "postgres")]
+    postgres_faults::POOLED_WRITER,
 ];
 
 pub fn jobs() -> impl Iterator<Item = Job> {

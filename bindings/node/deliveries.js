@@ -10,6 +10,7 @@ const {
   DONE, MISS, RECORD, VERSION, VERSIONS, FAILED, ANSWER,
   READY, PROBLEM, FATAL, LOG, CLOSED, NOTIFICATION
 } = native.deliveries
+const { RETRYABLE, APPLIED_UNKNOWN, CODE } = native.failures
 
 /** A table of callbacks that grew beyond this is let go of when it is empty. */
 const KEPT_CALLBACKS = 16384
@@ -133,7 +134,8 @@ class Deliveries {
 }
 
 function errorOf (value, message) {
-  return connectorError(native.errorCodes[value >> 1], (value & 1) === 1, message)
+  const applied = value & APPLIED_UNKNOWN ? 'unknown' : 'no'
+  return connectorError(native.errorCodes[Math.floor(value / CODE)], (value & RETRYABLE) !== 0, message, applied)
 }
 
 /** An error that belongs to no operation; `fatal` means that waiting will not help. */

@@ -5,11 +5,13 @@
  * @param {string} code what kind of failure, such as 'TIMEOUT'
  * @param {boolean} retryable whether the same call may succeed later
  * @param {string} message one sentence
+ * @param {'no' | 'unknown'} [applied] whether the operation may have been carried out all the same
  */
-function connectorError (code, retryable, message) {
+function connectorError (code, retryable, message, applied = 'no') {
   const error = new Error(message)
   error.code = code
   error.retryable = retryable
+  error.applied = applied
   return error
 }
 

@@ -33,6 +33,13 @@ declare namespace Connector {
     code: Code | string
     /** Whether the same call may succeed later without a change. */
     retryable: boolean
+    /**
+     * Whether the operation may have been carried out although it failed. `no`: it was not, and
+     * will not be; so for whatever changes nothing. `unknown`: it was given to the server, and
+     * nobody knows what became of it. Of `deleteBulk`, `unknown` if it is so for any of the names,
+     * or if some were deleted.
+     */
+    applied: 'no' | 'unknown'
     /** On errors of the event `error`: waiting will not help. */
     fatal?: boolean
     cause?: unknown

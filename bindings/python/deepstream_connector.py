@@ -37,7 +37,7 @@ from ctypes import (
     sizeof, string_at,
 )
 from typing import (
-    Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, SupportsIndex, Tuple, Union,
+    Any, Callable, Dict, Iterable, Iterator, List, Literal, Mapping, NamedTuple, Optional, SupportsIndex, Tuple, Union,
 )
 
 __all__ = ["Connector", "ConnectorError", "NamedRecord", "Page", "Record", "CODES"]
@@ -67,6 +67,9 @@ class Page(NamedTuple):
 #: What is sent as it is, or in UTF-8.
 Text = Union[str, bytes]
 
+#: Whether an operation that failed may have been carried out all the same.
+Applied = Literal["no", "unknown"]
+
 #: What became of one key of many.
 Answer = Union[Record, BaseException, None]
 
@@ -83,13 +86,18 @@ LEVELS = ("debug", "info", "warn", "error")
 
 
 class ConnectorError(Exception):
-    """What went wrong: `code` by name, `number`, and whether a later try may succeed."""
+    """What went wrong: `code` by name, `number`, and whether a later try may succeed.
 
-    def __init__(self, number: int, retryable: bool, message: str) -> None:
+    `applied` is "unknown" if the operation was given to the server and nobody knows whether it was carried out, and
+    "no" if it was not and will not be.
+    """
+
+    def __init__(self, number: int, retryable: bool, message: str, applied: Applied = "no") -> None:
         super().__init__(message)
         self.number = number
         self.code = CODES.get(number, str(number))
         self.retryable = retryable
+        self.applied: Applied = applied
 
 
 # ---- The header's types. ----
@@ -97,7 +105,7 @@ class ConnectorError(Exception):
 class _Error(Structure):
     _fields_ = [
         ("size", c_size_t), ("code", c_int32), ("retryable", c_bool), ("message", c_void_p),
-        ("message_length", c_size_t),
+        ("message_length", c_size_t), ("applied", c_int32),
     ]
 
 
@@ -383,7 +391,9 @@ def _text(pointer: Any, length: int) -> str:
 
 def _failure(address: int) -> ConnectorError:
     error = _Error.from_address(address)
-    return ConnectorError(error.code, error.retryable, _text(error.message, error.message_length))
+    # An older library has no such field.
+    applied: Applied = "no" if error.size >= sizeof(_Error) and error.applied == 0 else "unknown"
+    return ConnectorError(error.code, error.retryable, _text(error.message, error.message_length), applied)
 
 
 def _settle(number: int, error: Optional[int], value: Callable[[_Loads], Any]) -> None:

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::dispatch_thread::{DispatchThread, Runner};
 use super::ticket::Ticket;
-use crate::core::{Delivery, Engine, Error, ErrorCode, Outbox, Reactor, Submitter, Wake};
+use crate::core::{Delivery, Engine, Error, ErrorCode, Outbox, Reactor, Submitter};
 
 pub(super) struct CallbackMode {
     outbox: Arc<Outbox<Ticket>>,
@@ -47,10 +47,6 @@ impl CallbackMode {
 
     pub fn next(&self) -> Option<Delivery<Ticket>> {
         self.outbox.next()
-    }
-
-    pub fn submitted_quietly(&self, wake: Wake) {
-        self.outbox.submitted_quietly(wake);
     }
 
     /// Waits until the dispatch thread has run the last callback, unless this is that thread.

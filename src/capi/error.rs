@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use std::os::raw::c_char;
 
 use super::types::connector_error_t;
-use crate::core::{Error, ErrorCode};
+use crate::core::{Applied, Error, ErrorCode};
 
 /// It went well, or: the request was accepted.
 pub const CONNECTOR_OK: i32 = 0;
@@ -18,7 +18,7 @@ pub const CONNECTOR_ERR_CONFIGURATION: i32 = 2;
 pub const CONNECTOR_ERR_BUSY: i32 = 3;
 /// The connector was closed or freed before the operation finished.
 pub const CONNECTOR_ERR_CLOSED: i32 = 4;
-/// The operation's deadline passed; the message says whether it may have been applied.
+/// The operation's deadline passed; `applied` says whether a write may have been carried out.
 pub const CONNECTOR_ERR_TIMEOUT: i32 = 5;
 /// The server cannot be reached, or answered what it must not; or the system gives no thread or
 /// file descriptor.
@@ -37,6 +37,12 @@ pub const CONNECTOR_ERR_PANIC: i32 = 11;
 pub const CONNECTOR_ERR_FORKED: i32 = 12;
 /// The backend, this system, or a connector of this mode cannot do what was asked.
 pub const CONNECTOR_ERR_UNSUPPORTED: i32 = 13;
+
+/// The operation that failed was not carried out, and will not be; so for whatever changes nothing.
+pub const CONNECTOR_APPLIED_NO: i32 = 0;
+/// The operation that failed was given to the server, and nobody knows what became of it: it may
+/// have been carried out, or may still be.
+pub const CONNECTOR_APPLIED_UNKNOWN: i32 = 1;
 
 /// The number and the C name of every code, and the C string for `connector_error_name`.
 const CODES: [(ErrorCode, i32, &CStr); ErrorCode::ALL.len()] = [
@@ -65,10 +71,14 @@ pub(super) fn name(code: i32) -> &'static CStr {
 
 /// An error as C sees it, borrowing from `error`.
 pub(super) fn view(error: &Error) -> connector_error_t {
-    connector_error_t { retryable: error.is_retryable(), ..view_text(error.code(), error.message()) }
+    let applied = match error.applied() {
+        Applied::No => CONNECTOR_APPLIED_NO,
+        Applied::Unknown => CONNECTOR_APPLIED_UNKNOWN,
+    };
+    connector_error_t { retryable: error.is_retryable(), applied, ..view_text(error.code(), error.message()) }
 }
 
-/// An error that is not worth a retry as C sees it, borrowing from `message`.
+/// An error that is not worth a retry, of no operation that may have been carried out, as C sees it, borrowing from `message`.
 pub(super) fn view_text(code: ErrorCode, message: &str) -> connector_error_t {
     connector_error_t {
         size: size_of::<connector_error_t>(),
@@ -76,6 +86,7 @@ pub(super) fn view_text(code: ErrorCode, message: &str) -> connector_error_t {
         retryable: false,
         message: message.as_ptr().cast(),
         message_length: message.len(),
+        applied: CONNECTOR_APPLIED_NO,
     }
 }
 
@@ -112,6 +123,8 @@ pub(super) fn last_message() -> (*const c_char, usize) {
 mod tests {
     use super::*;
 
+    use std::mem::offset_of;
+
     #[test]
     fn codes_are_those_of_the_engine() {
         for (code, (listed, number, name)) in ErrorCode::ALL.into_iter().zip(CODES) {
@@ -120,6 +133,34 @@ mod tests {
         }
         assert_eq!(name(CONNECTOR_OK), c"OK");
         assert_eq!(name(-1), c"UNKNOWN");
+    }
+
+    #[test]
+    fn whether_a_failed_write_may_have_been_applied_is_a_field() {
+        let error = Error::new(ErrorCode::Timeout, "too late");
+        assert_eq!(view(&error).applied, Applied::No as i32);
+        assert_eq!(view(&error.maybe_applied()).applied, Applied::Unknown as i32);
+    }
+
+    /// A program that was built against the first header reads what is there.
+    #[test]
+    fn an_error_begins_as_it_always_did() {
+        #[repr(C)]
+        struct First {
+            size: usize,
+            code: i32,
+            retryable: bool,
+            message: *const c_char,
+            message_length: usize,
+        }
+        assert_eq!(offset_of!(connector_error_t, size), offset_of!(First, size));
+        assert_eq!(offset_of!(connector_error_t, code), offset_of!(First, code));
+        assert_eq!(offset_of!(connector_error_t, retryable), offset_of!(First, retryable));
+        assert_eq!(offset_of!(connector_error_t, message), offset_of!(First, message));
+        assert_eq!(offset_of!(connector_error_t, message_length), offset_of!(First, message_length));
+        assert_eq!(offset_of!(connector_error_t, applied), size_of::<First>());
+        let error = view_text(ErrorCode::Busy, "busy");
+        assert_eq!(error.size, size_of::<connector_error_t>());
     }
 
     #[test]

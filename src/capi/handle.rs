@@ -12,7 +12,7 @@ use super::process::{forked_error, Process};
 use super::ticket::Ticket;
 use super::types::{connector_done_callback_t, connector_events_t};
 use crate::backends;
-use crate::core::{Delivery, Engine, Error, ErrorCode, Key, Operation, Question, Submitter, Wake};
+use crate::core::{Delivery, Engine, Error, ErrorCode, Key, Operation, Question, Submitter};
 
 pub(super) struct Connector {
     process: Process,
@@ -34,7 +34,7 @@ unsafe impl Sync for Connector {}
 /// On whose thread the callbacks run.
 pub(super) enum Mode {
     Callback(CallbackMode),
-    Poll(PollMode),
+    Poll(Box<PollMode>),
 }
 
 /// How far `connector_close` has come.
@@ -70,7 +70,7 @@ impl Connector {
         let (backend, options) = backends::open(configuration)?;
         let close_timeout = options.close_timeout;
         let (engine, submitter) = Engine::new(backend, options);
-        let mode = Mode::Poll(PollMode::new(engine, submitter.clone())?);
+        let mode = Mode::Poll(Box::new(PollMode::new(engine, submitter.clone())?));
         Ok(Arc::new(Connector::assemble(process, submitter, close_timeout, events, mode)))
     }
 
@@ -141,6 +141,7 @@ impl Connector {
         Ok(())
     }
 
+    /// Callbacks submit without waking the engine, which is done once, when they have all run.
     pub fn submit(
         &self,
         key: Key,
@@ -150,8 +151,7 @@ impl Connector {
     ) -> Result<(), Error> {
         let timeout = duration(timeout_ms);
         if self.runner.is_here() {
-            self.submitted_quietly(self.submitter.submit_quietly(key, operation, ticket, timeout)?);
-            return Ok(());
+            return self.submitter.submit_quietly(key, operation, ticket, timeout);
         }
         self.submitter.submit(key, operation, ticket, timeout)
     }
@@ -164,8 +164,7 @@ impl Connector {
     ) -> Result<(), Error> {
         let timeout = duration(timeout_ms);
         if self.runner.is_here() {
-            self.submitted_quietly(self.submitter.submit_many_quietly(operations, ticket, timeout)?);
-            return Ok(());
+            return self.submitter.submit_many_quietly(operations, ticket, timeout);
         }
         self.submitter.submit_many(operations, ticket, timeout)
     }
@@ -173,18 +172,9 @@ impl Connector {
     pub fn ask(&self, question: Question, ticket: Ticket, timeout_ms: u32) -> Result<(), Error> {
         let timeout = duration(timeout_ms);
         if self.runner.is_here() {
-            self.submitted_quietly(self.submitter.ask_quietly(question, ticket, timeout)?);
-            return Ok(());
+            return self.submitter.ask_quietly(question, ticket, timeout);
         }
         self.submitter.ask(question, ticket, timeout)
-    }
-
-    /// Callbacks submit without waking the engine, which is done once, when they have all run.
-    fn submitted_quietly(&self, wake: Wake) {
-        match &self.mode {
-            Mode::Callback(mode) => mode.submitted_quietly(wake),
-            Mode::Poll(mode) => mode.submitted_quietly(wake),
-        }
     }
 
     /// Stops intake; the callback runs when everything accepted is answered.
@@ -229,7 +219,7 @@ impl Connector {
         self.process.resume();
         match &self.mode {
             Mode::Callback(mode) => mode.begin_free(&self.submitter, &self.runner),
-            Mode::Poll(mode) => mode.begin_free(&self.submitter, &self.runner),
+            Mode::Poll(mode) => mode.begin_free(&self.runner),
         }
         true
     }

@@ -13,7 +13,7 @@
 //! | `deliver.rs` | calling the host back |
 //! | `dispatch.rs` | the loops that do it |
 //! | `callback_mode.rs`, `poll_mode.rs` | on whose thread that happens |
-//! | `dispatch_thread.rs`, `process.rs` | what is special to the system: threads; forks and exits |
+//! | `dispatch_thread.rs`, `process.rs`, `fork_mark.rs` | what is special to the system: threads; forks and exits |
 //!
 //! # Foreign unwinding
 //!
@@ -32,6 +32,7 @@ mod deliver;
 mod dispatch;
 mod dispatch_thread;
 mod error;
+mod fork_mark;
 mod functions;
 mod handle;
 mod panic;

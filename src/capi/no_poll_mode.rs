@@ -2,7 +2,7 @@
 
 use super::dispatch_thread::Runner;
 use super::ticket::Ticket;
-use crate::core::{Delivery, Engine, Error, ErrorCode, Submitter, Wake};
+use crate::core::{Delivery, Engine, Error, ErrorCode, Submitter};
 
 /// There is none.
 pub(super) enum PollMode {}
@@ -19,10 +19,6 @@ impl PollMode {
         match *self {}
     }
 
-    pub fn submitted_quietly(&self, _: Wake) {
-        match *self {}
-    }
-
     pub fn begin_dispatch(&self, _: &Runner) -> bool {
         match *self {}
     }
@@ -35,7 +31,7 @@ impl PollMode {
         match *self {}
     }
 
-    pub fn begin_free(&self, _: &Submitter<Ticket>, _: &Runner) {
+    pub fn begin_free(&self, _: &Runner) {
         match *self {}
     }
 

@@ -5,9 +5,7 @@
 //! engine; those that callbacks submit are sent at the end of the dispatch at the latest; and a
 //! dispatch that leaves callbacks behind makes it readable again.
 
-use std::collections::VecDeque;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
@@ -15,51 +13,60 @@ use tokio::runtime::Handle;
 use super::callback_mode::no_thread;
 use super::dispatch_thread::Runner;
 use super::ticket::Ticket;
-use crate::core::{without_signals, Delivery, Engine, Error, Pollable, Submitter, Wake};
+use crate::core::{without_signals, Deliveries, Delivery, Engine, Error, Pollable, Submitter};
 
 pub(super) struct PollMode {
     state: Mutex<State>,
     /// A dispatch has ended.
     idle: Condvar,
     fd: RawFd,
-    /// Callbacks have submitted what the engine was not woken for.
-    unsent: AtomicBool,
 }
 
 struct State {
     /// Absent once the connector is being freed.
     pollable: Option<Pollable<Ticket>>,
-    queue: VecDeque<Delivery<Ticket>>,
-    arrivals: Vec<Delivery<Ticket>>,
+    /// What the host had still to hear then.
+    rest: Option<Deliveries<Ticket>>,
+    submitter: Submitter<Ticket>,
 }
 
 impl State {
-    fn queue_arrivals(&mut self) {
-        self.queue.extend(self.arrivals.drain(..));
-    }
-
     fn turn(&mut self) {
         if let Some(pollable) = &mut self.pollable {
-            where_it_can_run(|| pollable.turn(&mut self.arrivals));
+            where_it_can_run(|| pollable.turn());
         }
-        self.queue_arrivals();
     }
 
+    /// Sends what callbacks have submitted.
     fn flush(&mut self) {
-        if let Some(pollable) = &mut self.pollable {
-            where_it_can_run(|| pollable.flush(&mut self.arrivals));
+        if let (Some(pollable), true) = (&mut self.pollable, self.submitter.is_unannounced()) {
+            where_it_can_run(|| pollable.flush());
         }
-        self.queue_arrivals();
     }
 
-    fn finish(&mut self, submitter: &Submitter<Ticket>) {
-        if let Some(mut pollable) = self.pollable.take() {
-            where_it_can_run(|| {
-                pollable.finish(submitter, &mut self.arrivals);
-                drop(pollable);
-            });
+    fn next(&mut self) -> Option<Delivery<Ticket>> {
+        match &mut self.pollable {
+            Some(pollable) => {
+                if pollable.is_empty() && self.submitter.is_unannounced() {
+                    where_it_can_run(|| pollable.flush());
+                }
+                pollable.next()
+            }
+            None => self.rest.as_mut()?.next(),
         }
-        self.queue_arrivals();
+    }
+
+    fn finish(&mut self) {
+        if let Some(pollable) = self.pollable.take() {
+            let submitter = &self.submitter;
+            self.rest = Some(where_it_can_run(|| pollable.finish(submitter)));
+        }
+    }
+
+    fn rearm_if_left(&self) {
+        if let Some(pollable) = self.pollable.as_ref().filter(|pollable| !pollable.is_empty()) {
+            pollable.rearm();
+        }
     }
 }
 
@@ -76,34 +83,23 @@ fn where_it_can_run<R: Send>(drive: impl FnOnce() -> R + Send) -> R {
 
 impl PollMode {
     pub fn new(engine: Engine<Ticket>, submitter: Submitter<Ticket>) -> Result<PollMode, Error> {
-        let pollable = Pollable::new(engine, submitter).map_err(no_thread)?;
+        let mut pollable = Pollable::new(engine, submitter.clone()).map_err(no_thread)?;
         let fd = pollable.poll_fd();
-        let mut state = State { pollable: Some(pollable), queue: VecDeque::new(), arrivals: Vec::new() };
         // Begins to connect: nothing else would make the descriptor readable.
-        state.flush();
-        rearm_if_left(&state);
-        Ok(PollMode { state: Mutex::new(state), idle: Condvar::new(), fd, unsent: AtomicBool::new(false) })
+        where_it_can_run(|| pollable.flush());
+        let state = State { pollable: Some(pollable), rest: None, submitter };
+        state.rearm_if_left();
+        Ok(PollMode { state: Mutex::new(state), idle: Condvar::new(), fd })
     }
 
     pub fn fd(&self) -> RawFd {
         self.fd
     }
 
-    /// To be called after each submission by a callback.
-    pub fn submitted_quietly(&self, wake: Wake) {
-        // Whoever gets `Pending` comes after somebody who either wakes or did this.
-        if wake == Wake::Needed {
-            self.unsent.store(true, Ordering::Relaxed);
-        }
-    }
-
     /// Begins a dispatch on this thread; false if one is under way, here or elsewhere.
     pub fn begin_dispatch(&self, runner: &Runner) -> bool {
         let mut state = self.state();
-        if runner.is_anywhere() {
-            return false;
-        }
-        if state.pollable.is_none() {
+        if runner.is_anywhere() || state.pollable.is_none() {
             return false;
         }
         state.turn();
@@ -112,31 +108,25 @@ impl PollMode {
     }
 
     pub fn next(&self) -> Option<Delivery<Ticket>> {
-        let mut state = self.state();
-        if state.queue.is_empty() && self.unsent.swap(false, Ordering::Relaxed) {
-            state.flush();
-        }
-        state.queue.pop_front()
+        self.state().next()
     }
 
     pub fn end_dispatch(&self, runner: &Runner) {
         let mut state = self.state();
-        if self.unsent.swap(false, Ordering::Relaxed) {
-            state.flush();
-        }
-        rearm_if_left(&state);
+        state.flush();
+        state.rearm_if_left();
         runner.end();
         self.idle.notify_all();
     }
 
     /// Waits for a dispatch on another thread, then ends the engine on this one.
-    pub fn begin_free(&self, submitter: &Submitter<Ticket>, runner: &Runner) {
+    pub fn begin_free(&self, runner: &Runner) {
         let state = self.state();
         let mut state = self
             .idle
             .wait_while(state, |_| runner.is_anywhere() && !runner.is_here())
             .unwrap_or_else(PoisonError::into_inner);
-        state.finish(submitter);
+        state.finish();
         runner.begin();
     }
 
@@ -151,11 +141,5 @@ impl PollMode {
     fn state(&self) -> MutexGuard<'_, State> {
         // The engine catches its own panics, and lists of deliveries are whole at any moment.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn rearm_if_left(state: &State) {
-    if let (Some(pollable), false) = (&state.pollable, state.queue.is_empty()) {
-        pollable.rearm();
     }
 }

@@ -12,6 +12,7 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use super::dispatch_thread::release_left;
+use super::fork_mark;
 use crate::core::{Error, ErrorCode};
 
 /// Changes with every fork, in the child, and when the process begins to exit: one look tells
@@ -41,7 +42,21 @@ extern "C" {
     ) -> c_int;
 }
 
+/// The handler of a `fork`; other forks run none, see [`look_for_fork`].
 extern "C" fn forked() {
+    if !fork_mark::exists() || fork_mark::is_fresh_child() {
+        count_fork();
+    }
+}
+
+/// Notices a fork however it was made.
+fn look_for_fork() {
+    if fork_mark::is_fresh_child() {
+        count_fork();
+    }
+}
+
+fn count_fork() {
     FORKS.fetch_add(1, Ordering::SeqCst);
     EPOCH.fetch_add(1, Ordering::SeqCst);
     // The threads that were counted are not in this process.
@@ -61,6 +76,7 @@ extern "C" fn exiting() {
 
 /// How many forks this process is away from its first ancestor with this library.
 pub(super) fn forks() -> u32 {
+    look_for_fork();
     FORKS.load(Ordering::SeqCst)
 }
 
@@ -99,12 +115,16 @@ impl Process {
             }
         });
         keep_main_thread();
+        fork_mark::exists();
         release_left(Duration::ZERO);
-        Process { epoch: EPOCH.load(Ordering::SeqCst), forks: forks(), resumed: AtomicBool::new(false) }
+        // In this order: to look for a fork may change the epoch.
+        let forks = forks();
+        Process { epoch: EPOCH.load(Ordering::SeqCst), forks, resumed: AtomicBool::new(false) }
     }
 
-    /// Whether neither a fork nor an exit has happened; two loads at most.
+    /// Whether neither a fork nor an exit has happened; three loads at most.
     pub fn is_undisturbed(&self) -> bool {
+        look_for_fork();
         EPOCH.load(Ordering::SeqCst) == self.epoch
     }
 

@@ -28,6 +28,10 @@ pub struct connector_error_t {
     pub message: *const c_char,
     /// The message's length in bytes.
     pub message_length: usize,
+    /// Whether the operation may have been carried out although it failed: a `CONNECTOR_APPLIED_*`
+    /// number. Treat one that you do not know as `CONNECTOR_APPLIED_UNKNOWN`, and so a library
+    /// whose `size` shows that it has no such field.
+    pub applied: i32,
 }
 
 /// A record that was read. Borrowed: it is valid until the callback that got it returns.

@@ -13,6 +13,18 @@ pub struct OptionSpec {
     pub meaning: &'static str,
 }
 
+impl OptionSpec {
+    /// Whether empty text counts as absent: what an empty environment variable gives.
+    pub(super) fn is_absent_when_empty(&self) -> bool {
+        const NAMES: &[&str] = &["url", "user", "password", "sentinelUser", "sentinelPassword"];
+        let is_place = matches!(
+            self.kind,
+            OptionKind::Host | OptionKind::Hosts | OptionKind::Servers | OptionKind::Nodes
+        );
+        is_place || NAMES.contains(&self.name)
+    }
+}
+
 /// What an option's value may be.
 #[derive(Clone, Copy, Debug)]
 pub enum OptionKind {
@@ -28,6 +40,16 @@ pub enum OptionKind {
     Object(&'static [OptionSpec]),
     /// `true`, `false`, or an object with these options.
     FlagOrObject(&'static [OptionSpec]),
+    /// The name or the address of a host, and nothing else.
+    Host,
+    /// One or more of them with commas between, or the folder of a Unix socket.
+    Hosts,
     /// One or more servers: see [`Server::list`](super::Server::list).
     Servers,
+    /// The same, and each may have a login of its own.
+    Nodes,
+    /// An object that gives `host:port` another one, which is to be dialled instead.
+    AddressMap,
+    /// Anything: it is taken and has no effect, of which a log line tells.
+    Unused,
 }

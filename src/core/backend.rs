@@ -110,6 +110,13 @@ pub trait Connection: Send + Sync {
         false
     }
 
+    /// A count that grows with each byte that came from or went to the server of a group of keys;
+    /// `None` where nobody counts. The engine takes a server for one that hangs when the count stands
+    /// still for so long while something is unanswered.
+    fn moved(&self, _group: usize) -> Option<u64> {
+        None
+    }
+
     /// When the lifeline is to be polled at the latest, where it waits for the clock alone.
     fn wake_at(&self) -> Option<Instant> {
         None
@@ -137,6 +144,8 @@ pub enum Notice {
     },
     /// Something for the host's log; in one sentence.
     Remark(String),
+    /// The same, of what may do harm.
+    Warning(String),
     /// Something failed that belongs to no operation.
     Trouble(Error),
     /// One such trouble is over; in one sentence.

@@ -1,7 +1,8 @@
-//! Growing, jittered pauses between attempts to connect.
+//! Growing, jittered pauses between attempts.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
+
+use super::random::Random;
 
 /// Doubles from the first pause to the longest. Each pause is shortened by a random part of up
 /// to half, so that many clients of one server do not come back in step.
@@ -9,14 +10,19 @@ pub(crate) struct Backoff {
     first: Duration,
     longest: Duration,
     next: Duration,
-    random: RandomState,
-    drawn: u64,
+    random: Random,
 }
 
 impl Backoff {
+    #[cfg_attr(not(feature = "fleet"), allow(dead_code))]
     pub fn new(first: Duration, longest: Duration) -> Backoff {
+        Backoff::with(first, longest, Random::new())
+    }
+
+    /// The same with a given source of chance.
+    pub fn with(first: Duration, longest: Duration, random: Random) -> Backoff {
         let longest = longest.max(first);
-        Backoff { first, longest, next: first, random: RandomState::new(), drawn: 0 }
+        Backoff { first, longest, next: first, random }
     }
 
     /// The next pause.
@@ -37,9 +43,7 @@ impl Backoff {
     }
 
     fn jitter(&mut self, pause: Duration) -> Duration {
-        self.drawn += 1;
-        let random = self.random.hash_one(self.drawn) % 1024;
-        pause - pause.mul_f64(random as f64 / 2048.0)
+        pause - pause.mul_f64(self.random.below(1024) as f64 / 2048.0)
     }
 }
 

@@ -8,7 +8,6 @@
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -16,32 +15,29 @@ use std::time::{Duration, Instant};
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
+use super::admission::Weight;
 use super::backend::{Backend, BatchResult, Connection, Description, Notice};
+use super::budget::Budget;
 use super::bulk::{Address, Bulks};
+use super::clock::Clock;
+use super::deliveries::Deliveries;
 use super::error::{panicked, Error, ErrorCode, Remedy};
+use super::groups::{Group, Room};
 use super::link::{LinkEvent, Supervisor};
 use super::options::EngineOptions;
-use super::questions::Questions;
-use super::queues::LaneId;
+use super::questions::{Heard, Questions};
+use super::queues::{LaneId, Queue};
+use super::random::Random;
 use super::record::Key;
 use super::request::{Body, Delivery, Kind, LogLevel, Operation, Outcome, Reply, Request};
-use super::sequencer::{Batch, Placed, Sequencer, Turn, Waiter};
+use super::sequencer::{Batch, Placed, Sequencer};
 use super::submission::{Ending, Shared, Submitter};
-use super::watch::{BatchNumber, Watch};
+use super::turn::{Turn, Waiter};
+use super::watch::{BatchNumber, Sent, Watch};
+use crate::sync::atomic::Ordering;
 
-/// How long an operation rests before it is tried again on the same connection, unless the
-/// backend says for how long.
-const TRY_AGAIN_PAUSE: Duration = Duration::from_millis(20);
-
-/// How often deadlines are looked at, at the most.
-const DEADLINE_GRAIN: Duration = Duration::from_millis(5);
-
-/// The kinds that change nothing, and those that do.
-const READS: [Kind; 2] = [Kind::Get, Kind::Head];
-const WRITES: [Kind; 2] = [Kind::Set, Kind::Delete];
-
-/// Troubles that follow each other as fast as this may have one cause.
-const ONE_OUTAGE: Duration = Duration::from_secs(5);
+/// Deadlines are looked at no more often than this.
+const LOOK_PAUSE: Duration = Duration::from_millis(1);
 
 /// How long an orderly goodbye to the server may take.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -53,6 +49,9 @@ pub struct Progress {
     pub wake_at: Option<Instant>,
     /// The connector has ended: do not poll again.
     pub finished: bool,
+    /// There is more to do at once. Look at the sockets and run callbacks, and poll again without
+    /// waiting.
+    pub more: bool,
 }
 
 /// See the module. `T` is the host's ticket.
@@ -65,69 +64,91 @@ pub struct Engine<T> {
     bulks: Bulks<T>,
     questions: Questions<T>,
     batches: FuturesUnordered<BoxFuture<'static, Answer>>,
-    /// The places of each group.
-    places: Vec<[Places; 2]>,
+    groups: Vec<Group>,
+    /// The group that sends first in the next turn.
+    first_group: usize,
     watch: Watch,
     inbox: VecDeque<Request<T>>,
+    /// Something was submitted that the engine has not taken in.
+    is_behind: bool,
+    /// Batches that have come back and whose answers are still to be handed out.
+    arrived: VecDeque<Answer>,
+    random: Random,
     /// Answers that the statistics have not seen yet: kind, latency, whether it failed.
     tally: Vec<(Kind, Duration, bool)>,
-    /// No deadline passes before this time.
-    earliest_deadline: Option<Instant>,
-    /// No paused operation resumes before this time.
-    earliest_resume: Option<Instant>,
+    /// The driver has looked at the sockets since the last turn.
+    looked: bool,
+    /// Something seemed late then. It is, if that is still so after a look at the sockets.
+    doubt: Option<Instant>,
+    /// When the driver was to poll again at the latest. Should it be later, it was stopped, or the
+    /// clock has jumped.
+    wakes_at: Option<Instant>,
+    /// What was due by then was dealt with.
+    judged: Option<Instant>,
     /// When `close` gives up the operations that are left.
     give_up_at: Option<Instant>,
-    /// When the host was last told of a trouble that is not over.
-    outage: Option<Instant>,
+    /// The host was told of a trouble that is not over.
+    outage: bool,
     /// The connection stands, but in an outage that ends only when it has answered something.
     is_unproved: bool,
-    /// One of several servers is in trouble.
-    is_partial: bool,
     goodbye: Option<(BoxFuture<'static, ()>, Instant)>,
     finished: bool,
-}
-
-/// Where a group's batches of one class go: those that write, or those that read.
-#[derive(Clone, Default)]
-struct Places {
-    /// How many are taken.
-    taken: usize,
-    /// The kind that the last batch was of: it lets the other one go first, so that none starves.
-    last: Option<Kind>,
 }
 
 /// A batch that came back.
 struct Answer {
     number: BatchNumber,
-    lanes: Vec<LaneId>,
-    group: usize,
-    is_read: bool,
     result: BatchResult<Reply>,
 }
 
 impl<T: Send + 'static> Engine<T> {
     /// An engine that begins to connect when it is first polled, and the handle to submit to it.
     pub fn new(backend: Arc<dyn Backend>, options: EngineOptions) -> (Engine<T>, Submitter<T>) {
-        let shared = Arc::new(Shared::new(&options));
+        Engine::with(backend, options, Clock::system(), Random::new())
+    }
+
+    /// The same for a simulation: with a clock of its own, and with chance that comes from a seed.
+    pub fn with_clock(
+        backend: Arc<dyn Backend>,
+        options: EngineOptions,
+        clock: Clock,
+        seed: u64,
+    ) -> (Engine<T>, Submitter<T>) {
+        Engine::with(backend, options, clock, Random::from_seed(seed))
+    }
+
+    fn with(
+        backend: Arc<dyn Backend>,
+        options: EngineOptions,
+        clock: Clock,
+        mut random: Random,
+    ) -> (Engine<T>, Submitter<T>) {
+        let now = clock.now();
+        let shared = Arc::new(Shared::new(&options, clock));
         let grouping = Arc::clone(&backend);
         let engine = Engine {
             shared: Arc::clone(&shared),
             limits: backend.describe(),
-            supervisor: Supervisor::new(backend, &options),
+            supervisor: Supervisor::new(backend, &options, random.fork(), now),
             watch: Watch::new(options.timeout),
             sequencer: Sequencer::new(Box::new(move |key| grouping.group_of(key))),
             bulks: Bulks::new(),
             questions: Questions::new(options.timeout),
             batches: FuturesUnordered::new(),
-            places: Vec::new(),
+            groups: Vec::new(),
+            first_group: 0,
             inbox: VecDeque::new(),
+            is_behind: false,
+            arrived: VecDeque::new(),
+            random,
             tally: Vec::new(),
-            earliest_deadline: None,
-            earliest_resume: None,
+            looked: false,
+            doubt: None,
+            wakes_at: None,
+            judged: None,
             give_up_at: None,
-            outage: None,
+            outage: false,
             is_unproved: false,
-            is_partial: false,
             goodbye: None,
             finished: false,
             options,
@@ -135,75 +156,139 @@ impl<T: Send + 'static> Engine<T> {
         (engine, Submitter::new(shared))
     }
 
+    /// A list for what the engine has to tell.
+    pub fn deliveries(&self) -> Deliveries<T> {
+        Deliveries::new(Arc::clone(&self.shared.admission))
+    }
+
     /// One more handle to submit to it.
     pub(super) fn submitter(&self) -> Submitter<T> {
         Submitter::new(Arc::clone(&self.shared))
     }
 
-    /// Does all that can be done now. `cx`'s waker is woken when there is more to do. A tokio
-    /// runtime with I/O and time must be entered. What the host has to hear is appended to
-    /// `out`.
+    /// The driver has looked at the sockets since the last poll. Nothing is called late or dead
+    /// without such a look after its time had come: its answer may be in a socket already.
+    pub fn looked(&mut self) {
+        self.looked = true;
+    }
+
+    /// Does what can be done now, within a turn's budget. `cx`'s waker is woken when there is
+    /// more to do. A tokio runtime with I/O and time must be entered. What the host has to hear is
+    /// appended to `out`.
     ///
     /// A panic in here is a bug, and yet every accepted request is answered: it fails with
     /// `Panic`, and the engine ends.
-    pub fn poll(&mut self, cx: &mut Context<'_>, out: &mut Vec<Delivery<T>>) -> Progress {
-        self.shared.waker.register(cx.waker());
-        let advanced = std::panic::catch_unwind(AssertUnwindSafe(|| self.advance(cx, out)));
-        if advanced.is_err() && !self.finished {
-            out.push(Delivery::Failure { error: panicked(), fatal: true });
-            self.end(panicked(), out);
+    pub fn poll(&mut self, cx: &mut Context<'_>, out: &mut Deliveries<T>) -> Progress {
+        self.shared.admission.waker.register(cx.waker());
+        let now = self.shared.clock.now();
+        if let Some(asleep) = self.wakes_at.take().and_then(|at| now.checked_duration_since(at)) {
+            self.watch.postpone(asleep);
         }
+        let advanced = std::panic::catch_unwind(AssertUnwindSafe(|| self.advance(cx, now, out)));
+        let more = advanced.unwrap_or_else(|_| {
+            if !self.finished {
+                out.push(Delivery::Failure { error: panicked(), fatal: true });
+                self.end(panicked(), now, out);
+            }
+            false
+        });
+        self.looked = false;
         self.keep_statistics();
         if self.finished {
-            return Progress { wake_at: None, finished: true };
+            return Progress { wake_at: None, finished: true, more: false };
         }
-        Progress { wake_at: self.wake_at(), finished: false }
+        let wake_at = self.wake_at(now);
+        self.wakes_at = wake_at.filter(|&at| at > now && !more);
+        Progress { wake_at, finished: false, more }
     }
 
-    fn advance(&mut self, cx: &mut Context<'_>, out: &mut Vec<Delivery<T>>) {
+    /// Returns whether there is more to do at once.
+    fn advance(&mut self, cx: &mut Context<'_>, now: Instant, out: &mut Deliveries<T>) -> bool {
         if self.finished {
-            return;
+            return false;
         }
-        let ending = self.shared.take_requests(&mut self.inbox);
-        while let Some(request) = self.inbox.pop_front() {
-            self.accept(request, out);
-        }
+        let mut budget = Budget::new(&self.shared.clock, now);
+        let ending = self.take_in(&mut budget, out);
         if ending == Ending::Cancelled {
-            return self.end(closed("the connector was closed before the operation finished"), out);
+            self.end(closed("the connector was closed before the operation finished"), now, out);
+            return false;
         }
+        let mut judged = if self.looked { self.doubt.take() } else { None };
+        self.tend_link(cx, now, judged, &mut budget, out);
         loop {
-            let now = Instant::now();
-            self.tend_link(cx, now, out);
-            let answered = self.collect_answers(cx, out);
-            // What has expired is not sent, though an answer that is here is still one.
-            if self.earliest_deadline.is_some_and(|at| at <= now) {
-                self.expire(now, out);
+            self.collect_answers(cx, now, &mut budget, out);
+            // What is here is not late; so whatever is here comes first.
+            let is_lost = match judged {
+                Some(late) if budget.is_left() => {
+                    judged = None;
+                    self.judge(late, now, &mut budget, out)
+                }
+                _ => false,
+            };
+            if self.supervisor.is_broken() {
+                self.tend_link(cx, now, judged, &mut budget, out);
             }
-            let sent = self.send_batches(now);
-            if !sent && !answered {
+            let sent = self.send_batches(now, &mut budget);
+            if !sent && !is_lost {
+                break;
+            }
+            if !budget.is_left() {
+                self.begin_batches(cx);
                 break;
             }
         }
-        self.look_at_the_clock(out);
-        if self.is_unproved && self.sequencer.is_empty() && self.questions.is_empty() {
+        if self.is_unproved && self.is_idle() {
             // Nobody waits for a proof any more.
             self.proved_good(out);
         }
         if let Ending::Draining(until) = ending {
-            self.drain(cx, until, out);
+            self.drain(cx, now, until, out);
+        }
+        self.doubt = self.doubt.or(judged);
+        if self.doubt.is_none() && self.is_due(now) {
+            self.doubt = Some(now);
+        }
+        self.is_behind || !budget.is_left() || self.doubt.is_some() || !self.arrived.is_empty()
+    }
+
+    /// What was made a batch is begun in this turn, or it might be late by the next one.
+    fn begin_batches(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(Some(answer)) = self.batches.poll_next_unpin(cx) {
+            self.arrived.push_back(answer);
+        }
+    }
+
+    /// Takes in what was submitted, as far as the turn's budget goes; tells how to go on.
+    fn take_in(&mut self, budget: &mut Budget, out: &mut Deliveries<T>) -> Ending {
+        loop {
+            // The rest of an earlier turn comes first, and what came since is taken when that is done.
+            let takes_all = self.inbox.is_empty();
+            let ending = self.shared.take_requests(&mut self.inbox);
+            if ending == Ending::Cancelled {
+                return ending;
+            }
+            while budget.is_left() {
+                let Some(request) = self.inbox.pop_front() else { break };
+                budget.spend(request.weight.operations.max(1), request.weight.bytes);
+                self.accept(request, out);
+            }
+            self.is_behind = !takes_all || !self.inbox.is_empty();
+            if takes_all || !budget.is_left() {
+                return ending;
+            }
         }
     }
 
     /// Gives a request's operations their places.
-    fn accept(&mut self, request: Request<T>, out: &mut Vec<Delivery<T>>) {
-        let Request { ticket, submitted, deadline, body } = request;
-        self.earliest_deadline = Some(self.earliest_deadline.map_or(deadline, |other| other.min(deadline)));
+    fn accept(&mut self, request: Request<T>, out: &mut Deliveries<T>) {
+        let Request { ticket, submitted, deadline, weight, body } = request;
         match body {
             Body::One(key, operation) => {
-                self.place(key, operation, Waiter { address: Address::One(ticket), submitted, deadline });
+                let address = Address::One { ticket, bytes: weight.bytes };
+                self.place(key, operation, Waiter { address, submitted, deadline });
             }
             Body::Many(entries) => {
-                let Some(bulk) = self.bulks.open(ticket, entries.len(), out) else { return };
+                let Some(bulk) = self.bulks.open(ticket, weight, out) else { return };
                 for (position, (key, operation)) in entries.into_iter().enumerate() {
                     let address = Address::Part { bulk, position };
                     self.place(key, operation, Waiter { address, submitted, deadline });
@@ -220,38 +305,60 @@ impl<T: Send + 'static> Engine<T> {
     }
 
     /// Moves the connection on, and tells the host what became of it.
-    fn tend_link(&mut self, cx: &mut Context<'_>, now: Instant, out: &mut Vec<Delivery<T>>) {
-        while let Some(event) = self.supervisor.poll(cx, now) {
+    fn tend_link(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Instant,
+        judged: Option<Instant>,
+        budget: &mut Budget,
+        out: &mut Deliveries<T>,
+    ) {
+        while budget.is_left() {
+            let Some(event) = self.supervisor.poll(cx, now, judged) else { break };
+            budget.spend(1, 0);
             match event {
                 LinkEvent::Up => {
                     self.shared.statistics().connected();
                     self.log(LogLevel::Info, format!("connected to {}", self.limits.target), out);
-                    let is_awaited = !self.sequencer.is_empty() || !self.questions.is_empty();
+                    for remark in std::mem::take(&mut self.options.remarks) {
+                        self.log(LogLevel::Info, remark, out);
+                    }
+                    let is_awaited = !self.is_idle();
                     self.is_unproved = true;
-                    if self.outage.is_none() || !is_awaited {
+                    if !self.outage || !is_awaited {
                         self.proved_good(out);
                     }
                 }
-                LinkEvent::Lost(error) => self.lost(&error, now, out),
+                LinkEvent::Lost(error) => {
+                    // An answer may have come before the end, and it counts.
+                    while self.collect_answers(cx, now, &mut Budget::new(&self.shared.clock, now), out) {}
+                    self.lost(&error, now, out);
+                }
                 LinkEvent::Noticed(Notice::Trouble(error)) => {
                     let line = format!("{}: {}", self.limits.target, error.message());
                     self.log(LogLevel::Warn, line, out);
-                    self.is_partial = true;
                     // More of the same outage until all servers are back.
-                    if self.outage.is_none() {
-                        self.begin_outage(error, now, out);
+                    if !self.outage {
+                        self.begin_outage(error, out);
                     }
                 }
                 LinkEvent::Noticed(Notice::Notification { channel, payload }) => {
                     out.push(Delivery::Notification(channel, payload));
                 }
-                LinkEvent::Noticed(Notice::Recovery(words) | Notice::Remark(words)) => {
+                LinkEvent::Noticed(Notice::Remark(words)) => {
                     self.log(LogLevel::Info, format!("{}: {words}", self.limits.target), out);
                 }
+                LinkEvent::Noticed(Notice::Warning(words)) => {
+                    self.log(LogLevel::Warn, format!("{}: {words}", self.limits.target), out);
+                }
+                LinkEvent::Noticed(Notice::Recovery(words)) => {
+                    self.log(LogLevel::Info, format!("{}: {words}", self.limits.target), out);
+                    self.groups.iter_mut().for_each(Group::is_back);
+                }
                 LinkEvent::Noticed(Notice::Restored) => {
-                    self.is_partial = false;
+                    self.groups.iter_mut().for_each(Group::is_back);
                     // An outage of the whole connection ends when that has proved good.
-                    if !self.is_unproved && self.outage.take().is_some() {
+                    if !self.is_unproved && std::mem::take(&mut self.outage) {
                         self.log(LogLevel::Info, format!("all is well with {}", self.limits.target), out);
                         out.push(Delivery::Ready);
                     }
@@ -266,55 +373,53 @@ impl<T: Send + 'static> Engine<T> {
                     let level = if news { LogLevel::Warn } else { LogLevel::Debug };
                     let line = format!("waiting for {}: {}", self.limits.target, error.message());
                     self.log(level, line, out);
-                    if news && self.outage.is_none() {
-                        self.begin_outage(error, now, out);
+                    if news && !self.outage {
+                        self.begin_outage(error, out);
                     }
                 }
             }
         }
         if let Some(error) = self.supervisor.refusal().cloned() {
             let mut refused = Vec::new();
-            self.sequencer.drain_queued(|turn| refused.push(turn));
-            self.fail(refused, &error, out);
+            self.sequencer.drain_queued(budget, |turn| refused.push(turn));
+            self.fail(refused, &error, now, out);
             let refused = self.questions.fail(&error, false);
             self.fail_questions(refused, out);
         }
     }
 
-    fn begin_outage(&mut self, error: Error, now: Instant, out: &mut Vec<Delivery<T>>) {
-        self.outage = Some(now);
+    fn begin_outage(&mut self, error: Error, out: &mut Deliveries<T>) {
+        self.outage = true;
         out.push(Delivery::Failure { error, fatal: false });
     }
 
-    /// The connection is of use: the end of an outage, unless one of its servers still is away.
-    fn proved_good(&mut self, out: &mut Vec<Delivery<T>>) {
+    /// The connection is of use: the end of an outage.
+    fn proved_good(&mut self, out: &mut Deliveries<T>) {
         if std::mem::take(&mut self.is_unproved) {
-            if !self.is_partial {
-                self.outage = None;
-            }
+            self.outage = false;
             self.shared.ready.store(true, Ordering::Release);
             out.push(Delivery::Ready);
         }
     }
 
-    fn fail_questions(&self, failed: Vec<(T, Error)>, out: &mut Vec<Delivery<T>>) {
+    fn fail_questions(&self, failed: Vec<(T, Error)>, out: &mut Deliveries<T>) {
         for (ticket, error) in failed {
             self.answer_question(ticket, Err(error), out);
         }
     }
 
-    fn answer_question(&self, ticket: T, result: Result<Reply, Error>, out: &mut Vec<Delivery<T>>) {
-        self.shared.in_flight.fetch_sub(1, Ordering::Relaxed);
-        out.push(Delivery::Completion(ticket, Outcome::One(result)));
+    fn answer_question(&self, ticket: T, result: Result<Reply, Error>, out: &mut Deliveries<T>) {
+        let bytes = result.as_ref().map_or(0, Reply::bytes);
+        out.hold(bytes);
+        out.complete(ticket, Outcome::One(result), Weight { operations: 1, bytes });
     }
 
     /// The connection broke: its batches are sent again on the next one, in their places.
-    fn lost(&mut self, error: &Error, now: Instant, out: &mut Vec<Delivery<T>>) {
+    fn lost(&mut self, error: &Error, now: Instant, out: &mut Deliveries<T>) {
         self.shared.ready.store(false, Ordering::Release);
         self.batches = FuturesUnordered::new();
-        self.places.clear();
-        self.watch.clear();
-        let requeued = self.sequencer.requeue_in_flight(error);
+        self.groups.iter_mut().for_each(Group::lost);
+        let requeued = self.sequencer.lost(&self.watch.clear(), error, now, &mut self.random);
         let uncertain = self.questions.lost(error);
         self.fail_questions(uncertain, out);
         // Statistics in a block of its own: the lock is not held while we log.
@@ -331,79 +436,155 @@ impl<T: Send + 'static> Engine<T> {
         self.log(LogLevel::Warn, line, out);
         // Servers that go one after the other are one outage, and so are connections that have
         // answered nothing.
-        let is_told =
-            self.is_unproved || self.outage.is_some_and(|told| now.duration_since(told) < ONE_OUTAGE);
-        if !is_told {
+        if !self.is_unproved && !self.outage {
             out.push(Delivery::Failure { error: error.clone(), fatal: false });
         }
-        self.outage = Some(now);
+        self.outage = true;
         self.is_unproved = false;
-        self.is_partial = false;
     }
 
     /// Sends batches while there is room and something to send. Returns whether any went.
-    fn send_batches(&mut self, now: Instant) -> bool {
+    fn send_batches(&mut self, now: Instant, budget: &mut Budget) -> bool {
         let Some(connection) = self.supervisor.connection() else { return false };
-        self.places.resize_with(self.sequencer.groups(), Default::default);
-        let asked = self.questions.send(now, &connection);
-        self.watch.asked(now, asked);
+        while self.groups.len() < self.sequencer.groups() {
+            self.groups.push(Group::new(self.random.fork()));
+        }
+        let asked = self.questions.send(now, &connection, budget);
+        self.watch.asked(now, asked, &|group| connection.moved(group));
         let mut sent = asked > 0;
-        for group in 0..self.places.len() {
-            // Reads and writes in turns, as long as there is room for either.
-            while self.send_one(&connection, group, READS, now)
-                | self.send_one(&connection, group, WRITES, now)
-            {
-                sent = true;
+        let groups = self.groups.len();
+        // Each turn begins with another one, so that none starves where a turn is too short.
+        self.first_group = (self.first_group + 1) % groups.max(1);
+        for group in (self.first_group..groups).chain(0..self.first_group) {
+            if self.sequencer.is_quiet(group) || self.groups[group].rests(now) {
+                continue;
             }
+            sent |= self.send_suspect(&connection, group, now, budget);
+            // Reads and writes in turns, as long as there is room for either.
+            let mut others = false;
+            loop {
+                let [first, second] = self.groups[group].class_order();
+                let went = self.send_class(&connection, group, first, now, budget)
+                    | self.send_class(&connection, group, second, now, budget);
+                others |= went;
+                if !went || !budget.is_left() {
+                    break;
+                }
+            }
+            if others {
+                self.groups[group].others_went();
+            }
+            sent |= others;
         }
         sent
     }
 
-    /// Sends a group's next batch of a class, if there is one and room for it.
-    fn send_one(
+    /// Sends an operation that is to go alone, if there is one and nothing else is under way.
+    fn send_suspect(
         &mut self,
         connection: &Arc<dyn Connection>,
         group: usize,
-        class: [Kind; 2],
         now: Instant,
+        budget: &mut Budget,
     ) -> bool {
-        let [first, second] = class;
-        let places = &mut self.places[group][usize::from(first.is_read())];
-        let order = if places.last == Some(first) { [second, first] } else { [first, second] };
-        let Some(kind) = order.into_iter().find(|&kind| self.sequencer.has_queued(group, kind)) else {
-            return false;
-        };
-        let room = if kind.is_read() { self.limits.read_batches } else { self.limits.write_batches };
-        if places.taken >= room {
+        if !self.groups[group].is_idle() {
             return false;
         }
-        places.taken += 1;
-        places.last = Some(kind);
-        let (records, bytes) = (self.limits.max_batch_records, self.limits.max_batch_bytes);
-        let batch = self.sequencer.take_batch(group, kind, records, bytes);
+        let mut others = Kind::ALL.into_iter().map(Queue::Kind);
+        if !self.groups[group].suspect_is_next()
+            && others.any(|queue| self.sequencer.has_queued(group, queue))
+        {
+            return false;
+        }
+        if !self.sequencer.has_queued(group, Queue::Suspects) {
+            return false;
+        }
+        let room = Room { records: 1, bytes: usize::MAX };
+        self.send(connection, group, Queue::Suspects, room, now, budget)
+    }
+
+    /// Sends a group's next batch of reads or of writes, if there is one and room for it.
+    fn send_class(
+        &mut self,
+        connection: &Arc<dyn Connection>,
+        group: usize,
+        is_read: bool,
+        now: Instant,
+        budget: &mut Budget,
+    ) -> bool {
+        if self.sequencer.has_queued(group, Queue::Suspects) && self.groups[group].suspect_is_next() {
+            // It waits until all that is under way has come back.
+            return false;
+        }
+        let order = self.groups[group].order(is_read);
+        let Some(kind) = order.into_iter().find(|&kind| self.sequencer.has_queued(group, Queue::Kind(kind)))
+        else {
+            return false;
+        };
+        let Some(room) = self.groups[group].room(is_read, &self.limits) else { return false };
+        if kind == Kind::Get && !self.shared.admission.may_read() {
+            return false;
+        }
+        self.send(connection, group, Queue::Kind(kind), room, now, budget)
+    }
+
+    fn send(
+        &mut self,
+        connection: &Arc<dyn Connection>,
+        group: usize,
+        queue: Queue,
+        room: Room,
+        now: Instant,
+        budget: &mut Budget,
+    ) -> bool {
+        let mut batch = self.sequencer.take_batch(group, queue, room, now);
+        budget.spend(1 + batch.lanes.len(), batch.bytes);
+        // None if all of them are too late.
+        let Some(kind) = batch.kind else { return true };
         self.shared.statistics().batch_sent(batch.lanes.len());
-        let number = self.watch.sent(now, group, batch.deadline);
-        self.batches.push(Box::pin(run(Arc::clone(connection), group, kind, number, batch)));
+        let lanes = std::mem::take(&mut batch.lanes);
+        let class = (group, kind.is_read());
+        let moved = |group| connection.moved(group);
+        let number = self.watch.sent(now, class, lanes, batch.deadline, &moved);
+        self.groups[group].sent(number, kind, queue == Queue::Suspects);
+        self.batches.push(Box::pin(run(Arc::clone(connection), kind, number, batch)));
         true
     }
 
     /// Hands out what came back. Returns whether anything did, so that there may be room again.
-    fn collect_answers(&mut self, cx: &mut Context<'_>, out: &mut Vec<Delivery<T>>) -> bool {
+    fn collect_answers(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Instant,
+        budget: &mut Budget,
+        out: &mut Deliveries<T>,
+    ) -> bool {
         let mut any = false;
-        while let Poll::Ready(Some(answer)) = self.batches.poll_next_unpin(cx) {
+        while budget.is_left() {
+            let next = match self.arrived.pop_front() {
+                Some(answer) => Poll::Ready(Some(answer)),
+                None => self.batches.poll_next_unpin(cx),
+            };
+            let Poll::Ready(Some(answer)) = next else { break };
             any = true;
-            self.places[answer.group][usize::from(answer.is_read)].taken -= 1;
-            let now = Instant::now();
-            self.watch.answered(now, answer.number);
-            self.settle(answer, now, out);
+            self.settle(answer, now, budget, out);
         }
         let mut broken = None;
-        while let Poll::Ready(reply) = self.questions.poll(cx, &mut broken) {
+        while budget.is_left() {
+            let reply = self.questions.poll(cx, now, &mut self.random, &mut broken);
+            let Poll::Ready(reply) = reply else { break };
             any = true;
-            self.watch.replied(Instant::now());
-            self.proved_good(out);
-            if let Some((ticket, result)) = reply {
-                self.answer_question(ticket, result, out);
+            budget.spend(1, 0);
+            self.watch.replied(now);
+            match reply {
+                Heard::Answered(ticket, result) => {
+                    if !result.as_ref().is_err_and(|error| error.remedy() == Remedy::TryAgain) {
+                        self.proved_good(out);
+                    }
+                    self.answer_question(ticket, result, out);
+                }
+                Heard::Late => self.proved_good(out),
+                Heard::Refused => {}
             }
         }
         if let Some(error) = broken {
@@ -413,37 +594,69 @@ impl<T: Send + 'static> Engine<T> {
         any
     }
 
-    fn settle(&mut self, answer: Answer, now: Instant, out: &mut Vec<Delivery<T>>) {
-        let Answer { lanes, result, .. } = answer;
-        let mut broken = None;
-        match result {
-            Ok(results) if results.len() == lanes.len() => {
-                for (lane, result) in lanes.into_iter().zip(results) {
-                    self.settle_one(lane, result, now, &mut broken, out);
-                }
-            }
+    fn settle(&mut self, answer: Answer, now: Instant, budget: &mut Budget, out: &mut Deliveries<T>) {
+        // What was lost with its connection does not come back.
+        let Some(sent) = self.watch.answered(now, answer.number) else { return };
+        self.groups[sent.group].came_back(sent.is_read);
+        let Sent { group, lanes, .. } = sent;
+        let results = match answer.result {
+            Ok(results) if results.len() == lanes.len() => results,
             Ok(results) => {
-                let error = Error::new(
-                    ErrorCode::Panic,
-                    format!(
-                        "the backend gave {} results for {} keys; this is a bug",
-                        results.len(),
-                        lanes.len()
-                    ),
+                let text = format!(
+                    "the backend gave {} results for {} keys; this is a bug",
+                    results.len(),
+                    lanes.len()
                 );
-                for lane in lanes {
-                    self.settle_one(lane, Err(error.clone()), now, &mut broken, out);
-                }
+                vec![Err(Error::new(ErrorCode::Panic, text)); lanes.len()]
             }
-            Err(error) => {
-                for lane in lanes {
-                    self.settle_one(lane, Err(error.clone()), now, &mut broken, out);
+            Err(error) => vec![Err(error); lanes.len()],
+        };
+        let mut broken = None;
+        let mut refusal = None;
+        // Those with which a connection was lost, and those that have not met that.
+        let (mut lost, mut refused) = (Vec::new(), Vec::new());
+        let (mut answers, mut bytes) = (0, 0);
+        for (lane, result) in lanes.iter().copied().zip(results) {
+            match result {
+                // Also where the server wants us to log in again.
+                Err(error)
+                    if error.remedy() == Remedy::Reconnect || error.code() == ErrorCode::Authentication =>
+                {
+                    lost.push(lane);
+                    broken = Some(error);
+                }
+                Err(error) if error.remedy() == Remedy::TryAgain && error.is_of_server() => {
+                    if error.was_in_flight() { &mut lost } else { &mut refused }.push(lane);
+                    refusal = Some(error);
+                }
+                Err(error) if error.remedy() == Remedy::TryAgain => {
+                    if self.sequencer.pause(lane, now, error, &mut self.random) {
+                        self.shared.statistics().retried(1);
+                    }
+                }
+                result => {
+                    answers += 1;
+                    bytes += result.as_ref().map_or(0, Reply::bytes);
+                    self.settle_one(lane, result, now, out);
                 }
             }
         }
-        match broken {
-            Some(error) => self.supervisor.lose(error),
-            None => self.supervisor.proved_good(),
+        budget.spend(lanes.len(), bytes);
+        if answers > 0 {
+            self.groups[group].prove(answer.number);
+            if sent.is_read {
+                self.groups[group].answered(answers, bytes);
+            }
+        }
+        if let Some(error) = broken.as_ref().or(refusal.as_ref()) {
+            let waiting = self.sequencer.put_back(&refused, error)
+                + self.sequencer.lost(&lost, error, now, &mut self.random);
+            self.shared.statistics().retried(waiting);
+        }
+        match (broken, refusal) {
+            (Some(error), _) => self.supervisor.lose(error),
+            (None, Some(error)) => self.groups[group].refuse(answer.number, now, error.pause()),
+            (None, None) => self.supervisor.proved_good(),
         }
     }
 
@@ -452,53 +665,31 @@ impl<T: Send + 'static> Engine<T> {
         lane: LaneId,
         result: Result<Reply, Error>,
         now: Instant,
-        broken: &mut Option<Error>,
-        out: &mut Vec<Delivery<T>>,
+        out: &mut Deliveries<T>,
     ) {
+        self.proved_good(out);
         match result {
-            Err(error) if error.remedy() == Remedy::TryAgain => {
-                let until = now + error.pause().unwrap_or(TRY_AGAIN_PAUSE);
-                if self.sequencer.pause(lane, until, error) {
-                    self.earliest_resume = Some(self.earliest_resume.map_or(until, |other| other.min(until)));
-                    self.shared.statistics().retried(1);
-                }
-            }
-            // The lane stays in flight; losing the connection queues it again.
-            // So it does where the server wants us to log in again.
-            Err(error)
-                if error.remedy() == Remedy::Reconnect || error.code() == ErrorCode::Authentication =>
-            {
-                *broken = Some(error);
-            }
             Err(error) => {
-                self.proved_good(out);
+                let error = self.sequencer.refused(lane, error);
                 match self.sequencer.fall_back(lane) {
                     Some(refused) => self.answer_one(refused, Kind::Set, Err(error), now, out),
                     None => self.finish(lane, Err(error), now, out),
                 }
             }
-            result => {
-                self.proved_good(out);
-                self.finish(lane, result, now, out);
-            }
+            result => self.finish(lane, result, now, out),
         }
     }
 
-    fn finish(
-        &mut self,
-        lane: LaneId,
-        result: Result<Reply, Error>,
-        now: Instant,
-        out: &mut Vec<Delivery<T>>,
-    ) {
+    fn finish(&mut self, lane: LaneId, result: Result<Reply, Error>, now: Instant, out: &mut Deliveries<T>) {
         let turn = self.sequencer.finish(lane);
         self.answer(turn, result, now, out);
     }
 
-    fn fail(&mut self, turns: Vec<Turn<Address<T>>>, error: &Error, out: &mut Vec<Delivery<T>>) {
-        let now = Instant::now();
+    /// Answers turns that end without an answer of the server's.
+    fn fail(&mut self, turns: Vec<Turn<Address<T>>>, error: &Error, now: Instant, out: &mut Deliveries<T>) {
         for turn in turns {
-            self.answer(turn, Err(error.clone()), now, out);
+            let error = turn.unanswered(error.clone());
+            self.answer(turn, Err(error), now, out);
         }
     }
 
@@ -508,7 +699,7 @@ impl<T: Send + 'static> Engine<T> {
         turn: Turn<Address<T>>,
         result: Result<Reply, Error>,
         now: Instant,
-        out: &mut Vec<Delivery<T>>,
+        out: &mut Deliveries<T>,
     ) {
         let kind = turn.operation.kind();
         let mut waiters = turn.waiters.into_iter();
@@ -526,10 +717,9 @@ impl<T: Send + 'static> Engine<T> {
         kind: Kind,
         result: Result<Reply, Error>,
         now: Instant,
-        out: &mut Vec<Delivery<T>>,
+        out: &mut Deliveries<T>,
     ) {
         self.tally.push((kind, now.saturating_duration_since(waiter.submitted), result.is_err()));
-        self.shared.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.bulks.deliver(waiter.address, result, out);
     }
 
@@ -543,59 +733,69 @@ impl<T: Send + 'static> Engine<T> {
         }
     }
 
-    /// Deadlines, pauses, and a connection that does not answer.
-    fn look_at_the_clock(&mut self, out: &mut Vec<Delivery<T>>) {
-        let now = Instant::now();
-        if self.earliest_resume.is_some_and(|at| at <= now) {
-            self.earliest_resume = self.sequencer.resume_paused(now);
-            self.shared.waker.wake();
-        }
-        if self.earliest_deadline.is_some_and(|at| at <= now) {
-            self.expire(now, out);
-        }
-        if self.watch.due().is_some_and(|due| due <= now) {
-            // Whose time has passed is told so before what hung is sent once more.
-            self.expire(now, out);
-            // Not again until the loss is dealt with.
-            self.watch.clear();
-            self.supervisor.lose(Error::connection("the server does not answer"));
-            self.shared.waker.wake();
-        }
-        self.watch.given_up(self.questions.give_up(now));
+    /// Whether anything seems late.
+    fn is_due(&mut self, now: Instant) -> bool {
+        let look = self.next_look().into_iter().chain(self.watch.due()).min();
+        look.is_some_and(|at| at <= now) || self.supervisor.is_late(now)
     }
 
-    /// Fails those whose deadline has passed.
-    fn expire(&mut self, now: Instant, out: &mut Vec<Delivery<T>>) {
+    /// When deadlines are looked at again.
+    fn next_look(&mut self) -> Option<Instant> {
+        let look = self.sequencer.next_look().into_iter().chain(self.questions.next_look()).min()?;
+        Some(self.judged.map_or(look, |judged| look.max(judged + LOOK_PAUSE)))
+    }
+
+    /// Deals with what was due at `late`, since when the sockets were looked at: deadlines, pauses
+    /// that are over, and a server that does not answer. Returns whether the connection is given up.
+    fn judge(&mut self, late: Instant, now: Instant, budget: &mut Budget, out: &mut Deliveries<T>) -> bool {
+        // Whose time has passed is told so before what hung is sent once more.
+        self.expire(late, now, budget, out);
+        if !budget.is_left() {
+            return false;
+        }
+        self.judged = Some(late);
+        let connection = self.supervisor.connection();
+        let hangs =
+            connection.is_some_and(|connection| self.watch.hangs(late, &|group| connection.moved(group)));
+        if hangs {
+            self.supervisor.lose(Error::connection("the server does not answer"));
+        }
+        self.watch.given_up(self.questions.give_up(late));
+        hangs
+    }
+
+    /// Fails those whose deadline had passed at `late`.
+    fn expire(&mut self, late: Instant, now: Instant, budget: &mut Budget, out: &mut Deliveries<T>) {
         let mut expired = Vec::new();
         let (target, trouble) = (&self.limits.target, self.supervisor.trouble());
-        let next = self.sequencer.expire(now, |group, waiter, turn| {
+        self.sequencer.look(late, budget, |group, waiter, turn| {
             self.watch.missed(group);
-            expired.push((waiter, turn.operation.kind(), too_late(target, trouble, turn)))
+            expired.push((waiter, turn.operation.kind(), too_late(target, trouble, turn)));
         });
-        let (unanswered, next_question) = self.questions.expire(now, target, trouble);
+        let unanswered = self.questions.expire(late, target, trouble, budget);
         if !unanswered.is_empty() {
             self.watch.missed(0);
         }
-        self.earliest_deadline =
-            next.into_iter().chain(next_question).min().map(|at| at.max(now + DEADLINE_GRAIN));
         self.fail_questions(unanswered, out);
         for (waiter, kind, error) in expired {
             self.answer_one(waiter, kind, Err(error), now, out);
         }
     }
 
+    /// Whether there is nothing to do.
+    fn is_idle(&self) -> bool {
+        !self.is_behind && self.sequencer.is_empty() && self.questions.is_empty()
+    }
+
     /// Ends when all accepted work is done, or when the time for it is over.
-    fn drain(&mut self, cx: &mut Context<'_>, until: Instant, out: &mut Vec<Delivery<T>>) {
-        let now = Instant::now();
-        if !self.sequencer.is_empty() || !self.questions.is_empty() {
+    fn drain(&mut self, cx: &mut Context<'_>, now: Instant, until: Instant, out: &mut Deliveries<T>) {
+        if !self.is_idle() {
             if now < until {
                 self.give_up_at = Some(until);
                 return;
             }
-            return self.end(
-                closed("the connector was closed, and closeTimeout passed before the operation finished"),
-                out,
-            );
+            let text = "the connector was closed, and closeTimeout passed before the operation finished";
+            return self.end(closed(text), now, out);
         }
         self.give_up_at = None;
         let (goodbye, patience) = self.goodbye.get_or_insert_with(|| {
@@ -606,12 +806,12 @@ impl<T: Send + 'static> Engine<T> {
             (farewell, now + GOODBYE)
         });
         if now >= *patience || goodbye.poll_unpin(cx).is_ready() {
-            self.end(closed("the connector was closed"), out);
+            self.end(closed("the connector was closed"), now, out);
         }
     }
 
     /// Answers everything that is left with `error` and ends.
-    fn end(&mut self, error: Error, out: &mut Vec<Delivery<T>>) {
+    fn end(&mut self, error: Error, now: Instant, out: &mut Deliveries<T>) {
         if self.finished {
             return;
         }
@@ -627,7 +827,7 @@ impl<T: Send + 'static> Engine<T> {
         }
         let mut turns = Vec::new();
         self.sequencer.drain(|turn| turns.push(turn));
-        self.fail(turns, &error, out);
+        self.fail(turns, &error, now, out);
         let unanswered = self.questions.fail(&error, true);
         self.fail_questions(unanswered, out);
         self.bulks.fail_rest(&error, out);
@@ -653,22 +853,17 @@ impl<T: Send + 'static> Engine<T> {
         !self.batches.is_empty() || self.questions.is_under_way() || self.supervisor.waits_for_timer()
     }
 
-    fn wake_at(&self) -> Option<Instant> {
+    fn wake_at(&mut self, now: Instant) -> Option<Instant> {
         let goodbye = self.goodbye.as_ref().map(|(_, until)| *until);
-        [
-            self.earliest_deadline,
-            self.earliest_resume,
-            self.watch.due(),
-            self.supervisor.wake_at(),
-            self.give_up_at,
-            goodbye,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let look = self.next_look();
+        let rest = self.groups.iter().filter_map(Group::rests_until).filter(|&until| until > now).min();
+        [look, rest, self.watch.due(), self.supervisor.wake_at(), self.give_up_at, goodbye]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
-    fn log(&self, level: LogLevel, line: String, out: &mut Vec<Delivery<T>>) {
+    fn log(&self, level: LogLevel, line: String, out: &mut Deliveries<T>) {
         if level >= self.options.log_level {
             out.push(Delivery::Log(level, line));
         }
@@ -676,14 +871,8 @@ impl<T: Send + 'static> Engine<T> {
 }
 
 /// Carries out a batch. A panic of the backend fails the batch, not the engine.
-async fn run(
-    connection: Arc<dyn Connection>,
-    group: usize,
-    kind: Kind,
-    number: BatchNumber,
-    batch: Batch,
-) -> Answer {
-    let Batch { lanes, keys, entries, .. } = batch;
+async fn run(connection: Arc<dyn Connection>, kind: Kind, number: BatchNumber, batch: Batch) -> Answer {
+    let Batch { keys, entries, .. } = batch;
     let work = AssertUnwindSafe(async {
         match kind {
             Kind::Get => replies(connection.get_many(&keys).await, Reply::Record),
@@ -693,7 +882,7 @@ async fn run(
         }
     });
     let result = work.catch_unwind().await.unwrap_or_else(|_| Err(panicked()));
-    Answer { number, lanes, group, is_read: kind.is_read(), result }
+    Answer { number, result }
 }
 
 fn replies<R>(result: BatchResult<R>, wrap: impl Fn(R) -> Reply) -> BatchResult<Reply> {
@@ -710,12 +899,16 @@ fn too_late<A>(target: &str, trouble: Option<&Error>, turn: &Turn<A>) -> Error {
         (_, true) => "; it was sent and may have been applied",
         (_, false) => "; it was not sent",
     };
+    let losses = match turn.losses {
+        0 | 1 => String::new(),
+        times => format!("; the connection was lost {times} times with it"),
+    };
     let cause =
         trouble.or(turn.cause.as_deref()).map(|error| format!(" ({})", error.message())).unwrap_or_default();
-    Error::new(
+    turn.unanswered(Error::new(
         ErrorCode::Timeout,
-        format!("no answer from {target} within the operation's timeout{fate}{cause}"),
-    )
+        format!("no answer from {target} within the operation's timeout{fate}{losses}{cause}"),
+    ))
 }
 
 impl<T> Drop for Engine<T> {

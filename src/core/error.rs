@@ -14,11 +14,11 @@ pub enum ErrorCode {
     InvalidArgument = 1,
     /// The configuration is wrong; the message names the option and the remedy.
     Configuration = 2,
-    /// `maxInFlight` operations are already waiting.
+    /// As many operations, or bytes, are in flight as `maxInFlight` or `maxBytesInFlight` allow.
     Busy = 3,
     /// The connector was closed or freed before the operation finished.
     Closed = 4,
-    /// The operation's deadline passed; the message says whether it may have been applied.
+    /// The operation's deadline passed; `applied` says whether a write may have been carried out.
     Timeout = 5,
     /// The server cannot be reached, or answered what it must not.
     Unavailable = 6,
@@ -82,11 +82,32 @@ pub enum Remedy {
     /// Nothing helps: the caller gets the error.
     Report,
     /// The same connection may succeed a moment later: the engine tries the operation again in
-    /// its place, until its deadline.
+    /// its place, with growing pauses, until its deadline.
     TryAgain,
     /// The connection is of no more use: the engine makes a new one and sends what was
     /// unanswered again.
     Reconnect,
+}
+
+/// Whether an operation that failed may have been carried out all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Applied {
+    /// It was not, and will not be; so for whatever changes nothing.
+    #[default]
+    No = 0,
+    /// It was given to the server, and nobody knows what became of it: it may have been carried
+    /// out, or may still be.
+    Unknown = 1,
+}
+
+impl Applied {
+    /// The lower-case word, as `error.applied` in JavaScript and Python.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Applied::No => "no",
+            Applied::Unknown => "unknown",
+        }
+    }
 }
 
 /// A failure: a code, what to do about it, and one sentence that never holds a password, a
@@ -95,28 +116,41 @@ pub enum Remedy {
 pub struct Error {
     code: ErrorCode,
     remedy: Remedy,
+    applied: Applied,
     message: Arc<str>,
     pause: Option<Duration>,
+    /// A transient failure of the whole server, not of one key alone.
+    of_server: bool,
+    /// And the connection to it was lost with the operation.
+    was_in_flight: bool,
 }
 
 impl Error {
     /// A failure that is reported to the caller as it is.
     pub fn new(code: ErrorCode, message: impl Into<Arc<str>>) -> Error {
-        Error { code, remedy: Remedy::Report, message: message.into(), pause: None }
+        Error::with(code, Remedy::Report, message.into())
     }
 
-    /// A failure that passes by itself, such as a server that is still loading.
+    /// A failure that passes by itself and concerns its key alone, such as a row that is locked:
+    /// the operation rests, with growing pauses, and others go on.
     pub fn transient(code: ErrorCode, message: impl Into<Arc<str>>) -> Error {
-        Error { code, remedy: Remedy::TryAgain, message: message.into(), pause: None }
+        Error::with(code, Remedy::TryAgain, message.into())
     }
 
     /// A failure that ends the connection.
     pub fn connection(message: impl Into<Arc<str>>) -> Error {
+        Error::with(ErrorCode::Unavailable, Remedy::Reconnect, message.into())
+    }
+
+    fn with(code: ErrorCode, remedy: Remedy, message: Arc<str>) -> Error {
         Error {
-            code: ErrorCode::Unavailable,
-            remedy: Remedy::Reconnect,
-            message: message.into(),
+            code,
+            remedy,
+            applied: Applied::No,
+            message,
             pause: None,
+            of_server: false,
+            was_in_flight: false,
         }
     }
 
@@ -124,6 +158,33 @@ impl Error {
     /// again: a server that is asked too much says for how long it wants to be left alone.
     pub fn after(self, pause: Duration) -> Error {
         Error { pause: Some(pause), ..self }
+    }
+
+    /// A transient failure of the whole server, such as one that is still loading, asked too much
+    /// or away: all operations of its group rest, with growing pauses, once for all of them.
+    pub fn of_server(self) -> Error {
+        Error { of_server: true, ..self }
+    }
+
+    /// The connection to the server was lost while the operation was in flight on it. One that met
+    /// that twice goes alone: it may be the reason.
+    pub fn in_flight(self) -> Error {
+        Error { was_in_flight: true, ..self }
+    }
+
+    /// Whether the connection to the server was lost with the operation.
+    pub fn was_in_flight(&self) -> bool {
+        self.was_in_flight
+    }
+
+    /// Whether it concerns every operation of its group.
+    pub fn is_of_server(&self) -> bool {
+        self.of_server
+    }
+
+    /// The same failure of an operation of which nobody knows whether it was carried out.
+    pub(crate) fn maybe_applied(self) -> Error {
+        Error { applied: Applied::Unknown, ..self }
     }
 
     /// The kind of the failure.
@@ -134,6 +195,12 @@ impl Error {
     /// What the engine does about it.
     pub fn remedy(&self) -> Remedy {
         self.remedy
+    }
+
+    /// Whether the operation may have been carried out although it failed. Never `Unknown` for
+    /// one that reads, nor for one that was not accepted.
+    pub fn applied(&self) -> Applied {
+        self.applied
     }
 
     /// How long to rest before another try, where that is known.

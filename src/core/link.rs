@@ -11,6 +11,7 @@ use super::backend::{Backend, Connection, Link, Notice};
 use super::backoff::Backoff;
 use super::error::{Error, ErrorCode};
 use super::options::EngineOptions;
+use super::random::Random;
 
 /// What happened to the connection.
 pub(super) enum LinkEvent {
@@ -51,25 +52,34 @@ pub(super) struct Supervisor {
     state: State,
     refusal: Option<Error>,
     outage_told: bool,
+    /// The host has heard that the server refuses us, and no connection stood since.
+    refusal_told: bool,
     /// Why there is no connection, as far as is known.
     trouble: Option<Error>,
 }
 
 impl Supervisor {
-    pub fn new(backend: Arc<dyn Backend>, options: &EngineOptions) -> Supervisor {
+    pub fn new(
+        backend: Arc<dyn Backend>,
+        options: &EngineOptions,
+        random: Random,
+        now: Instant,
+    ) -> Supervisor {
         Supervisor {
             backend,
             connect_timeout: options.connect_timeout,
-            backoff: Backoff::new(options.reconnect_delay, options.reconnect_max_delay),
-            state: State::Waiting { until: Instant::now() },
+            backoff: Backoff::with(options.reconnect_delay, options.reconnect_max_delay, random),
+            state: State::Waiting { until: now },
             refusal: None,
             outage_told: false,
+            refusal_told: false,
             trouble: None,
         }
     }
 
-    /// Moves the connection on until nothing more happens; returns what did, one at a time.
-    pub fn poll(&mut self, cx: &mut Context<'_>, now: Instant) -> Option<LinkEvent> {
+    /// Moves the connection on until nothing more happens; returns what did, one at a time. An
+    /// attempt is given up that was late at `judged`, since when the sockets were looked at.
+    pub fn poll(&mut self, cx: &mut Context<'_>, now: Instant, judged: Option<Instant>) -> Option<LinkEvent> {
         loop {
             match &mut self.state {
                 State::Waiting { until } if now < *until => return None,
@@ -86,11 +96,12 @@ impl Supervisor {
                         self.refusal = None;
                         self.trouble = None;
                         self.outage_told = false;
+                        self.refusal_told = false;
                         return Some(LinkEvent::Up);
                     }
                     Poll::Ready(Ok(Err(error))) => return Some(self.attempt_failed(error, now)),
                     Poll::Ready(Err(error)) => return Some(self.attempt_failed(error, now)),
-                    Poll::Pending if now >= *give_up => {
+                    Poll::Pending if judged.is_some_and(|judged| judged >= *give_up) => {
                         let error = Error::connection(format!(
                             "no connection within connectTimeout ({} ms)",
                             self.connect_timeout.as_millis()
@@ -122,7 +133,7 @@ impl Supervisor {
 
     fn attempt_failed(&mut self, error: Error, now: Instant) -> LinkEvent {
         if matches!(error.code(), ErrorCode::Authentication | ErrorCode::Configuration) {
-            let news = self.refusal.is_none();
+            let news = !std::mem::replace(&mut self.refusal_told, true);
             self.refusal = Some(error.clone());
             self.state = State::Waiting { until: now + self.backoff.longest() };
             return LinkEvent::Refused { error, news };
@@ -169,9 +180,19 @@ impl Supervisor {
         }
     }
 
+    /// Whether it is given up and that is still to be told.
+    pub fn is_broken(&self) -> bool {
+        matches!(self.state, State::Broken(_))
+    }
+
     /// A batch was answered: the next outage begins with a short pause again.
     pub fn proved_good(&mut self) {
         self.backoff.reset();
+    }
+
+    /// Whether an attempt to connect has taken too long, unless the sockets know better.
+    pub fn is_late(&self, now: Instant) -> bool {
+        matches!(self.state, State::Connecting { give_up, .. } if give_up <= now)
     }
 
     /// When to poll again at the latest.

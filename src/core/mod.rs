@@ -5,17 +5,25 @@
 //! [`Delivery`]. `link.rs` keeps the connection. Who turns all this, and how what it says reaches
 //! the host, stands in `drive/`.
 
+mod admission;
 mod backend;
 mod backoff;
+mod budget;
 mod bulk;
+mod clock;
+mod deliveries;
 pub mod document;
 mod drive;
 mod engine;
 mod error;
+mod groups;
 mod link;
+#[cfg(feature = "models")]
+pub mod models;
 mod options;
 mod questions;
 mod queues;
+mod random;
 mod record;
 mod request;
 mod sequencer;
@@ -23,19 +31,23 @@ mod stats;
 mod submission;
 #[cfg(test)]
 mod tests;
+mod timers;
+mod turn;
 mod watch;
 
 pub use backend::{Backend, BatchResult, Connection, Description, Link, Notice, Page};
 #[cfg_attr(not(feature = "full"), allow(unused_imports))]
 pub(crate) use backoff::Backoff;
+pub use clock::Clock;
+pub use deliveries::Deliveries;
 pub(crate) use drive::without_signals;
 #[cfg(target_os = "linux")]
 pub use drive::{HostDriver, Pollable};
 pub use drive::{Outbox, Reactor};
 pub use engine::{Engine, Progress};
-pub use error::{Error, ErrorCode, Remedy};
+pub use error::{Applied, Error, ErrorCode, Remedy};
 pub use options::EngineOptions;
 pub use record::{check_document, check_key, Key, Record, MAX_KEY_BYTES};
-pub use request::{Delivery, Kind, LogLevel, Operation, Outcome, Question, Reply};
+pub use request::{applied_of, Delivery, Kind, LogLevel, Operation, Outcome, Question, Reply};
 pub use stats::Statistics;
-pub use submission::{Submitter, Wake};
+pub use submission::Submitter;

@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use super::admission::Weight;
 use super::backend::Page;
-use super::error::{Error, ErrorCode};
+use super::error::{Applied, Error, ErrorCode};
 use super::record::{Key, Record};
 
 /// What to do with one key.
@@ -55,6 +56,12 @@ impl Kind {
 }
 
 impl Operation {
+    /// How many bytes it takes while it is under way.
+    pub(super) fn bytes(&self, key: &Key) -> usize {
+        let data = if let Operation::Set(record) = self { record.data.len() } else { 0 };
+        key.len() + data
+    }
+
     /// The operation's kind.
     pub fn kind(&self) -> Kind {
         match self {
@@ -128,6 +135,29 @@ pub enum Reply {
     Answer(Value),
 }
 
+impl Reply {
+    /// How many bytes it takes until it is handed out, about.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Reply::Record(Some(record)) => record.data.len(),
+            Reply::Page(page) => page.records.iter().map(|(key, record)| key.len() + record.data.len()).sum(),
+            Reply::Answer(answer) => bytes_of(answer),
+            Reply::Record(None) | Reply::Version(_) | Reply::Done => 0,
+        }
+    }
+}
+
+/// How much memory a value takes, about. It is no deeper than its parser allows.
+fn bytes_of(value: &Value) -> usize {
+    let inner: usize = match value {
+        Value::String(text) => text.len(),
+        Value::Array(list) => list.iter().map(bytes_of).sum(),
+        Value::Object(members) => members.iter().map(|(name, value)| name.len() + bytes_of(value)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    };
+    size_of::<Value>() + inner
+}
+
 /// The answer to a request.
 #[derive(Debug)]
 pub enum Outcome {
@@ -135,6 +165,20 @@ pub enum Outcome {
     One(Result<Reply, Error>),
     /// To a request for many keys, in the order in which they were given.
     Many(Vec<Result<Reply, Error>>),
+}
+
+/// Whether a request for many keys, which some host answers as a whole, may have been carried out
+/// for any of them although it failed.
+pub fn applied_of(results: &[Result<Reply, Error>]) -> Applied {
+    let may_be_applied = |result: &Result<Reply, Error>| match result {
+        Ok(reply) => *reply == Reply::Done,
+        Err(error) => error.applied() == Applied::Unknown,
+    };
+    if results.iter().any(may_be_applied) {
+        Applied::Unknown
+    } else {
+        Applied::No
+    }
 }
 
 /// What the engine tells its host. `T` is the host's ticket: whatever it needs to find the
@@ -192,6 +236,7 @@ pub(super) struct Request<T> {
     pub ticket: T,
     pub submitted: Instant,
     pub deadline: Instant,
+    pub weight: Weight,
     pub body: Body,
 }
 
@@ -201,4 +246,19 @@ pub(super) enum Body {
     One(Key, Operation),
     Many(Vec<(Key, Operation)>),
     Ask(Question),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_for_many_was_not_applied_only_if_no_part_of_it_was() {
+        let refused = || Err(Error::new(ErrorCode::TooLarge, "it is too large"));
+        let lost = || Err(Error::new(ErrorCode::Timeout, "too late").maybe_applied());
+        assert_eq!(applied_of(&[refused(), refused()]), Applied::No);
+        assert_eq!(applied_of(&[refused(), Ok(Reply::Done)]), Applied::Unknown);
+        assert_eq!(applied_of(&[refused(), lost()]), Applied::Unknown);
+        assert_eq!(applied_of(&[Ok(Reply::Version(Some(1))), refused()]), Applied::No);
+    }
 }

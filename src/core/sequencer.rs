@@ -8,42 +8,33 @@
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 use slab::Slab;
-use smallvec::SmallVec;
 
-use super::error::Error;
-use super::queues::{GroupOf, LaneId, Queues};
+use super::budget::Budget;
+use super::error::{Error, ErrorCode};
+use super::groups::Room;
+use super::queues::{Entry, GroupOf, LaneId, Place, Queue, Queues};
+use super::random::{growing, Random};
 use super::record::{Key, Record};
 use super::request::{Kind, Operation};
+use super::timers::Timers;
+use super::turn::{Turn, Waiter, SUSPECT_AFTER};
 
-/// Somebody who waits for an operation. `A` says where the answer goes.
-#[derive(Debug)]
-pub(super) struct Waiter<A> {
-    pub address: A,
-    pub submitted: Instant,
-    pub deadline: Instant,
-}
+/// A lane is looked at again after this at the earliest, and after so much more for each of those
+/// who wait in it: one key with very many deadlines costs others nothing.
+const LOOK_PAUSE: Duration = Duration::from_millis(1);
+const LOOK_PAUSE_EACH: Duration = Duration::from_nanos(500);
 
-/// One turn of a lane: an operation and all who wait for it.
-#[derive(Debug)]
-pub(super) struct Turn<A> {
-    pub operation: Operation,
-    pub waiters: SmallVec<[Waiter<A>; 1]>,
-    /// The records of all waiters but the last, in a turn that sets.
-    replaced: Vec<Record>,
-    /// It was given to a connection at least once, so it may have been carried out.
-    pub sent: bool,
-    /// Why the last attempt failed.
-    pub cause: Option<Box<Error>>,
-}
+/// With more lanes than this at its best time the memory is given back when all are empty.
+const MAX_KEPT_LANES: usize = 1 << 14;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// In the queue of its front's kind.
-    Queued,
+    /// In a queue, by the entry of this number.
+    Queued(Place),
     /// Its front is in a batch.
     InFlight,
     /// Its front may be tried again at this time.
@@ -64,7 +55,8 @@ pub(super) struct Sequencer<A> {
     by_key: HashTable<LaneId>,
     hasher: DefaultHashBuilder,
     queues: Queues,
-    paused: usize,
+    /// When each lane is to be looked at: a deadline passes, or a pause is over.
+    timers: Timers,
 }
 
 /// The fronts that go together: lanes, their keys, and for writes the records.
@@ -73,6 +65,10 @@ pub(super) struct Batch {
     pub lanes: Vec<LaneId>,
     pub keys: Vec<Key>,
     pub entries: Vec<(Key, Record)>,
+    /// What they all are.
+    pub kind: Option<Kind>,
+    /// How many bytes of keys and data.
+    pub bytes: usize,
     /// When the last of those who wait for it gives up.
     pub deadline: Option<Instant>,
 }
@@ -93,7 +89,7 @@ impl<A> Sequencer<A> {
             by_key: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
             queues: Queues::new(group_of),
-            paused: 0,
+            timers: Timers::new(),
         }
     }
 
@@ -106,52 +102,74 @@ impl<A> Sequencer<A> {
         self.queues.groups()
     }
 
-    /// Whether a lane of this group and kind is waiting for a batch.
-    pub fn has_queued(&self, group: usize, kind: Kind) -> bool {
-        self.queues.has(group, kind)
+    /// Whether a lane of this group is waiting in a queue.
+    pub fn has_queued(&mut self, group: usize, queue: Queue) -> bool {
+        self.queues.len(group, queue) > 0 && self.first(group, queue).is_some()
+    }
+
+    /// Whether a group has nothing in its queues.
+    pub fn is_quiet(&self, group: usize) -> bool {
+        self.queues.are_empty(group)
+    }
+
+    fn first(&mut self, group: usize, queue: Queue) -> Option<LaneId> {
+        let lanes = &self.lanes;
+        self.queues.front(group, queue, |entry| counts(lanes, entry))
     }
 
     /// Puts an operation at the end of its key's lane.
     pub fn push(&mut self, key: Key, operation: Operation, waiter: Waiter<A>) -> Placed {
         let hash = self.hasher.hash_one(&*key);
+        let deadline = waiter.deadline;
         let lanes = &self.lanes;
         if let Some(&id) = self.by_key.find(hash, |&id| *lanes[id].key == *key) {
+            self.timers.at_latest(id, deadline);
             return self.lanes[id].push(operation, waiter);
         }
-        let kind = operation.kind();
         let front = Turn::new(operation, waiter);
-        let id = self.lanes.insert(Lane { key, hash, state: State::Queued, front, rest: VecDeque::new() });
+        let entry = self.lanes.vacant_entry();
+        let id = entry.key();
+        let state = State::Queued(self.queues.push(&key, front.queue(), id));
+        entry.insert(Lane { key, hash, state, front, rest: VecDeque::new() });
         let lanes = &self.lanes;
         self.by_key.insert_unique(hash, id, |&id| lanes[id].hash);
-        self.queues.push(&lanes[id].key, kind, id);
+        self.timers.at_latest(id, deadline);
         Placed::Alone
     }
 
-    /// Takes the next batch of one group and kind, of at most so many records and bytes.
-    pub fn take_batch(&mut self, group: usize, kind: Kind, max_records: usize, max_bytes: usize) -> Batch {
-        let queue = self.queues.queue(group, kind);
-        let capacity = queue.len().min(max_records);
+    /// Takes the next batch from a queue. What nobody waits for at `now` any more is left behind, and
+    /// what is another group's by now goes to that.
+    pub fn take_batch(&mut self, group: usize, queue: Queue, room: Room, now: Instant) -> Batch {
+        let capacity = self.queues.len(group, queue).min(room.records);
         let mut batch = Batch { lanes: Vec::with_capacity(capacity), ..Batch::default() };
-        match kind {
-            Kind::Set => batch.entries.reserve(capacity),
+        match queue {
+            Queue::Kind(Kind::Set) => batch.entries.reserve(capacity),
             _ => batch.keys.reserve(capacity),
         }
-        let mut bytes = 0;
-        while batch.lanes.len() < max_records {
-            let Some(&id) = queue.front() else { break };
+        while batch.lanes.len() < room.records {
+            let Some(id) = self.first(group, queue) else { break };
             let lane = &mut self.lanes[id];
-            bytes += lane.key.len();
-            if let Operation::Set(record) = &lane.front.operation {
-                bytes += record.data.len();
+            if self.queues.has_moved(&lane.key, group) {
+                self.queues.pop(group, queue);
+                self.queue(id);
+                continue;
             }
-            if bytes > max_bytes && !batch.lanes.is_empty() {
+            let bytes = batch.bytes + lane.front.operation.bytes(&lane.key);
+            if bytes > room.bytes && !batch.lanes.is_empty() {
                 break;
             }
-            queue.pop_front();
+            self.queues.pop(group, queue);
+            let deadline = lane.front.deadline();
+            if deadline.is_none_or(|deadline| deadline <= now) {
+                // The next look at it, which is due, says so.
+                lane.state = State::Paused(now);
+                continue;
+            }
+            batch.bytes = bytes;
+            batch.kind = Some(lane.front.operation.kind());
+            batch.deadline = batch.deadline.max(deadline);
             lane.state = State::InFlight;
             lane.front.sent = true;
-            batch.deadline =
-                lane.front.waiters.iter().map(|waiter| waiter.deadline).chain(batch.deadline).max();
             batch.lanes.push(id);
             match &lane.front.operation {
                 Operation::Set(record) => batch.entries.push((lane.key.clone(), record.clone())),
@@ -161,7 +179,7 @@ impl<A> Sequencer<A> {
         batch
     }
 
-    /// Ends the front turn of a lane whose batch was answered, and lets the next one queue.
+    /// Ends the front turn of a lane that is in no queue, and lets the next one queue.
     pub fn finish(&mut self, id: LaneId) -> Turn<A> {
         let lane = &mut self.lanes[id];
         let Some(next) = lane.rest.pop_front() else {
@@ -169,121 +187,189 @@ impl<A> Sequencer<A> {
             if let Ok(entry) = self.by_key.find_entry(lane.hash, |&other| other == id) {
                 entry.remove();
             }
+            self.shrink();
             return lane.front;
         };
+        if lane.rest.is_empty() {
+            lane.rest = VecDeque::new();
+        }
         let done = std::mem::replace(&mut lane.front, next);
-        lane.state = State::Queued;
-        self.queues.push(&lane.key, lane.front.operation.kind(), id);
+        self.queue(id);
         done
+    }
+
+    /// Puts a lane at the end of the queue that its front belongs to.
+    fn queue(&mut self, id: LaneId) {
+        let lane = &mut self.lanes[id];
+        lane.state = State::Queued(self.queues.push(&lane.key, lane.front.queue(), id));
+    }
+
+    /// Puts a lane at the head of it, where it was before.
+    fn queue_first(&mut self, id: LaneId) {
+        let lane = &mut self.lanes[id];
+        lane.state = State::Queued(self.queues.push_front(&lane.key, lane.front.queue(), id));
+    }
+
+    /// Memory that a burst took is given back.
+    fn shrink(&mut self) {
+        if self.lanes.is_empty() && self.lanes.capacity() > MAX_KEPT_LANES {
+            self.lanes = Slab::new();
+            self.by_key = HashTable::new();
+            self.queues.clear();
+            self.timers.clear();
+        }
+    }
+
+    /// What is said to those whose operation at the front of a lane was refused. The refusal tells
+    /// nothing of earlier attempts, nor does a panic of its own one.
+    pub fn refused(&self, id: LaneId, error: Error) -> Error {
+        let front = &self.lanes[id].front;
+        if front.cause.is_some() || error.code() == ErrorCode::Panic {
+            return front.unanswered(error);
+        }
+        error
     }
 
     /// The front of a lane was refused for good. If it had replaced an earlier value, whoever
     /// gave the refused one is returned, and the earlier one queues in its place.
     pub fn fall_back(&mut self, id: LaneId) -> Option<Waiter<A>> {
-        let lane = &mut self.lanes[id];
-        let waiter = match lane.front.replaced.pop() {
-            Some(record) => {
-                lane.front.operation = Operation::Set(record);
-                lane.front.waiters.pop()
-            }
-            None => None,
-        }?;
-        lane.front.sent = false;
-        lane.front.cause = None;
-        lane.state = State::Queued;
-        self.queues.push(&lane.key, lane.front.operation.kind(), id);
+        let waiter = self.lanes[id].front.fall_back()?;
+        self.queue(id);
         Some(waiter)
     }
 
     /// Lets the front of a lane wait and go again later, in its place. Returns false, and ends
     /// its turn, if nobody waits for it any more.
-    pub fn pause(&mut self, id: LaneId, until: Instant, cause: Error) -> bool {
-        let lane = &mut self.lanes[id];
-        if lane.front.waiters.is_empty() {
+    pub fn pause(&mut self, id: LaneId, now: Instant, cause: Error, random: &mut Random) -> bool {
+        let front = &mut self.lanes[id].front;
+        if front.waiters.is_empty() {
             self.finish(id);
             return false;
         }
-        lane.state = State::Paused(until);
-        lane.front.cause = Some(Box::new(cause));
-        self.paused += 1;
+        let least = cause.pause().unwrap_or_default();
+        front.cause = Some(Box::new(cause));
+        front.refusals = front.refusals.saturating_add(1);
+        let pause = growing(front.refusals, random);
+        self.rest(id, now + pause.max(least));
         true
     }
 
-    /// Queues the paused lanes whose time has come; says when the next one's does.
-    pub fn resume_paused(&mut self, now: Instant) -> Option<Instant> {
-        let mut next = None;
-        if self.paused == 0 {
-            return next;
-        }
-        for (id, lane) in &mut self.lanes {
-            match lane.state {
-                State::Paused(until) if until <= now => {
-                    lane.state = State::Queued;
-                    self.queues.push(&lane.key, lane.front.operation.kind(), id);
-                    self.paused -= 1;
-                }
-                State::Paused(until) => next = Some(next.map_or(until, |other: Instant| other.min(until))),
-                _ => {}
-            }
-        }
-        next
+    fn rest(&mut self, id: LaneId, until: Instant) {
+        self.lanes[id].state = State::Paused(until);
+        self.timers.at_latest(id, until);
     }
 
-    /// After the connection was lost: what was in a batch queues again, unless nobody waits for
-    /// it any more. Returns how many.
-    pub fn requeue_in_flight(&mut self, cause: &Error) -> usize {
-        let in_flight: Vec<LaneId> =
-            self.lanes.iter().filter(|(_, lane)| lane.state == State::InFlight).map(|(id, _)| id).collect();
+    /// Puts what was in a batch back into its place: its server passes nothing at the moment.
+    /// Returns how many wait on.
+    pub fn put_back(&mut self, lanes: &[LaneId], cause: &Error) -> usize {
+        self.wait_on(lanes, cause, |sequencer, id| sequencer.queue_first(id))
+    }
+
+    /// The connection was lost with this in a batch. What met that twice is a suspect: it goes
+    /// alone, and then after pauses that grow, so that others have their turn meanwhile.
+    pub fn lost(&mut self, lanes: &[LaneId], cause: &Error, now: Instant, random: &mut Random) -> usize {
+        self.wait_on(lanes, cause, |sequencer, id| {
+            let front = &mut sequencer.lanes[id].front;
+            front.losses = front.losses.saturating_add(1);
+            match front.losses.saturating_sub(SUSPECT_AFTER) {
+                0 => sequencer.queue_first(id),
+                times => sequencer.rest(id, now + growing(times, random)),
+            }
+        })
+    }
+
+    fn wait_on(
+        &mut self,
+        lanes: &[LaneId],
+        cause: &Error,
+        mut wait: impl FnMut(&mut Sequencer<A>, LaneId),
+    ) -> usize {
+        let cause = Box::new(cause.clone());
         let mut count = 0;
-        for id in in_flight {
-            let lane = &mut self.lanes[id];
-            if lane.front.waiters.is_empty() {
+        // The first one is put at the head last.
+        for &id in lanes.iter().rev() {
+            let front = &mut self.lanes[id].front;
+            if front.waiters.is_empty() {
                 // Its callers were told of its failure; somebody else may have written since.
                 self.finish(id);
                 continue;
             }
-            lane.state = State::Queued;
-            lane.front.cause = Some(Box::new(cause.clone()));
-            self.queues.push(&lane.key, lane.front.operation.kind(), id);
+            front.cause = Some(cause.clone());
             count += 1;
+            wait(self, id);
         }
         count
     }
 
-    /// Gives everyone whose deadline has passed to `expired`, with the group of the key; drops
-    /// turns that nobody waits for any more unless they are in a batch, and returns the earliest
-    /// deadline left.
-    pub fn expire(
+    /// Looks at the lanes whose time had come at `now`: pauses that are over end, and everyone
+    /// whose deadline has passed is given to `expired`, with the group of the key. Turns that
+    /// nobody waits for any more are dropped unless they are in a batch.
+    pub fn look(
         &mut self,
         now: Instant,
+        budget: &mut Budget,
         mut expired: impl FnMut(usize, Waiter<A>, &Turn<A>),
-    ) -> Option<Instant> {
-        let mut earliest: Option<Instant> = None;
-        let ids: Vec<LaneId> = self.lanes.iter().map(|(id, _)| id).collect();
-        let mut dropped = false;
-        for id in ids {
-            let lane = &mut self.lanes[id];
+    ) {
+        while budget.is_left() {
+            let Some(id) = self.timers.pop_due(now) else { return };
+            budget.spend(1, 0);
+            // The number may be that of a lane that is no more.
+            let Some(lane) = self.lanes.get_mut(id) else { continue };
+            let group = self.queues.group_of(&lane.key);
+            let mut seen = 0;
             let mut empty = false;
             for turn in std::iter::once(&mut lane.front).chain(&mut lane.rest) {
+                seen += turn.waiters.len();
                 if turn.is_late(now) {
-                    let group = self.queues.group_of(&lane.key);
-                    turn.expire(now, |waiter, turn| expired(group, waiter, turn));
+                    turn.expire(now, |waiter, turn| {
+                        budget.spend(1, 0);
+                        expired(group, waiter, turn);
+                    });
                 }
-                earliest = turn.waiters.iter().map(|waiter| waiter.deadline).chain(earliest).min();
                 empty |= turn.waiters.is_empty();
             }
             if empty {
                 lane.rest.retain(|turn| !turn.waiters.is_empty());
-                if lane.front.waiters.is_empty() && lane.state != State::InFlight {
-                    dropped = true;
-                    self.drop_front(id);
-                }
             }
+            let is_over = matches!(lane.state, State::Paused(until) if until <= now);
+            if lane.front.waiters.is_empty() && lane.state != State::InFlight {
+                if let State::Queued(_) = lane.state {
+                    self.leave_queue();
+                }
+                self.finish(id);
+            } else if is_over {
+                self.queue(id);
+            }
+            self.look_again(id, now, seen);
         }
-        if dropped {
-            self.rebuild_queues();
+    }
+
+    /// Sets the time of the next look at a lane, if there is one.
+    fn look_again(&mut self, id: LaneId, now: Instant, seen: usize) {
+        let Some(lane) = self.lanes.get(id) else { return };
+        let turns = std::iter::once(&lane.front).chain(&lane.rest);
+        let deadline = turns.flat_map(|turn| &turn.waiters).map(|waiter| waiter.deadline).min();
+        let pause = LOOK_PAUSE + LOOK_PAUSE_EACH * u32::try_from(seen).unwrap_or(u32::MAX);
+        let mut next = deadline.map(|deadline| deadline.max(now + pause));
+        if let State::Paused(until) = lane.state {
+            next = next.into_iter().chain([until]).min();
         }
-        earliest
+        if let Some(next) = next {
+            self.timers.at_latest(id, next);
+        }
+    }
+
+    /// The entry of a lane that is in a queue counts no more.
+    fn leave_queue(&mut self) {
+        if self.queues.left() {
+            let lanes = &self.lanes;
+            self.queues.retain(|entry| counts(lanes, entry));
+        }
+    }
+
+    /// When there is something to look at.
+    pub fn next_look(&mut self) -> Option<Instant> {
+        self.timers.next()
     }
 
     /// Ends every lane, whatever its state; for the end of the connector.
@@ -294,83 +380,29 @@ impl<A> Sequencer<A> {
         }
         self.by_key.clear();
         self.queues.clear();
-        self.paused = 0;
+        self.timers.clear();
     }
 
-    /// Ends the turns that wait for a connection, for a server that refuses us.
-    pub fn drain_queued(&mut self, mut each: impl FnMut(Turn<A>)) {
-        // Taking a front off may queue the lane again, for another kind.
-        while let Some(id) = self.queues.pop() {
+    /// Ends turns that wait for a connection, for a server that refuses us.
+    pub fn drain_queued(&mut self, budget: &mut Budget, mut each: impl FnMut(Turn<A>)) {
+        while budget.is_left() {
+            // Taking a front off may queue the lane again, for another kind.
+            let Some((group, queue, id)) = self.any_queued() else { return };
+            self.queues.pop(group, queue);
+            budget.spend(1, 0);
             each(self.finish(id));
         }
     }
 
-    fn drop_front(&mut self, id: LaneId) {
-        if matches!(self.lanes[id].state, State::Paused(_)) {
-            self.paused -= 1;
-        }
-        self.finish(id);
-    }
-
-    /// Makes the queues anew after lanes were removed from their middle.
-    fn rebuild_queues(&mut self) {
-        let lanes = &self.lanes;
-        let mut seen = vec![false; lanes.capacity()];
-        self.queues.retain(|id, kind| {
-            let keep = lanes.get(id).is_some_and(|lane| {
-                lane.state == State::Queued && lane.front.operation.kind() == kind && !seen[id]
-            });
-            if keep {
-                seen[id] = true;
-            }
-            keep
-        });
+    fn any_queued(&mut self) -> Option<(usize, Queue, LaneId)> {
+        let places = (0..self.queues.groups()).flat_map(|group| Queue::ALL.map(|queue| (group, queue)));
+        places.into_iter().find_map(|(group, queue)| Some((group, queue, self.first(group, queue)?)))
     }
 }
 
-impl<A> Turn<A> {
-    fn new(operation: Operation, waiter: Waiter<A>) -> Turn<A> {
-        let mut waiters = SmallVec::new();
-        waiters.push(waiter);
-        Turn { operation, waiters, replaced: Vec::new(), sent: false, cause: None }
-    }
-
-    /// Lets a later operation share this turn.
-    fn take(&mut self, operation: Operation, waiter: Waiter<A>) {
-        if let Operation::Set(record) = std::mem::replace(&mut self.operation, operation) {
-            self.replaced.push(record);
-        }
-        self.waiters.push(waiter);
-    }
-
-    /// Whether anybody's deadline has passed.
-    fn is_late(&self, now: Instant) -> bool {
-        self.waiters.iter().any(|waiter| waiter.deadline <= now)
-    }
-
-    fn expire(&mut self, now: Instant, mut expired: impl FnMut(Waiter<A>, &Turn<A>)) {
-        let waiters = std::mem::take(&mut self.waiters);
-        let late = waiters.iter().take_while(|waiter| waiter.deadline <= now).count();
-        for waiter in waiters {
-            if waiter.deadline <= now {
-                expired(waiter, self);
-            } else {
-                self.waiters.push(waiter);
-            }
-        }
-        // In a turn that sets, the first to come are the first to give up.
-        self.replaced.drain(..late.min(self.replaced.len()));
-    }
-
-    /// Whether a later operation may share this turn. A write takes the place of what waits
-    /// here, so it must not give up before those do whom it then answers; and what was sent is
-    /// to be sent again as it was.
-    fn takes(&self, operation: &Operation, waiter: &Waiter<A>) -> bool {
-        let kind = operation.kind();
-        // By this very rule the last to come is the last to give up.
-        let stays = self.waiters.last().is_none_or(|other| other.deadline <= waiter.deadline);
-        kind == self.operation.kind() && (kind.is_read() || (!self.sent && stays))
-    }
+/// Whether an entry of a queue is that of a lane which is in it.
+fn counts<A>(lanes: &Slab<Lane<A>>, entry: Entry) -> bool {
+    lanes.get(entry.id).is_some_and(|lane| lane.state == State::Queued(entry.place))
 }
 
 impl<A> Lane<A> {
@@ -396,14 +428,13 @@ impl<A> Lane<A> {
 mod tests {
     use super::*;
 
-    use std::time::Duration;
-
-    use super::super::error::ErrorCode;
+    use super::super::clock::Clock;
 
     /// A sequencer whose waiters are numbers, with one clock.
     struct Bench {
         sequencer: Sequencer<u32>,
         start: Instant,
+        random: Random,
     }
 
     impl Bench {
@@ -411,6 +442,7 @@ mod tests {
             Bench {
                 sequencer: Sequencer::new(Box::new(|key| usize::from(key.starts_with('2')))),
                 start: Instant::now(),
+                random: Random::from_seed(1),
             }
         }
 
@@ -432,7 +464,30 @@ mod tests {
         }
 
         fn take(&mut self, kind: Kind) -> Batch {
-            self.sequencer.take_batch(0, kind, 100, usize::MAX)
+            self.take_at_most(kind, 100, usize::MAX)
+        }
+
+        fn take_at_most(&mut self, kind: Kind, records: usize, bytes: usize) -> Batch {
+            self.sequencer.take_batch(0, Queue::Kind(kind), Room { records, bytes }, self.start)
+        }
+
+        fn take_suspect(&mut self) -> Batch {
+            let room = Room { records: 1, bytes: usize::MAX };
+            self.sequencer.take_batch(0, Queue::Suspects, room, self.start)
+        }
+
+        fn has(&mut self, kind: Kind) -> bool {
+            self.sequencer.has_queued(0, Queue::Kind(kind))
+        }
+
+        /// The connection is lost with a batch; how many wait on.
+        fn lose(&mut self, batch: &Batch) -> usize {
+            self.sequencer.lost(&batch.lanes, &loss(), self.start, &mut self.random)
+        }
+
+        fn pause(&mut self, lane: LaneId) -> bool {
+            let passing = Error::transient(ErrorCode::Backend, "locked");
+            self.sequencer.pause(lane, self.start, passing, &mut self.random)
         }
 
         /// Ends the turns of a batch; who waited for them.
@@ -445,7 +500,10 @@ mod tests {
         fn expire(&mut self, milliseconds: u64) -> Vec<(u32, bool)> {
             let mut expired = Vec::new();
             let now = self.at(milliseconds);
-            self.sequencer.expire(now, |_, waiter, turn| expired.push((waiter.address, turn.sent)));
+            let clock = Clock::by_hand();
+            let mut budget = Budget::new(&clock, clock.now());
+            self.sequencer
+                .look(now, &mut budget, |_, waiter, turn| expired.push((waiter.address, turn.sent)));
             expired.sort_unstable();
             expired
         }
@@ -470,13 +528,18 @@ mod tests {
         bench.set("2a", 2);
         bench.set("b", 3);
         assert_eq!(bench.sequencer.groups(), 2);
-        let other = bench.sequencer.take_batch(1, Kind::Set, 100, usize::MAX);
+        let other = bench.sequencer.take_batch(
+            1,
+            Queue::Kind(Kind::Set),
+            Room { records: 9, bytes: 99 },
+            bench.start,
+        );
         assert_eq!(versions(&other), [("2a", 2)]);
         bench.set("2a", 4);
         assert_eq!(versions(&bench.take(Kind::Set)), [("a", 1), ("b", 3)]);
-        assert!(!bench.sequencer.has_queued(1, Kind::Set));
+        assert!(!bench.sequencer.has_queued(1, Queue::Kind(Kind::Set)));
         assert_eq!(bench.finish(other), [2]);
-        assert!(bench.sequencer.has_queued(1, Kind::Set));
+        assert!(bench.sequencer.has_queued(1, Queue::Kind(Kind::Set)));
     }
 
     #[test]
@@ -486,10 +549,10 @@ mod tests {
         bench.get("a", 2);
         bench.set("a", 3);
         bench.set("b", 4);
-        assert!(!bench.sequencer.has_queued(0, Kind::Get));
+        assert!(!bench.has(Kind::Get));
         let sets = bench.take(Kind::Set);
         assert_eq!(versions(&sets), [("a", 1), ("b", 4)]);
-        assert!(!bench.sequencer.has_queued(0, Kind::Get) && !bench.sequencer.has_queued(0, Kind::Set));
+        assert!(!bench.has(Kind::Get) && !bench.has(Kind::Set));
         assert_eq!(bench.finish(sets), [1, 4]);
         let gets = bench.take(Kind::Get);
         assert_eq!(gets.keys, [Key::from("a")]);
@@ -532,7 +595,7 @@ mod tests {
             assert_eq!(versions(&sets), [("a", refused)]);
             let waiter = bench.sequencer.fall_back(sets.lanes[0]).map(|waiter| i64::from(waiter.address));
             assert_eq!(waiter, Some(refused));
-            assert!(!bench.sequencer.has_queued(0, Kind::Get));
+            assert!(!bench.has(Kind::Get));
         }
         let sets = bench.take(Kind::Set);
         assert_eq!(versions(&sets), [("a", 1)]);
@@ -580,14 +643,14 @@ mod tests {
             bench.set(key, address);
         }
         // Three bytes each, with the key.
-        assert_eq!(bench.sequencer.take_batch(0, Kind::Set, 100, 6).lanes.len(), 2);
-        assert_eq!(bench.sequencer.take_batch(0, Kind::Set, 100, 1).lanes.len(), 1);
-        assert_eq!(bench.sequencer.take_batch(0, Kind::Set, 100, 1).lanes.len(), 1);
+        assert_eq!(bench.take_at_most(Kind::Set, 100, 6).lanes.len(), 2);
+        assert_eq!(bench.take_at_most(Kind::Set, 100, 1).lanes.len(), 1);
+        assert_eq!(bench.take_at_most(Kind::Set, 100, 1).lanes.len(), 1);
         for (address, key) in (1..).zip(["e", "f", "g"]) {
             bench.get(key, address);
         }
-        assert_eq!(bench.sequencer.take_batch(0, Kind::Get, 2, usize::MAX).lanes.len(), 2);
-        assert_eq!(bench.sequencer.take_batch(0, Kind::Get, 2, usize::MAX).lanes.len(), 1);
+        assert_eq!(bench.take_at_most(Kind::Get, 2, usize::MAX).lanes.len(), 2);
+        assert_eq!(bench.take_at_most(Kind::Get, 2, usize::MAX).lanes.len(), 1);
     }
 
     #[test]
@@ -597,8 +660,7 @@ mod tests {
         let lost = bench.take(Kind::Set);
         bench.set("a", 2);
         bench.get("a", 3);
-        drop(lost);
-        assert_eq!(bench.sequencer.requeue_in_flight(&loss()), 1);
+        assert_eq!(bench.lose(&lost), 1);
         assert_eq!(bench.set("b", 4), Placed::Alone);
         let sets = bench.take(Kind::Set);
         assert_eq!(versions(&sets), [("a", 1), ("b", 4)]);
@@ -610,12 +672,12 @@ mod tests {
     fn what_is_to_be_sent_again_keeps_its_value() {
         let mut bench = Bench::new();
         bench.set("a", 1);
-        bench.take(Kind::Set);
-        bench.sequencer.requeue_in_flight(&loss());
+        let sets = bench.take(Kind::Set);
+        bench.lose(&sets);
         assert_eq!(bench.set("a", 2), Placed::Alone);
         assert_eq!(bench.expire(2000), [(1, true), (2, false)]);
         assert!(bench.sequencer.is_empty());
-        assert!(!bench.sequencer.has_queued(0, Kind::Set));
+        assert!(!bench.has(Kind::Set));
     }
 
     #[test]
@@ -627,12 +689,10 @@ mod tests {
         let sets = bench.take(Kind::Set);
         assert_eq!(bench.expire(200), [(1, true), (3, true)]);
         // The order holds as long as it may still be carried out.
-        assert!(!bench.sequencer.has_queued(0, Kind::Get));
-        let until = bench.at(300);
-        let passing = Error::transient(ErrorCode::Backend, "loading");
-        assert!(!bench.sequencer.pause(sets.lanes[1], until, passing));
-        assert_eq!(bench.sequencer.requeue_in_flight(&loss()), 0);
-        assert!(!bench.sequencer.has_queued(0, Kind::Set));
+        assert!(!bench.has(Kind::Get));
+        assert!(!bench.pause(sets.lanes[1]));
+        assert_eq!(bench.sequencer.put_back(&sets.lanes[..1], &loss()), 0);
+        assert!(!bench.has(Kind::Set));
         let gets = bench.take(Kind::Get);
         assert_eq!(bench.finish(gets), [2]);
         assert!(bench.sequencer.is_empty());
@@ -644,17 +704,96 @@ mod tests {
         bench.set("a", 1);
         bench.get("a", 2);
         let sets = bench.take(Kind::Set);
-        let until = bench.at(20);
-        let passing = Error::transient(ErrorCode::Backend, "loading");
-        assert!(bench.sequencer.pause(sets.lanes[0], until, passing));
-        assert!(!bench.sequencer.has_queued(0, Kind::Get));
-        let early = bench.at(10);
-        assert_eq!(bench.sequencer.resume_paused(early), Some(until));
-        assert!(!bench.sequencer.has_queued(0, Kind::Set));
-        assert_eq!(bench.sequencer.resume_paused(until), None);
+        assert!(bench.pause(sets.lanes[0]));
+        assert!(!bench.has(Kind::Get));
+        assert!(bench.expire(9).is_empty());
+        assert!(!bench.has(Kind::Set), "a pause is at least half as long as it may be");
+        assert!(bench.expire(20).is_empty());
         let sets = bench.take(Kind::Set);
         assert_eq!(bench.finish(sets), [1]);
-        assert!(bench.sequencer.has_queued(0, Kind::Get));
+        assert!(bench.has(Kind::Get));
+    }
+
+    #[test]
+    fn what_a_server_refuses_for_a_while_keeps_its_order() {
+        let mut bench = Bench::new();
+        for (address, key) in (1..).zip(["a", "b", "c", "d"]) {
+            bench.set(key, address);
+        }
+        let sets = bench.take_at_most(Kind::Set, 3, usize::MAX);
+        assert_eq!(bench.sequencer.put_back(&sets.lanes, &loss()), 3);
+        let sets = bench.take(Kind::Set);
+        assert_eq!(versions(&sets), [("a", 1), ("b", 2), ("c", 3), ("d", 4)]);
+    }
+
+    #[test]
+    fn what_was_lost_twice_goes_alone_and_then_after_pauses() {
+        let mut bench = Bench::new();
+        for (address, key) in (1..).zip(["a", "b"]) {
+            bench.set(key, address);
+        }
+        for _ in 0..SUSPECT_AFTER {
+            assert!(bench.take_suspect().lanes.is_empty());
+            let sets = bench.take(Kind::Set);
+            assert_eq!(versions(&sets), [("a", 1), ("b", 2)]);
+            assert_eq!(bench.lose(&sets), 2);
+        }
+        bench.set("c", 3);
+        assert_eq!(versions(&bench.take(Kind::Set)), [("c", 3)]);
+        let suspect = bench.take_suspect();
+        assert_eq!(versions(&suspect), [("a", 1)]);
+        assert_eq!(bench.lose(&suspect), 1);
+        let other = bench.take_suspect();
+        assert_eq!(versions(&other), [("b", 2)]);
+        assert_eq!(bench.finish(other), [2]);
+        assert!(!bench.sequencer.has_queued(0, Queue::Suspects), "it rests");
+        bench.expire(20);
+        assert_eq!(versions(&bench.take_suspect()), [("a", 1)]);
+    }
+
+    #[test]
+    fn a_batch_is_of_the_kind_of_what_was_taken() {
+        let mut bench = Bench::new();
+        bench.push("a", set(1), 1, 100);
+        bench.push("b", Operation::Delete, 2, 1000);
+        for _ in 0..SUSPECT_AFTER {
+            let (sets, deletes) = (bench.take(Kind::Set), bench.take(Kind::Delete));
+            bench.lose(&sets);
+            bench.lose(&deletes);
+        }
+        let now = bench.at(200);
+        let room = Room { records: 1, bytes: 100 };
+        let suspect = bench.sequencer.take_batch(0, Queue::Suspects, room, now);
+        assert_eq!((suspect.kind, &suspect.keys), (Some(Kind::Delete), &vec![Key::from("b")]));
+    }
+
+    #[test]
+    fn what_is_too_late_is_left_behind() {
+        let mut bench = Bench::new();
+        bench.push("a", set(1), 1, 100);
+        bench.push("b", set(2), 2, 200);
+        let now = bench.at(150);
+        let room = Room { records: 10, bytes: 100 };
+        let sets = bench.sequencer.take_batch(0, Queue::Kind(Kind::Set), room, now);
+        assert_eq!(versions(&sets), [("b", 2)]);
+        assert_eq!(bench.expire(150), [(1, false)]);
+        assert_eq!(bench.finish(sets), [2]);
+        assert!(bench.sequencer.is_empty());
+    }
+
+    #[test]
+    fn memory_is_given_back_after_a_burst() {
+        let mut bench = Bench::new();
+        for address in 0..2 * MAX_KEPT_LANES as u32 {
+            bench.set(&format!("key{address}"), address);
+        }
+        while bench.has(Kind::Set) {
+            let sets = bench.take(Kind::Set);
+            bench.finish(sets);
+        }
+        assert!(bench.sequencer.is_empty());
+        assert!(bench.sequencer.lanes.capacity() <= MAX_KEPT_LANES);
+        assert_eq!(bench.sequencer.next_look(), None);
     }
 
     #[test]
@@ -666,15 +805,13 @@ mod tests {
         bench.push("b", set(4), 4, 100);
         bench.push("b", Operation::Get, 5, 1000);
         let sets = bench.take(Kind::Set);
-        let until = bench.at(500);
-        let passing = Error::transient(ErrorCode::Backend, "loading");
-        bench.sequencer.pause(sets.lanes[1], until, passing);
+        let later = Error::transient(ErrorCode::Backend, "locked").after(Duration::from_millis(500));
+        assert!(bench.sequencer.pause(sets.lanes[1], bench.start, later, &mut bench.random));
         assert_eq!(bench.expire(200), [(2, false), (4, true)]);
         // What was behind the paused one goes at once.
         assert_eq!(bench.take(Kind::Get).keys, [Key::from("b")]);
-        assert_eq!(bench.sequencer.resume_paused(until), None);
         bench.sequencer.finish(sets.lanes[0]);
-        assert!(!bench.sequencer.has_queued(0, Kind::Delete));
+        assert!(!bench.has(Kind::Delete));
         assert_eq!(bench.take(Kind::Get).keys, [Key::from("a")]);
     }
 
@@ -689,7 +826,8 @@ mod tests {
         bench.set("b", 5);
         let mut refused = Vec::new();
         let note = |turn: Turn<u32>| refused.extend(turn.waiters.iter().map(|waiter| waiter.address));
-        bench.sequencer.drain_queued(note);
+        let clock = Clock::by_hand();
+        bench.sequencer.drain_queued(&mut Budget::new(&clock, clock.now()), note);
         assert_eq!(refused, [3, 4, 5]);
         assert_eq!(bench.finish(sets), [1]);
         let mut rest = Vec::new();

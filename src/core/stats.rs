@@ -5,6 +5,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde_json::json;
 
+use super::admission::Admission;
 use super::request::Kind;
 
 /// What a connector has done since it was made.
@@ -77,10 +78,12 @@ impl Statistics {
         self.outages += 1;
     }
 
-    /// One JSON object: `ready`, `inFlight`, `operations.{get,head,set,delete}` with `count`,
+    /// One JSON object: `ready`, `inFlight`, `bytesInFlight`, `operations.{get,head,set,delete}` with `count`,
     /// `errors` and `latencyMicroseconds.{p50,p90,p99,max}`, `batches.{count,p50,max}`,
-    /// `coalesced`, `retries`, `connects`, `outages`.
-    pub fn to_json(&self, in_flight: usize, ready: bool) -> String {
+    /// `coalesced`, `retries`, `connects`, `outages`, `lost.{notifications,logLines}`: those that
+    /// the host was too slow for.
+    pub(super) fn to_json(&self, admission: &Admission, ready: bool) -> String {
+        let (lost_notifications, lost_lines) = admission.lost();
         let mut operations = serde_json::Map::new();
         for kind in Kind::ALL {
             let operation = &self.operations[kind as usize];
@@ -101,7 +104,8 @@ impl Statistics {
         }
         json!({
             "ready": ready,
-            "inFlight": in_flight,
+            "inFlight": admission.operations(),
+            "bytesInFlight": admission.bytes(),
             "operations": operations,
             "batches": {
                 "count": self.batches,
@@ -112,6 +116,7 @@ impl Statistics {
             "retries": self.retries,
             "connects": self.connects,
             "outages": self.outages,
+            "lost": { "notifications": lost_notifications, "logLines": lost_lines },
         })
         .to_string()
     }

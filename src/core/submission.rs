@@ -1,35 +1,38 @@
 //! The way in: a bounded queue that any thread may fill and the engine empties.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_util::task::AtomicWaker;
-
+use super::admission::{Admission, Weight};
+use super::clock::Clock;
 use super::error::{Error, ErrorCode};
 use super::options::EngineOptions;
-
 use super::record::{check_key, Key};
 use super::request::{Body, Operation, Question, Request};
 use super::stats::Statistics;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 
 /// What the engine and its submitters share.
 pub(super) struct Shared<T> {
     inbox: Mutex<Inbox<T>>,
-    /// Operations accepted and not yet answered; one per key of a bulk request.
-    pub in_flight: AtomicUsize,
+    /// What was accepted and not yet handed out to the host.
+    pub admission: Arc<Admission>,
+    pub clock: Clock,
     /// The connection stands.
     pub ready: AtomicBool,
-    /// Wakes whoever drives the engine.
-    pub waker: AtomicWaker,
     pub statistics: Mutex<Statistics>,
-    max_in_flight: usize,
     timeout: Duration,
 }
 
+/// A queue that grew beyond so many requests gives its memory back once it is empty.
+const MAX_KEPT_REQUESTS: usize = 1 << 14;
+
 struct Inbox<T> {
     requests: VecDeque<Request<T>>,
+    /// The engine was woken for them.
+    is_announced: bool,
     ending: Ending,
 }
 
@@ -45,14 +48,13 @@ pub(super) enum Ending {
 }
 
 impl<T> Shared<T> {
-    pub fn new(options: &EngineOptions) -> Shared<T> {
+    pub fn new(options: &EngineOptions, clock: Clock) -> Shared<T> {
         Shared {
-            inbox: Mutex::new(Inbox { requests: VecDeque::new(), ending: Ending::Open }),
-            in_flight: AtomicUsize::new(0),
+            inbox: Mutex::new(Inbox { requests: VecDeque::new(), is_announced: false, ending: Ending::Open }),
+            admission: Arc::new(Admission::new(options.max_in_flight, options.max_bytes_in_flight)),
+            clock,
             ready: AtomicBool::new(false),
-            waker: AtomicWaker::new(),
             statistics: Mutex::new(Statistics::new()),
-            max_in_flight: options.max_in_flight,
             timeout: options.timeout,
         }
     }
@@ -62,43 +64,28 @@ impl<T> Shared<T> {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes room for so many operations, or says why there is none.
-    fn admit(&self, inbox: &Inbox<T>, operations: usize) -> Result<(), Error> {
+    /// Makes room, or says why there is none.
+    fn admit(&self, inbox: &Inbox<T>, weight: Weight) -> Result<(), Error> {
         if inbox.ending != Ending::Open {
             return Err(Error::new(ErrorCode::Closed, "the connector is closed; nothing new is accepted"));
         }
-        if operations > self.max_in_flight {
-            // To wait for others does not help.
-            return Err(Error::new(
-                ErrorCode::InvalidArgument,
-                format!(
-                    "the request is for {operations} operations and maxInFlight is {}; split it, or raise maxInFlight",
-                    self.max_in_flight
-                ),
-            ));
-        }
-        let waiting = self.in_flight.load(Ordering::Relaxed);
-        if waiting + operations > self.max_in_flight {
-            return Err(Error::new(
-                ErrorCode::Busy,
-                format!(
-                    "{waiting} operations are waiting already and maxInFlight is {}; wait for some of them",
-                    self.max_in_flight
-                ),
-            ));
-        }
-        self.in_flight.fetch_add(operations, Ordering::Relaxed);
-        Ok(())
+        self.admission.admit(weight)
     }
 
     pub fn statistics(&self) -> MutexGuard<'_, Statistics> {
         self.statistics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Swaps the waiting requests into `into`, which must be empty, and tells how to go on.
+    /// Swaps the waiting requests into `into`, if that is empty, and tells how to go on.
     pub fn take_requests(&self, into: &mut VecDeque<Request<T>>) -> Ending {
         let mut inbox = self.inbox();
-        std::mem::swap(&mut inbox.requests, into);
+        if into.is_empty() {
+            if into.capacity() > MAX_KEPT_REQUESTS {
+                *into = VecDeque::new();
+            }
+            std::mem::swap(&mut inbox.requests, into);
+            inbox.is_announced = false;
+        }
         inbox.ending
     }
 
@@ -106,16 +93,6 @@ impl<T> Shared<T> {
     pub fn shut(&self) {
         self.inbox().ending = Ending::Cancelled;
     }
-}
-
-/// Whether the engine has to be woken after a submission.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Wake {
-    /// The engine has seen everything before this request: wake it.
-    Needed,
-    /// An earlier request's wake-up is still on its way.
-    Pending,
 }
 
 /// Hands requests to the engine. Clones submit to the same engine; any thread may use one.
@@ -147,22 +124,23 @@ impl<T> Submitter<T> {
         ticket: T,
         timeout: Option<Duration>,
     ) -> Result<(), Error> {
-        let wake = self.submit_quietly(key, operation, ticket, timeout)?;
-        self.wake_if(wake);
+        self.submit_quietly(key, operation, ticket, timeout)?;
+        self.announce();
         Ok(())
     }
 
     /// Like [`submit`](Self::submit), for a host that drives the engine itself and will turn it
-    /// soon: the engine is not woken.
+    /// soon, or that will [`announce`](Self::announce) several at once: the engine is not woken.
     pub fn submit_quietly(
         &self,
         key: Key,
         operation: Operation,
         ticket: T,
         timeout: Option<Duration>,
-    ) -> Result<Wake, Error> {
+    ) -> Result<(), Error> {
         check_key(&key)?;
-        self.push(1, Body::One(key, operation), ticket, timeout)
+        let weight = Weight { operations: 1, bytes: operation.bytes(&key) };
+        self.push(weight, Body::One(key, operation), ticket, timeout)
     }
 
     /// Submits many requests for one key each at once. Those that are not accepted are given to
@@ -170,14 +148,15 @@ impl<T> Submitter<T> {
     /// woken.
     pub fn submit_each_quietly(&self, requests: Vec<(T, Key, Operation)>, mut refused: impl FnMut(T, Error)) {
         let shared = &*self.shared;
-        let submitted = Instant::now();
+        let submitted = shared.clock.now();
         let deadline = submitted + shared.timeout;
         let mut inbox = shared.inbox();
         for (ticket, key, operation) in requests {
-            match check_key(&key).and_then(|()| shared.admit(&inbox, 1)) {
+            let weight = Weight { operations: 1, bytes: operation.bytes(&key) };
+            match check_key(&key).and_then(|()| shared.admit(&inbox, weight)) {
                 Ok(()) => {
                     let body = Body::One(key, operation);
-                    inbox.requests.push_back(Request { ticket, submitted, deadline, body });
+                    inbox.requests.push_back(Request { ticket, submitted, deadline, weight, body });
                 }
                 Err(error) => refused(ticket, error),
             }
@@ -195,8 +174,8 @@ impl<T> Submitter<T> {
         ticket: T,
         timeout: Option<Duration>,
     ) -> Result<(), Error> {
-        let wake = self.submit_many_quietly(entries, ticket, timeout)?;
-        self.wake_if(wake);
+        self.submit_many_quietly(entries, ticket, timeout)?;
+        self.announce();
         Ok(())
     }
 
@@ -206,11 +185,13 @@ impl<T> Submitter<T> {
         entries: Vec<(Key, Operation)>,
         ticket: T,
         timeout: Option<Duration>,
-    ) -> Result<Wake, Error> {
-        for (key, _) in &entries {
+    ) -> Result<(), Error> {
+        let mut weight = Weight { operations: entries.len(), bytes: 0 };
+        for (key, operation) in &entries {
             check_key(key)?;
+            weight.bytes += operation.bytes(key);
         }
-        self.push(entries.len(), Body::Many(entries), ticket, timeout)
+        self.push(weight, Body::Many(entries), ticket, timeout)
     }
 
     /// Asks something that is of no one key, and wakes the engine. The answer says nothing of
@@ -219,53 +200,46 @@ impl<T> Submitter<T> {
     /// # Errors
     /// As for [`submit`](Self::submit); `InvalidArgument` for a page without room.
     pub fn ask(&self, question: Question, ticket: T, timeout: Option<Duration>) -> Result<(), Error> {
-        let wake = self.ask_quietly(question, ticket, timeout)?;
-        self.wake_if(wake);
+        self.ask_quietly(question, ticket, timeout)?;
+        self.announce();
         Ok(())
     }
 
     /// Like [`ask`](Self::ask), without waking the engine.
-    pub fn ask_quietly(
-        &self,
-        question: Question,
-        ticket: T,
-        timeout: Option<Duration>,
-    ) -> Result<Wake, Error> {
+    pub fn ask_quietly(&self, question: Question, ticket: T, timeout: Option<Duration>) -> Result<(), Error> {
         if matches!(question, Question::Scan { limit: 0, .. }) {
             return Err(Error::new(
                 ErrorCode::InvalidArgument,
                 "the limit of a scan is 0; give the most records that a page may have, such as 1000",
             ));
         }
-        self.push(1, Body::Ask(question), ticket, timeout)
+        self.push(Weight { operations: 1, bytes: 0 }, Body::Ask(question), ticket, timeout)
     }
 
-    fn push(
-        &self,
-        operations: usize,
-        body: Body,
-        ticket: T,
-        timeout: Option<Duration>,
-    ) -> Result<Wake, Error> {
+    fn push(&self, weight: Weight, body: Body, ticket: T, timeout: Option<Duration>) -> Result<(), Error> {
         let shared = &*self.shared;
-        let submitted = Instant::now();
+        let submitted = shared.clock.now();
         let deadline = submitted + timeout.unwrap_or(shared.timeout);
         let mut inbox = shared.inbox();
-        shared.admit(&inbox, operations)?;
-        let wake = if inbox.requests.is_empty() { Wake::Needed } else { Wake::Pending };
-        inbox.requests.push_back(Request { ticket, submitted, deadline, body });
-        Ok(wake)
+        shared.admit(&inbox, weight)?;
+        inbox.requests.push_back(Request { ticket, submitted, deadline, weight, body });
+        Ok(())
     }
 
-    fn wake_if(&self, wake: Wake) {
-        if wake == Wake::Needed {
-            self.wake();
+    /// Wakes the engine, unless it has seen everything or was woken for it before.
+    pub fn announce(&self) {
+        let mut inbox = self.shared.inbox();
+        let is_needed = !inbox.requests.is_empty() && !std::mem::replace(&mut inbox.is_announced, true);
+        drop(inbox);
+        if is_needed {
+            self.shared.admission.waker.wake();
         }
     }
 
-    /// Wakes the engine, after quiet submissions.
-    pub fn wake(&self) {
-        self.shared.waker.wake();
+    /// Whether there is something for which the engine was not woken.
+    pub fn is_unannounced(&self) -> bool {
+        let inbox = self.shared.inbox();
+        !inbox.requests.is_empty() && !inbox.is_announced
     }
 
     /// Stops intake. What was accepted may finish until `grace` has passed and fails then with
@@ -273,16 +247,16 @@ impl<T> Submitter<T> {
     pub fn close(&self, grace: Duration) {
         let mut inbox = self.shared.inbox();
         if inbox.ending == Ending::Open {
-            inbox.ending = Ending::Draining(Instant::now() + grace);
+            inbox.ending = Ending::Draining(self.shared.clock.now() + grace);
         }
         drop(inbox);
-        self.shared.waker.wake();
+        self.shared.admission.waker.wake();
     }
 
     /// Stops intake and fails everything unanswered with `Closed`, at once.
     pub fn cancel(&self) {
         self.shared.inbox().ending = Ending::Cancelled;
-        self.shared.waker.wake();
+        self.shared.admission.waker.wake();
     }
 
     /// Whether the connection stands at this moment; no longer from [`cancel`](Self::cancel) on,
@@ -291,15 +265,20 @@ impl<T> Submitter<T> {
         self.shared.ready.load(Ordering::Acquire) && self.shared.inbox().ending != Ending::Cancelled
     }
 
-    /// How many operations were accepted and not yet answered.
+    /// How many operations were accepted and not yet handed out to the host.
     pub fn in_flight(&self) -> usize {
-        self.shared.in_flight.load(Ordering::Relaxed)
+        self.shared.admission.operations()
+    }
+
+    /// How many bytes they take, with keys, data and answers.
+    pub fn bytes_in_flight(&self) -> usize {
+        self.shared.admission.bytes()
     }
 
     /// The statistics as one JSON object; see [`Statistics`].
     pub fn statistics_json(&self) -> String {
-        let (in_flight, ready) = (self.in_flight(), self.is_ready());
-        self.shared.statistics().to_json(in_flight, ready)
+        let ready = self.is_ready();
+        self.shared.statistics().to_json(&self.shared.admission, ready)
     }
 }
 
@@ -307,8 +286,10 @@ impl<T> Submitter<T> {
 mod tests {
     use super::*;
 
+    use super::super::record::Record;
+
     fn submitter() -> Submitter<u32> {
-        let shared = Shared::new(&EngineOptions::default());
+        let shared = Shared::new(&EngineOptions::default(), Clock::system());
         shared.ready.store(true, Ordering::Release);
         Submitter::new(Arc::new(shared))
     }
@@ -324,7 +305,7 @@ mod tests {
     #[test]
     fn a_bulk_larger_than_the_limit_is_no_case_for_waiting() {
         let options = EngineOptions { max_in_flight: 2, ..EngineOptions::default() };
-        let submitter = Submitter::<u32>::new(Arc::new(Shared::new(&options)));
+        let submitter = Submitter::<u32>::new(Arc::new(Shared::new(&options, Clock::system())));
         let gets = |count: usize| (0..count).map(|key| (format!("k{key}").into(), Operation::Get)).collect();
         let error = submitter.submit_many(gets(3), 1, None).unwrap_err();
         assert_eq!((error.code(), error.is_retryable()), (ErrorCode::InvalidArgument, false));
@@ -332,6 +313,27 @@ mod tests {
         submitter.submit_many(gets(2), 2, None).unwrap();
         let error = submitter.submit_many(gets(2), 3, None).unwrap_err();
         assert_eq!((error.code(), error.is_retryable()), (ErrorCode::Busy, true));
+    }
+
+    #[test]
+    fn bytes_count_as_well_as_operations() {
+        let options = EngineOptions { max_bytes_in_flight: 100, ..EngineOptions::default() };
+        let submitter = Submitter::<u32>::new(Arc::new(Shared::new(&options, Clock::system())));
+        let set = |size: usize| Operation::Set(Record { version: 1, data: "x".repeat(size).into() });
+        submitter.submit("a".into(), set(59), 1, None).unwrap();
+        assert_eq!((submitter.in_flight(), submitter.bytes_in_flight()), (1, 60));
+        let error = submitter.submit("b".into(), set(40), 2, None).unwrap_err();
+        assert_eq!((error.code(), error.is_retryable()), (ErrorCode::Busy, true));
+        assert!(error.message().contains("maxBytesInFlight is 100"), "{error}");
+        let error = submitter.submit("b".into(), set(100), 3, None).unwrap_err();
+        assert_eq!((error.code(), error.is_retryable()), (ErrorCode::InvalidArgument, false));
+        let all = EngineOptions { max_in_flight: 1, max_bytes_in_flight: 10, ..EngineOptions::default() };
+        let full = Submitter::<u32>::new(Arc::new(Shared::new(&all, Clock::system())));
+        full.submit("a".into(), set(1), 1, None).unwrap();
+        let error = full.submit("b".into(), set(10), 2, None).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InvalidArgument, "it can never be taken: {error}");
+        submitter.submit("b".into(), set(39), 4, None).unwrap();
+        assert_eq!((submitter.in_flight(), submitter.bytes_in_flight()), (2, 100));
     }
 
     #[test]

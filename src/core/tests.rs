@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::Value;
 
 use super::*;
 
 /// More than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-const TIMEOUT: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_millis(200);
 const HOUR: Option<Duration> = Some(Duration::from_secs(3_600));
 
 /// What the server does, and what it was asked.
@@ -26,21 +27,38 @@ struct World {
     silent: bool,
     /// What it says to each write of this version.
     refused: BTreeMap<i64, Error>,
+    /// What it says to everybody.
+    away: Option<Error>,
+    /// It hangs up at each batch that has this key.
+    poison: Option<&'static str>,
+    /// How long the data of each record is.
+    size: usize,
     /// So many batches are answered by a loss of the connection.
     losses: usize,
+    /// So many batches end in a panic.
+    panics: usize,
     lost: bool,
+    /// It refuses the login.
+    unwelcome: bool,
     /// The kind of each batch, and its keys.
     batches: Vec<(Kind, Vec<String>)>,
     connects: usize,
     wakers: Vec<Waker>,
 }
 
-#[derive(Clone, Default)]
-struct Server(Arc<Mutex<World>>);
+#[derive(Clone)]
+struct Server {
+    world: Arc<Mutex<World>>,
+    records_per_batch: usize,
+}
 
 impl Server {
+    fn new(records_per_batch: usize) -> Server {
+        Server { world: Arc::default(), records_per_batch }
+    }
+
     fn world(&self) -> MutexGuard<'_, World> {
-        self.0.lock().unwrap()
+        self.world.lock().unwrap()
     }
 
     fn change(&self, change: impl FnOnce(&mut World)) {
@@ -75,13 +93,22 @@ impl Server {
             if world.silent {
                 return None;
             }
-            if world.losses > 0 {
-                world.losses -= 1;
-                return Some(Err(Error::connection("it hung up")));
+            if world.panics > 0 {
+                world.panics -= 1;
+                return Some(None);
             }
-            Some(Ok(keys.iter().map(|key| one(world, key)).collect()))
+            let poisoned = world.poison.is_some_and(|poison| keys.iter().any(|key| key == poison));
+            if world.losses > 0 || poisoned {
+                world.losses = world.losses.saturating_sub(1);
+                return Some(Some(Err(Error::connection("it hung up"))));
+            }
+            if let Some(error) = &world.away {
+                return Some(Some(Err(error.clone())));
+            }
+            Some(Some(Ok(keys.iter().map(|key| one(world, key)).collect())))
         })
         .await
+        .expect("a panic was asked for")
     }
 }
 
@@ -90,7 +117,7 @@ impl Backend for Server {
     fn describe(&self) -> Description {
         Description {
             target: "a made-up server".into(),
-            max_batch_records: 1,
+            max_batch_records: self.records_per_batch,
             max_batch_bytes: usize::MAX,
             read_batches: 1,
             write_batches: 1,
@@ -102,6 +129,9 @@ impl Backend for Server {
         let mut world = self.world();
         if world.absent {
             return Err(Error::connection("nobody is there"));
+        }
+        if world.unwelcome {
+            return Err(Error::new(ErrorCode::Authentication, "it refuses the login"));
         }
         world.connects += 1;
         world.lost = false;
@@ -117,8 +147,11 @@ impl Backend for Server {
 #[async_trait]
 impl Connection for Server {
     async fn get_many(&self, keys: &[Key]) -> BatchResult<Option<Record>> {
-        let record = |version: &i64| Record { version: *version, data: "{}".into() };
-        self.answer(Kind::Get, names(keys), |world, key| Ok(world.records.get(key).map(record))).await
+        let get = |world: &mut World, key: &str| {
+            let data = "x".repeat(world.size);
+            Ok(world.records.get(key).map(|&version| Record { version, data: data.into() }))
+        };
+        self.answer(Kind::Get, names(keys), get).await
     }
 
     async fn head_many(&self, keys: &[Key]) -> BatchResult<Option<i64>> {
@@ -150,14 +183,20 @@ impl Connection for Server {
     async fn scan(&self, _: Option<&str>, _: usize) -> Result<Page, Error> {
         self.until(|world| (!world.silent).then_some(Ok(Page::default()))).await
     }
+
+    async fn command(&self, name: &str, _: &Value) -> Result<Value, Error> {
+        assert_ne!(name, "panic", "on purpose");
+        self.until(|world| (!world.silent).then_some(Ok(Value::Null))).await
+    }
 }
 
 fn names(keys: &[Key]) -> Vec<String> {
     keys.iter().map(|key| (**key).to_owned()).collect()
 }
 
-/// An engine that the test itself drives.
+/// An engine that the test itself drives, in a time of its own.
 struct Bench {
+    clock: Clock,
     server: Server,
     engine: Engine<u32>,
     submitter: Submitter<u32>,
@@ -168,17 +207,24 @@ struct Bench {
 
 impl Bench {
     fn new(options: EngineOptions) -> Bench {
-        let server = Server::default();
-        let (engine, submitter) = Engine::new(Arc::new(server.clone()), options);
-        Bench { server, engine, submitter, answers: BTreeMap::new(), told: Vec::new() }
+        Bench::with(Server::new(1), options)
+    }
+
+    fn with(server: Server, options: EngineOptions) -> Bench {
+        let clock = Clock::by_hand();
+        let (engine, submitter) = Engine::with_clock(Arc::new(server.clone()), options, clock.clone(), 1);
+        Bench { clock, server, engine, submitter, answers: BTreeMap::new(), told: Vec::new() }
     }
 
     fn connected() -> Bench {
-        let mut bench = Bench::new(options());
-        bench.turn();
-        assert_eq!(bench.told, ["ready"]);
-        bench.told.clear();
-        bench
+        Bench::new(options()).connect()
+    }
+
+    fn connect(mut self) -> Bench {
+        self.turn();
+        assert_eq!(self.told, ["ready"]);
+        self.told.clear();
+        self
     }
 
     fn submit(&self, ticket: u32, key: &str, operation: Operation, timeout: Option<Duration>) {
@@ -189,20 +235,45 @@ impl Bench {
         self.submit(ticket, key, set(ticket), None);
     }
 
+    fn command(&self, ticket: u32, name: &str) {
+        let question = Question::Command { name: name.into(), arguments: Value::Null };
+        self.submitter.ask(question, ticket, None).unwrap();
+    }
+
+    /// A set, a delete, a get, a head, a command and a scan, with tickets from 1 on.
+    fn one_of_each(&self) {
+        self.set(1, "a");
+        self.submit(2, "b", Operation::Delete, None);
+        self.submit(3, "c", Operation::Get, None);
+        self.submit(4, "d", Operation::Head, None);
+        self.command(5, "something");
+        self.submitter.ask(Question::Scan { cursor: None, limit: 1 }, 6, None).unwrap();
+    }
+
     /// Polls until nothing more happens.
     fn turn(&mut self) {
-        let mut out = Vec::new();
+        let mut out = self.engine.deliveries();
         for _ in 0..10 {
-            self.engine.poll(&mut Context::from_waker(Waker::noop()), &mut out);
+            self.poll(&mut out);
         }
-        for delivery in out {
+        self.hand_out(&mut out);
+    }
+
+    /// One turn after a look at the sockets.
+    fn poll(&mut self, out: &mut Deliveries<u32>) -> Progress {
+        self.engine.looked();
+        self.engine.poll(&mut Context::from_waker(Waker::noop()), out)
+    }
+
+    fn hand_out(&mut self, out: &mut Deliveries<u32>) {
+        for delivery in out.by_ref() {
             match delivery {
                 Delivery::Completion(ticket, Outcome::One(result)) => {
                     assert!(self.answers.insert(ticket, result).is_none(), "{ticket} was answered twice");
                 }
                 Delivery::Ready => self.told.push("ready".into()),
                 Delivery::Failure { error, fatal } => {
-                    assert!(!fatal && error.is_retryable());
+                    assert_eq!(fatal, !error.is_retryable());
                     self.told.push(error.message().into());
                 }
                 _ => {}
@@ -211,10 +282,10 @@ impl Bench {
     }
 
     fn wait_for(&mut self, what: &str, mut condition: impl FnMut(&Bench) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = self.clock.now() + PATIENCE;
         while !condition(self) {
-            assert!(Instant::now() < deadline, "{what}: {:?}, {:?}", self.told, self.answers);
-            std::thread::sleep(Duration::from_millis(1));
+            assert!(self.clock.now() < deadline, "{what}: {:?}, {:?}", self.told, self.answers);
+            self.clock.advance(Duration::from_millis(1));
             self.turn();
         }
     }
@@ -222,6 +293,11 @@ impl Bench {
     /// What became of a request: a code, or nothing.
     fn code(&self, ticket: u32) -> Option<ErrorCode> {
         self.answers[&ticket].as_ref().err().map(Error::code)
+    }
+
+    /// Whether a request that failed may have been carried out.
+    fn applied(&self, ticket: u32) -> Applied {
+        self.answers[&ticket].as_ref().unwrap_err().applied()
     }
 }
 
@@ -291,14 +367,14 @@ fn what_is_slow_alone_does_not_hang() {
     bench.submitter.ask(scan.clone(), 2, HOUR).unwrap();
     // Its caller has little patience, but the server may yet have it.
     bench.submitter.ask(scan, 3, Some(TIMEOUT / 4)).unwrap();
-    let began = Instant::now();
-    bench.wait_for("half the time", |_| began.elapsed() > TIMEOUT / 2);
+    let began = bench.clock.now();
+    bench.wait_for("half the time", |bench| bench.clock.now() - began > TIMEOUT / 2);
     assert_eq!(bench.code(3), Some(ErrorCode::Timeout));
     bench.server.change(|world| world.silent = false);
     bench.turn();
     bench.server.change(|world| world.silent = true);
     bench.submit(4, "a", set(4), HOUR);
-    bench.wait_for("thrice the time", |_| began.elapsed() > TIMEOUT * 3);
+    bench.wait_for("thrice the time", |bench| bench.clock.now() - began > TIMEOUT * 3);
     assert_eq!((bench.code(1), bench.code(2)), (None, None));
     assert!(!bench.answers.contains_key(&4));
     assert_eq!((bench.told.len(), bench.server.world().connects), (0, 1), "{:?}", bench.told);
@@ -327,8 +403,8 @@ fn an_absent_server_is_told_once() {
     bench.server.change(|world| world.absent = true);
     bench.turn();
     assert_eq!(bench.told, ["nobody is there"]);
-    let began = Instant::now();
-    bench.wait_for("more attempts", |_| began.elapsed() > TIMEOUT / 4);
+    let began = bench.clock.now();
+    bench.wait_for("more attempts", |bench| bench.clock.now() - began > TIMEOUT / 4);
     bench.server.change(|world| world.absent = false);
     bench.wait_for("`ready`", |bench| bench.submitter.is_ready());
     assert_eq!(bench.told, ["nobody is there", "ready"]);
@@ -364,7 +440,7 @@ fn what_has_expired_is_not_sent() {
     bench.submit(1, "a", set(1), Some(Duration::from_millis(1)));
     bench.submit(2, "b", set(2), HOUR);
     // Whoever drives the engine was busy meanwhile.
-    std::thread::sleep(Duration::from_millis(20));
+    bench.clock.advance(Duration::from_millis(20));
     bench.turn();
     assert_eq!((bench.code(1), bench.code(2)), (Some(ErrorCode::Timeout), None));
     let message = bench.answers[&1].as_ref().unwrap_err().message().to_owned();
@@ -380,7 +456,267 @@ fn an_answer_that_is_here_is_not_called_late() {
     bench.turn();
     bench.server.change(|world| world.silent = false);
     // Whoever drives the engine was busy meanwhile.
-    std::thread::sleep(TIMEOUT + Duration::from_millis(20));
+    bench.clock.advance(TIMEOUT + Duration::from_millis(20));
     bench.turn();
     assert_eq!(bench.code(1), None);
+}
+
+#[test]
+fn an_operation_is_in_flight_until_it_is_handed_out() {
+    let mut bench = Bench::new(EngineOptions { max_in_flight: 3, ..options() }).connect();
+    let mut out = bench.engine.deliveries();
+    for ticket in 0..3 {
+        bench.set(ticket, &format!("k{ticket}"));
+    }
+    for _ in 0..10 {
+        bench.poll(&mut out);
+    }
+    assert_eq!(bench.server.world().batches.len(), 3, "all are answered");
+    assert_eq!(bench.submitter.in_flight(), 3);
+    let refused = bench.submitter.submit("k".into(), Operation::Get, 9, None).unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::Busy);
+    assert!(matches!(out.next(), Some(Delivery::Completion(0, _))));
+    assert_eq!(bench.submitter.in_flight(), 2);
+    bench.submit(9, "k", Operation::Get, None);
+    bench.hand_out(&mut out);
+    bench.turn();
+    assert_eq!((bench.submitter.in_flight(), bench.submitter.bytes_in_flight()), (0, 0));
+}
+
+#[test]
+fn answers_that_nobody_takes_hold_up_reads_and_nothing_else() {
+    let mut bench = Bench::new(EngineOptions { max_bytes_in_flight: 10_000, ..options() }).connect();
+    bench.server.change(|world| {
+        world.size = 3_000;
+        world.records.extend((0..100).map(|key| (format!("k{key}"), 1)));
+    });
+    let mut out = bench.engine.deliveries();
+    for ticket in 0..100 {
+        bench.submit(ticket, &format!("k{ticket}"), Operation::Get, HOUR);
+    }
+    for _ in 0..200 {
+        bench.poll(&mut out);
+    }
+    assert_eq!(bench.server.world().batches.len(), 4, "the fourth answer is the first beyond the limit");
+    assert!(bench.submitter.bytes_in_flight() <= 10_000 + 3_000 + 400);
+    bench.hand_out(&mut out);
+    bench.set(200, "w");
+    bench.wait_for("all", |bench| bench.answers.len() == 101);
+    assert_eq!(bench.submitter.bytes_in_flight(), 0);
+}
+
+#[test]
+fn a_turn_ends_however_much_was_submitted() {
+    let mut bench = Bench::with(Server::new(10_000), options()).connect();
+    let total: u32 = 100_000;
+    for ticket in 0..total {
+        bench.submit(ticket, &format!("k{ticket}"), Operation::Head, None);
+    }
+    let mut out = bench.engine.deliveries();
+    let mut turns = 0;
+    let mut most = 0;
+    while bench.answers.len() < total as usize {
+        let before = bench.answers.len();
+        let progress = bench.poll(&mut out);
+        bench.hand_out(&mut out);
+        most = most.max(bench.answers.len() - before);
+        turns += 1;
+        assert!(progress.more || bench.answers.len() == total as usize, "nothing else would go on");
+    }
+    assert!(turns >= 20 && most <= 10_000, "{turns} turns, {most} at most");
+}
+
+#[test]
+fn a_server_that_passes_nothing_is_asked_a_little_and_in_order() {
+    let mut bench = Bench::with(Server::new(512), options()).connect();
+    let loading = Error::transient(ErrorCode::Unavailable, "it is loading").of_server();
+    bench.server.change(|world| world.away = Some(loading));
+    for ticket in 0..10_000 {
+        bench.submit(ticket, &format!("k{ticket}"), set(ticket), HOUR);
+    }
+    let start = bench.clock.now();
+    bench.wait_for("five seconds", |bench| bench.clock.now() - start > Duration::from_secs(5));
+    let asked: usize = bench.server.world().batches.iter().map(|(_, keys)| keys.len()).sum();
+    assert!(asked < 2_000, "{asked} sets were sent in vain");
+    let tried = bench.server.world().batches.len();
+    bench.server.change(|world| world.away = None);
+    bench.wait_for("all", |bench| bench.answers.len() == 10_000);
+    let world = bench.server.world();
+    let keys: Vec<&String> = world.batches[tried..].iter().flat_map(|(_, keys)| keys).collect();
+    let in_order: Vec<String> = (0..10_000).map(|key| format!("k{key}")).collect();
+    assert!(keys.into_iter().eq(&in_order), "they went in the order of their submission, each once");
+}
+
+#[test]
+fn one_operation_at_which_the_server_hangs_up_stops_no_other() {
+    let mut bench = Bench::with(Server::new(512), options()).connect();
+    bench.server.change(|world| world.poison = Some("poison"));
+    let few_seconds = Some(Duration::from_secs(5));
+    bench.submit(1_000, "poison", set(1), few_seconds);
+    for ticket in 0..200 {
+        bench.submit(ticket, &format!("k{ticket}"), set(ticket), few_seconds);
+    }
+    bench.wait_for("the others", |bench| bench.answers.len() == 200);
+    let is_alone = |keys: &[String]| keys.len() == 1 || !keys.iter().any(|key| key == "poison");
+    assert!(bench.server.world().batches[2..].iter().all(|(_, keys)| is_alone(keys)));
+    assert!((0..200).all(|ticket| bench.code(ticket).is_none()));
+    bench.wait_for("the poison", |bench| bench.answers.len() == 201);
+    let message = bench.answers[&1_000].as_ref().unwrap_err().message().to_owned();
+    assert!(message.contains("the connection was lost") && message.contains("times with it"), "{message}");
+    assert!(bench.server.world().connects < 20, "{} connections", bench.server.world().connects);
+}
+
+#[test]
+fn a_host_that_was_stopped_sees_no_outage() {
+    let mut bench = Bench::connected();
+    bench.server.change(|world| world.silent = true);
+    bench.set(1, "a");
+    bench.turn();
+    // All is overdue; the answer is in a socket, which the look between two turns finds.
+    bench.clock.advance(TIMEOUT * 100);
+    let mut out = bench.engine.deliveries();
+    let progress = bench.poll(&mut out);
+    assert!(progress.more && out.is_empty(), "nothing is called late at first sight");
+    bench.server.change(|world| world.silent = false);
+    bench.poll(&mut out);
+    bench.hand_out(&mut out);
+    assert_eq!(bench.code(1), None);
+    assert_eq!((bench.told.len(), bench.server.world().connects), (0, 1));
+}
+
+#[test]
+fn many_deadlines_cost_no_more_than_their_number() {
+    let mut bench = Bench::new(EngineOptions { max_in_flight: 1 << 20, ..options() });
+    bench.server.change(|world| world.absent = true);
+    bench.turn();
+    for ticket in 0..200_000 {
+        let timeout = Duration::from_millis(100 + u64::from(ticket) / 100);
+        bench.submit(ticket, &format!("k{ticket}"), set(ticket), Some(timeout));
+    }
+    bench.wait_for("all", |bench| bench.answers.len() == 200_000);
+    assert!((0..200_000).all(|ticket| bench.code(ticket) == Some(ErrorCode::Timeout)));
+    assert_eq!(bench.submitter.in_flight(), 0);
+}
+
+/// What [`Bench::one_of_each`] sent before it failed: the made-up server takes one write at a time.
+const SET_AND_COMMAND: [Applied; 6] =
+    [Applied::Unknown, Applied::No, Applied::No, Applied::No, Applied::Unknown, Applied::No];
+
+const EACH: [u32; 6] = [1, 2, 3, 4, 5, 6];
+
+#[test]
+fn what_timed_out_tells_whether_it_may_have_been_applied() {
+    let mut bench = Bench::connected();
+    bench.server.change(|world| world.silent = true);
+    bench.one_of_each();
+    bench.turn();
+    bench.wait_for("the timeouts", |bench| bench.answers.len() == 6);
+    assert_eq!(EACH.map(|ticket| bench.code(ticket)), [Some(ErrorCode::Timeout); 6]);
+    assert_eq!(EACH.map(|ticket| bench.applied(ticket)), SET_AND_COMMAND);
+}
+
+#[test]
+fn what_was_never_sent_was_not_applied() {
+    let mut bench = Bench::new(options());
+    bench.server.change(|world| world.absent = true);
+    bench.one_of_each();
+    bench.turn();
+    bench.wait_for("the timeouts", |bench| bench.answers.len() == 6);
+    assert_eq!(EACH.map(|ticket| bench.applied(ticket)), [Applied::No; 6]);
+}
+
+#[test]
+fn what_the_end_interrupts_tells_whether_it_may_have_been_applied() {
+    let ends: [fn(&Submitter<u32>); 2] =
+        [|submitter| submitter.close(Duration::from_millis(1)), |submitter| submitter.cancel()];
+    for end in ends {
+        let mut bench = Bench::connected();
+        bench.server.change(|world| world.silent = true);
+        bench.one_of_each();
+        bench.turn();
+        end(&bench.submitter);
+        bench.wait_for("the end", |bench| bench.answers.len() == 6);
+        assert_eq!(EACH.map(|ticket| bench.code(ticket)), [Some(ErrorCode::Closed); 6]);
+        assert_eq!(EACH.map(|ticket| bench.applied(ticket)), SET_AND_COMMAND);
+        let refused = bench.submitter.submit("a".into(), set(7), 7, None).unwrap_err();
+        assert_eq!((refused.code(), refused.applied()), (ErrorCode::Closed, Applied::No));
+    }
+}
+
+#[test]
+fn a_command_whose_connection_broke_may_have_been_applied() {
+    let mut bench = Bench::connected();
+    bench.server.change(|world| world.silent = true);
+    bench.command(1, "something");
+    bench.turn();
+    bench.server.change(|world| world.lost = true);
+    bench.wait_for("the error", |bench| bench.answers.contains_key(&1));
+    assert_eq!((bench.code(1), bench.applied(1)), (Some(ErrorCode::Unavailable), Applied::Unknown));
+}
+
+#[test]
+fn what_panicked_may_have_been_applied() {
+    let mut bench = Bench::connected();
+    bench.server.change(|world| world.panics = 3);
+    bench.set(1, "a");
+    bench.submit(2, "b", Operation::Delete, None);
+    bench.submit(3, "c", Operation::Get, None);
+    bench.command(4, "panic");
+    bench.turn();
+    let tickets = [1, 2, 3, 4];
+    assert_eq!(tickets.map(|ticket| bench.code(ticket)), [Some(ErrorCode::Panic); 4]);
+    let applied = [Applied::Unknown, Applied::Unknown, Applied::No, Applied::Unknown];
+    assert_eq!(tickets.map(|ticket| bench.applied(ticket)), applied);
+}
+
+#[test]
+fn a_refused_write_was_not_applied_unless_an_earlier_attempt_has_no_answer() {
+    let mut bench = Bench::connected();
+    let refusal = Error::new(ErrorCode::Backend, "no");
+    bench.server.change(|world| world.refused.extend([(1, refusal.clone()), (2, refusal)]));
+    bench.set(1, "a");
+    bench.turn();
+    bench.server.change(|world| world.losses = 1);
+    bench.set(2, "a");
+    bench.wait_for("the second refusal", |bench| bench.answers.contains_key(&2));
+    assert_eq!((bench.code(1), bench.applied(1)), (Some(ErrorCode::Backend), Applied::No));
+    assert_eq!((bench.code(2), bench.applied(2)), (Some(ErrorCode::Backend), Applied::Unknown));
+}
+
+#[test]
+fn a_value_that_takes_the_place_of_a_refused_one_was_not_sent_with_it() {
+    let mut bench = Bench::connected();
+    let refusal = Error::new(ErrorCode::TooLarge, "it is too large");
+    bench.server.change(|world| {
+        world.losses = 1;
+        world.refused.extend([(1, refusal.clone()), (2, refusal)]);
+    });
+    bench.set(1, "a");
+    bench.set(2, "a");
+    bench.wait_for("both refusals", |bench| bench.answers.len() == 2);
+    assert_eq!((bench.applied(2), bench.applied(1)), (Applied::Unknown, Applied::No));
+}
+
+#[test]
+fn what_a_refused_login_ends_tells_whether_it_was_sent_before() {
+    let mut bench = Bench::connected();
+    bench.server.change(|world| world.silent = true);
+    bench.submit(1, "a", set(1), HOUR);
+    bench.turn();
+    bench.submit(2, "b", set(2), HOUR);
+    bench.server.change(|world| (world.unwelcome, world.lost) = (true, true));
+    bench.wait_for("the refusals", |bench| bench.answers.len() == 2);
+    let refused = Some(ErrorCode::Authentication);
+    assert_eq!((bench.code(1), bench.code(2)), (refused, refused));
+    assert_eq!((bench.applied(1), bench.applied(2)), (Applied::Unknown, Applied::No));
+}
+
+#[test]
+fn what_is_refused_at_its_submission_was_not_applied() {
+    let bench = Bench::new(EngineOptions { max_in_flight: 1, ..options() });
+    bench.set(1, "a");
+    let busy = bench.submitter.submit("b".into(), set(2), 2, None).unwrap_err();
+    assert_eq!((busy.code(), busy.applied()), (ErrorCode::Busy, Applied::No));
+    let wrong = bench.submitter.submit("".into(), set(3), 3, None).unwrap_err();
+    assert_eq!((wrong.code(), wrong.applied()), (ErrorCode::InvalidArgument, Applied::No));
 }

@@ -1,10 +1,11 @@
 //! Several nodes behind one connection, those of a Redis Cluster or memcached servers for
-//! instance. Each node is dialed by itself, and dialed again when its connection fails or a reply
-//! times out.
+//! instance. Each node is dialed by itself, and dialed again when its connection fails or the node
+//! keeps silent about a request. A transfer may take its time: only silence is a reason.
 //!
-//! While a node is disconnected, requests to it fail with a transient error: the engine retries
-//! the operation in its place until its deadline, and the other nodes go on. Only when no node is
-//! connected does the connection as a whole end. A fleet of optional nodes never ends.
+//! While a node is disconnected, requests to it fail with a transient error of the whole server: the
+//! engine has its operations wait in their places until their deadlines, and the other nodes go on.
+//! Only when no node is connected does the connection as a whole end. A fleet of optional nodes
+//! never ends.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -18,6 +19,7 @@ use futures_util::future::{select, BoxFuture, FutureExt};
 use tokio::time::{sleep, timeout, Sleep};
 
 use super::stream;
+use super::traffic::Traffic;
 use crate::core::{Backoff, EngineOptions, Error, ErrorCode, Notice, Remedy};
 
 /// How long the start waits for the other nodes once the first ones are connected.
@@ -47,8 +49,13 @@ pub(crate) trait Dial: Send + Sync + 'static {
     /// What requests are sent on.
     type Connection: Clone + Send + Sync + 'static;
 
-    /// Returns when the node does reply. The fleet sets the timeout.
-    fn dial(&self, node: &Node) -> BoxFuture<'static, Result<Dialed<Self::Connection>, Error>>;
+    /// Returns when the node does reply. The fleet sets the timeout. `traffic` has to count what
+    /// moves on the connection.
+    fn dial(
+        &self,
+        node: &Node,
+        traffic: &Traffic,
+    ) -> BoxFuture<'static, Result<Dialed<Self::Connection>, Error>>;
 }
 
 /// Timeouts of one node, and the delays between attempts to reconnect to it.
@@ -56,7 +63,8 @@ pub(crate) trait Dial: Send + Sync + 'static {
 pub(crate) struct Timeouts {
     /// One attempt to connect.
     pub connect: Duration,
-    /// One reply. A node that takes longer is disconnected.
+    /// How long a node may be silent while a request to it is unanswered. One on whose connection
+    /// nothing moves for so long, or for up to twice as long, is disconnected.
     pub reply: Duration,
     /// The first and the longest delay before the next attempt to connect.
     pub reconnect_delays: (Duration, Duration),
@@ -87,7 +95,9 @@ impl<C> Clone for Fleet<C> {
 }
 
 struct Shared<C> {
-    nodes: BTreeMap<Node, Status<C>>,
+    nodes: BTreeMap<Node, Known<C>>,
+    /// What moved on connections to nodes that are gone.
+    moved_before: u64,
     /// The set of nodes has changed.
     is_changed: bool,
     /// The start is over: from now on a node that is disconnected is reported.
@@ -101,6 +111,19 @@ struct Shared<C> {
     start_waker: Option<Waker>,
     /// Wakes who waits for notices.
     notice_waker: Option<Waker>,
+}
+
+/// What is known of a node.
+struct Known<C> {
+    status: Status<C>,
+    /// What moves on the connections to it, one after the other.
+    traffic: Traffic,
+}
+
+impl<C> Default for Known<C> {
+    fn default() -> Self {
+        Known { status: Status::Connecting, traffic: Traffic::default() }
+    }
 }
 
 enum Status<C> {
@@ -144,7 +167,8 @@ impl<C: Clone + Send + Sync + 'static> Fleet<C> {
         is_optional: bool,
     ) -> (Fleet<C>, Background<D>) {
         let shared = Arc::new(Mutex::new(Shared {
-            nodes: nodes.into_iter().map(|node| (node, Status::Connecting)).collect(),
+            nodes: nodes.into_iter().map(|node| (node, Known::default())).collect(),
+            moved_before: 0,
             is_changed: true,
             is_started: false,
             failed: Vec::new(),
@@ -180,7 +204,7 @@ impl<C: Clone + Send + Sync + 'static> Fleet<C> {
 
     fn poll_connected(&self, cx: &Context<'_>, enough: impl Fn(usize, usize) -> bool) -> Poll<()> {
         let mut shared = lock(&self.shared);
-        let connected = shared.nodes.values().filter(|status| status.is_connected()).count();
+        let connected = shared.nodes.values().filter(|known| known.status.is_connected()).count();
         if enough(connected, shared.nodes.len()) {
             return Poll::Ready(());
         }
@@ -194,11 +218,12 @@ impl<C: Clone + Send + Sync + 'static> Fleet<C> {
         let mut shared = lock(&self.shared);
         let mut before = std::mem::take(&mut shared.nodes);
         for node in nodes {
-            let status = before.remove(&node).unwrap_or(Status::Connecting);
-            shared.is_changed |= matches!(status, Status::Connecting);
-            shared.nodes.insert(node, status);
+            let known = before.remove(&node).unwrap_or_default();
+            shared.is_changed |= matches!(known.status, Status::Connecting);
+            shared.nodes.insert(node, known);
         }
         shared.is_changed |= !before.is_empty();
+        shared.moved_before += before.values().map(|known| known.traffic.total()).sum::<u64>();
         if shared.is_changed {
             wake(&mut shared.background_waker);
         }
@@ -207,12 +232,20 @@ impl<C: Clone + Send + Sync + 'static> Fleet<C> {
     /// The nodes, and whether each is connected.
     pub fn nodes(&self) -> Vec<(Node, bool)> {
         let shared = lock(&self.shared);
-        shared.nodes.iter().map(|(node, status)| (node.clone(), status.is_connected())).collect()
+        shared.nodes.iter().map(|(node, known)| (node.clone(), known.status.is_connected())).collect()
     }
 
     /// Whether some node is disconnected, so that a timer runs until the next attempt to connect.
     pub fn waits_for_timer(&self) -> bool {
-        lock(&self.shared).nodes.values().any(|status| !status.is_connected())
+        lock(&self.shared).nodes.values().any(|known| !known.status.is_connected())
+    }
+
+    /// For [`Connection::moved`](crate::core::Connection::moved): what moved on all connections.
+    /// Whether a single node is silent is the fleet's own matter, and a group of keys may be served
+    /// by several: by replicas, by the target of a redirection, by those that stand in for others.
+    pub fn moved(&self) -> u64 {
+        let shared = lock(&self.shared);
+        shared.moved_before + shared.nodes.values().map(|known| known.traffic.total()).sum::<u64>()
     }
 
     /// The connection to a node.
@@ -220,35 +253,43 @@ impl<C: Clone + Send + Sync + 'static> Fleet<C> {
     /// # Errors
     /// It is disconnected, which is transient.
     pub fn connection(&self, node: &Node) -> Result<C, Error> {
-        self.find(node).map(|(connection, _)| connection)
+        self.find(node).map(|(connection, ..)| connection)
     }
 
-    fn find(&self, node: &Node) -> Result<(C, u64), Error> {
-        match lock(&self.shared).nodes.get(node) {
-            Some(Status::Connected { connection, generation }) => Ok((connection.clone(), *generation)),
-            Some(Status::Disconnected(error)) => Err(unavailable(node, error)),
-            Some(Status::Connecting) => Err(transient(format!("the server {node} is not connected yet"))),
-            None => Err(transient(format!("the server {node} is none of ours any more"))),
+    fn find(&self, node: &Node) -> Result<(C, u64, Traffic), Error> {
+        let shared = lock(&self.shared);
+        let Some(Known { status, traffic }) = shared.nodes.get(node) else {
+            // The keys are another node's by now, which need not wait for this one.
+            return Err(transient(format!("the server {node} is none of ours any more")));
+        };
+        match status {
+            Status::Connected { connection, generation } => {
+                Ok((connection.clone(), *generation, traffic.clone()))
+            }
+            Status::Disconnected(error) => Err(unavailable(node, error)),
+            Status::Connecting => {
+                Err(transient(format!("the server {node} is not connected yet")).of_server())
+            }
         }
     }
 
-    /// Sends a request to a node. A node that does not reply in time, or whose connection fails,
+    /// Sends a request to a node. A node that is silent for too long, or whose connection fails,
     /// is disconnected and dialed again; the error is transient then.
     pub async fn request<R, F>(&self, node: &Node, request: impl FnOnce(C) -> F) -> Result<R, Error>
     where
         F: Future<Output = Result<R, Error>>,
     {
-        let (connection, generation) = self.find(node)?;
-        let result = match timeout(self.reply_timeout, request(connection)).await {
-            Ok(result) => result,
-            Err(_) => Err(Error::connection("the server does not answer")),
-        };
+        let (connection, generation, traffic) = self.find(node)?;
+        let result = traffic
+            .while_moving(self.reply_timeout, request(connection))
+            .await
+            .unwrap_or_else(|| Err(Error::connection("the server does not answer")));
         result.map_err(|error| {
             if error.remedy() != Remedy::Reconnect && error.code() != ErrorCode::Authentication {
                 return error;
             }
             self.disconnect(node, generation, &error);
-            unavailable(node, &error)
+            unavailable(node, &error).in_flight()
         })
     }
 
@@ -290,6 +331,7 @@ struct Background<D: Dial> {
 
 struct Member<C> {
     state: State<C>,
+    traffic: Traffic,
     backoff: Backoff,
     /// The host has had notice that the node is disconnected.
     is_reported: bool,
@@ -345,12 +387,13 @@ impl<D: Dial> Background<D> {
             return;
         }
         self.members.retain(|node, _| shared.nodes.contains_key(node));
-        for node in shared.nodes.keys() {
+        for (node, Known { traffic, .. }) in &shared.nodes {
             if !self.members.contains_key(node) {
                 let backoff =
                     Backoff::new(self.timeouts.reconnect_delays.0, self.timeouts.reconnect_delays.1);
-                let state = State::Dialing(dial(&self.dial, node, self.timeouts.connect));
-                self.members.insert(node.clone(), Member { state, backoff, is_reported: false });
+                let state = State::Dialing(dial(&self.dial, node, traffic, self.timeouts.connect));
+                let member = Member { state, traffic: traffic.clone(), backoff, is_reported: false };
+                self.members.insert(node.clone(), member);
             }
         }
     }
@@ -361,7 +404,8 @@ impl<D: Dial> Background<D> {
             match &mut member.state {
                 State::BackingOff(delay) => match delay.as_mut().poll(cx) {
                     Poll::Ready(()) => {
-                        member.state = State::Dialing(dial(&self.dial, node, self.timeouts.connect));
+                        let attempt = dial(&self.dial, node, &member.traffic, self.timeouts.connect);
+                        member.state = State::Dialing(attempt);
                     }
                     Poll::Pending => return Poll::Pending,
                 },
@@ -390,7 +434,9 @@ impl<D: Dial> Background<D> {
 
     fn connected(&mut self, node: &Node, connection: D::Connection, generation: u64) {
         let mut shared = lock(&self.shared);
-        shared.nodes.insert(node.clone(), Status::Connected { connection, generation });
+        if let Some(known) = shared.nodes.get_mut(node) {
+            known.status = Status::Connected { connection, generation };
+        }
         wake(&mut shared.start_waker);
         if let Some(member) = self.members.get_mut(node) {
             member.backoff.reset();
@@ -400,13 +446,15 @@ impl<D: Dial> Background<D> {
     /// Notes that a node is disconnected; the reason for the end if all of them are now.
     fn disconnected(&mut self, node: &Node, error: Error) -> Option<Error> {
         let mut shared = lock(&self.shared);
-        shared.nodes.insert(node.clone(), Status::Disconnected(error.clone()));
+        if let Some(known) = shared.nodes.get_mut(node) {
+            known.status = Status::Disconnected(error.clone());
+        }
         wake(&mut shared.start_waker);
-        if self.is_optional || !shared.nodes.values().all(|status| matches!(status, Status::Disconnected(_)))
-        {
+        let is_away = |known: &Known<_>| matches!(known.status, Status::Disconnected(_));
+        if self.is_optional || !shared.nodes.values().all(is_away) {
             return None;
         }
-        let permanent = shared.nodes.values().find_map(|status| match status {
+        let permanent = shared.nodes.values().find_map(|known| match &known.status {
             Status::Disconnected(error) if is_permanent(error) => Some(error.clone()),
             _ => None,
         });
@@ -425,7 +473,7 @@ impl<D: Dial> Background<D> {
         }
         let mut notices = Vec::new();
         let mut all_connected = true;
-        for (node, status) in &shared.nodes {
+        for (node, Known { status, .. }) in &shared.nodes {
             let Some(member) = self.members.get_mut(node) else { continue };
             match status {
                 Status::Connecting => all_connected = false,
@@ -458,9 +506,10 @@ impl<D: Dial> Background<D> {
 fn dial<D: Dial>(
     dialer: &D,
     node: &Node,
+    traffic: &Traffic,
     connect_timeout: Duration,
 ) -> BoxFuture<'static, Result<Dialed<D::Connection>, Error>> {
-    let attempt = dialer.dial(node);
+    let attempt = dialer.dial(node, traffic);
     Box::pin(async move {
         let late = || Error::connection(format!("no connection within {} ms", connect_timeout.as_millis()));
         timeout(connect_timeout, attempt).await.unwrap_or_else(|_| Err(late()))
@@ -473,7 +522,7 @@ fn is_permanent(error: &Error) -> bool {
 }
 
 fn unavailable(node: &Node, error: &Error) -> Error {
-    transient(format!("the server {node} is away: {}", error.message()))
+    transient(format!("the server {node} is away: {}", error.message())).of_server()
 }
 
 fn transient(message: String) -> Error {
@@ -494,8 +543,15 @@ fn lock<C>(shared: &Mutex<Shared<C>>) -> MutexGuard<'_, Shared<C>> {
 mod tests {
     use super::*;
 
+    use std::time::Instant;
+
+    use bytes::BytesMut;
     use futures_util::future::Either;
+    use tokio::io::{duplex, AsyncReadExt, AsyncWriteExt};
     use tokio::sync::watch;
+
+    use crate::net::pipeline::{Decode, Pipeline};
+    use crate::net::traffic::Counted;
 
     /// Nodes by port: an even one accepts while the switch says so, an odd one never does.
     struct Ports {
@@ -505,7 +561,7 @@ mod tests {
     impl Dial for Ports {
         type Connection = u16;
 
-        fn dial(&self, node: &Node) -> BoxFuture<'static, Result<Dialed<u16>, Error>> {
+        fn dial(&self, node: &Node, _: &Traffic) -> BoxFuture<'static, Result<Dialed<u16>, Error>> {
             let (port, mut accepts) = (node.port, self.accepts.clone());
             Box::pin(async move {
                 if port % 2 == 1 || !*accepts.borrow() {
@@ -548,6 +604,21 @@ mod tests {
     }
 
     #[test]
+    fn what_was_in_flight_when_a_node_was_lost_is_told_from_what_waits_for_it() {
+        block_on(async {
+            let (_switch, accepts) = watch::channel(true);
+            let (fleet, run) = Fleet::start(Ports { accepts }, [node(1), node(2)], timeouts());
+            let mut run = Box::pin(run);
+            while_running(&mut run, fleet.started()).await;
+            let broken = |_| async { Err::<(), _>(Error::connection("broken")) };
+            let waits = fleet.request(&node(1), broken).await.unwrap_err();
+            let was_sent = fleet.request(&node(2), broken).await.unwrap_err();
+            assert_eq!((waits.is_of_server(), waits.was_in_flight()), (true, false));
+            assert_eq!((was_sent.is_of_server(), was_sent.was_in_flight()), (true, true));
+        });
+    }
+
+    #[test]
     fn one_disconnected_node_leaves_the_others_alone() {
         block_on(async {
             let (_switch, accepts) = watch::channel(true);
@@ -556,7 +627,7 @@ mod tests {
             while_running(&mut run, fleet.started()).await;
             assert_eq!(fleet.connection(&node(2)).unwrap(), 2);
             let error = fleet.connection(&node(1)).unwrap_err();
-            assert_eq!(error.remedy(), Remedy::TryAgain);
+            assert_eq!((error.remedy(), error.is_of_server()), (Remedy::TryAgain, true));
             assert_eq!(error.message(), "the server h:1 is away: refused");
             let notice = while_running(&mut run, poll_fn(|cx| fleet.poll_notice(cx))).await;
             assert!(matches!(notice, Notice::Trouble(error) if error.message().contains("h:1")));
@@ -617,6 +688,72 @@ mod tests {
             }
             assert!(matches!(&notices[1], Notice::Recovery(words) if words == "h:2 is back"), "{notices:?}");
             assert!(fleet.connection(&node(2)).is_ok() && !fleet.waits_for_timer());
+        });
+    }
+
+    /// Nodes that send a byte after the other, so many of them, with a pause before each.
+    struct Drip(usize, Duration);
+
+    impl Dial for Drip {
+        type Connection = Pipeline<usize>;
+
+        fn dial(
+            &self,
+            _: &Node,
+            traffic: &Traffic,
+        ) -> BoxFuture<'static, Result<Dialed<Pipeline<usize>>, Error>> {
+            let (ours, mut theirs) = duplex(64);
+            let (pipeline, lifeline) = Pipeline::new(Counted::new(ours, traffic), Whole(self.0));
+            let Drip(length, pause) = *self;
+            let drip = async move {
+                theirs.read_u8().await.unwrap();
+                for _ in 0..length {
+                    sleep(pause).await;
+                    theirs.write_u8(0).await.unwrap();
+                }
+                std::future::pending().await
+            };
+            let lifeline = select(Box::pin(lifeline), Box::pin(drip)).map(|end| end.factor_first().0);
+            Box::pin(async move { Ok((pipeline, lifeline.boxed())) })
+        }
+    }
+
+    /// Replies of so many bytes.
+    struct Whole(usize);
+
+    impl Decode for Whole {
+        type Reply = usize;
+
+        fn next(&mut self, input: &mut BytesMut) -> Result<Option<usize>, Error> {
+            let Whole(length) = *self;
+            Ok((input.len() >= length).then(|| input.split_to(length).len()))
+        }
+    }
+
+    async fn ask<D: Dial<Connection = Pipeline<usize>>>(dial: D) -> (Result<usize, Error>, u64) {
+        let (fleet, run) = Fleet::start(dial, [node(2)], timeouts());
+        let mut run = Box::pin(run);
+        while_running(&mut run, fleet.started()).await;
+        let first = node(2);
+        let request =
+            fleet.request(&first, |pipeline| async move { Ok(pipeline.send(vec![1], 1).await?[0]) });
+        let answer = while_running(&mut run, request).await;
+        let moved = fleet.moved();
+        fleet.set_nodes([node(4)]);
+        assert!(fleet.moved() >= moved, "a count never falls");
+        (answer, moved)
+    }
+
+    #[test]
+    fn a_node_that_is_slow_is_waited_for_and_one_that_is_silent_is_not() {
+        block_on(async {
+            let reply = timeouts().reply;
+            let begin = Instant::now();
+            let (answer, moved) = ask(Drip(12, reply / 4)).await;
+            assert_eq!((answer.unwrap(), moved), (12, 12));
+            assert!(begin.elapsed() >= reply * 3);
+            let (silence, _) = ask(Drip(1, Duration::from_secs(600))).await;
+            assert_eq!(silence.unwrap_err().message(), "the server h:2 is away: the server does not answer");
         });
     }
 }

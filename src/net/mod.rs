@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `stream.rs` | one connection, with or without TLS |
 //! | `socket.rs` | the TCP socket below it, which forgets what was given up |
+//! | `traffic.rs` | how many bytes move, which tells slow from hanging |
 //! | `dial.rs` | connecting to a name with all its addresses |
 //! | `tls.rs` | TLS by rustls with ring, and its options |
 //! | `der.rs` | what certificates and public keys are written in |
@@ -33,3 +34,5 @@ mod socket;
 pub(crate) mod stream;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
+#[cfg(feature = "tls")]
+pub(crate) mod traffic;

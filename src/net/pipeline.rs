@@ -34,6 +34,12 @@ pub(crate) trait Decode: Send + Unpin + 'static {
     fn next(&mut self, input: &mut BytesMut) -> Result<Option<Self::Reply>, Error>;
 }
 
+/// Makes room for a reply of which so many bytes are still missing, by what the server says: for no
+/// more than have come already, since that may be a lie.
+pub(crate) fn make_room(input: &mut BytesMut, missing: usize) {
+    input.reserve(missing.min(input.len()));
+}
+
 /// The replies to one request; mostly there is just one.
 pub(crate) type Replies<R> = SmallVec<[R; 1]>;
 

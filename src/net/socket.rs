@@ -19,6 +19,11 @@ const KEEPALIVE_RETRIES: u32 = 3;
 #[cfg(target_os = "linux")]
 const UNCONFIRMED: Duration = Duration::from_secs(30);
 
+/// How many bytes the system takes from us beyond those that are on their way, so that what it
+/// takes tells how the server gets on, and little of it is left to be sent silently at the end.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 256 * 1024;
+
 /// A connected socket. Dropped without [`poll_shutdown`](AsyncWrite::poll_shutdown) it has the
 /// system forget what is not sent yet: that would be sent later otherwise, even minutes later
 /// when the network is back, and undo what was written on another connection meanwhile.
@@ -42,6 +47,8 @@ impl Socket {
         socket.set_tcp_keepalive(&keepalive)?;
         #[cfg(target_os = "linux")]
         socket.set_tcp_user_timeout(Some(UNCONFIRMED))?;
+        #[cfg(target_os = "linux")]
+        socket.set_tcp_notsent_lowat(UNSENT)?;
         Ok(Socket { stream, has_said_goodbye: false })
     }
 }

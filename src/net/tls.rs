@@ -58,6 +58,18 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         default: "true",
         meaning: "`false` accepts any certificate, and with it anybody who can intercept the connection.",
     },
+    OptionSpec {
+        name: "minVersion",
+        kind: OptionKind::Choice(&["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]),
+        default: "TLSv1.2",
+        meaning: "The oldest version of TLS; nothing older than TLSv1.2 is spoken.",
+    },
+    OptionSpec {
+        name: "passphrase",
+        kind: OptionKind::Unused,
+        default: "none",
+        meaning: "Taken and not needed for a key that is not encrypted; an encrypted one is refused.",
+    },
 ];
 
 /// What is asked of a server's certificate.
@@ -83,6 +95,8 @@ pub(crate) struct Demands<'a> {
     /// The name that the certificate must hold; the host's unless given.
     pub name: Option<&'a str>,
     pub verify: Verify,
+    /// The oldest version is TLS 1.3 and not 1.2.
+    pub only_tls13: bool,
 }
 
 /// How to make TLS connections to one host.
@@ -115,6 +129,7 @@ impl Tls {
             key: text("key"),
             name: text("serverName").or_else(|| text("servername")),
             verify: if is_trusting { Verify::Nothing } else { Verify::Full },
+            only_tls13: text("minVersion") == Some("TLSv1.3"),
         };
         Tls::new(&demands, host).map(Some)
     }
@@ -122,7 +137,7 @@ impl Tls {
     /// TLS to `host` on these terms.
     pub fn new(demands: &Demands<'_>, host: &str) -> Result<Tls, Error> {
         let verifier = verifier(demands.ca, demands.verify)?;
-        let config = client_config(Arc::clone(&verifier), demands.cert, demands.key)?;
+        let config = client_config(Arc::clone(&verifier), demands)?;
         let name = server_name(demands.name.unwrap_or(host))?;
         let is_fixed = demands.name.is_some();
         Ok(Tls {
@@ -200,21 +215,28 @@ fn verifier(ca: Option<&str>, verify: Verify) -> Result<Arc<dyn ServerCertVerifi
     })
 }
 
+/// How the PEM text of a key with a passphrase begins.
+const ENCRYPTED_KEY: &[u8] = b"-----BEGIN ENCRYPTED PRIVATE KEY-----";
+
 fn client_config(
     verifier: Arc<dyn ServerCertVerifier>,
-    cert: Option<&str>,
-    key: Option<&str>,
+    demands: &Demands<'_>,
 ) -> Result<ClientConfig, Error> {
+    let versions = if demands.only_tls13 { &[&rustls::version::TLS13][..] } else { rustls::DEFAULT_VERSIONS };
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .map_err(|error| wrong(format!("TLS is not possible: {error}")))?
         .dangerous()
         .with_custom_certificate_verifier(verifier);
-    match (cert, key) {
+    match (demands.cert, demands.key) {
         (None, None) => Ok(builder.with_no_client_auth()),
         (Some(cert), Some(key)) => {
             let chain = certificates("tls.cert", cert)?;
-            let key = PrivateKeyDer::from_pem_slice(&pem("tls.key", key)?)
+            let key = pem("tls.key", key)?;
+            if key.windows(ENCRYPTED_KEY.len()).any(|window| window == ENCRYPTED_KEY) {
+                return Err(wrong("the option \"tls.key\" is an encrypted key, which is not read; give it without a passphrase (`openssl pkey -in … -out …`)"));
+            }
+            let key = PrivateKeyDer::from_pem_slice(&key)
                 .map_err(|_| wrong("the option \"tls.key\" holds no private key in PEM form"))?;
             builder
                 .with_client_auth_cert(chain, key)

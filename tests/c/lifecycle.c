@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -88,6 +89,7 @@ static void count_error(const connector_error_t *error)
     if (error != NULL) {
         REQUIRE(error->size >= sizeof *error && error->message_length > 0);
         REQUIRE(error->code == CONNECTOR_ERR_CLOSED && !error->retryable);
+        REQUIRE(error->applied == CONNECTOR_APPLIED_NO || error->applied == CONNECTOR_APPLIED_UNKNOWN);
         atomic_fetch_add(&closed, 1);
     }
     atomic_fetch_add(&called, 1);
@@ -103,6 +105,8 @@ static void on_record(void *userdata, const connector_error_t *error, const conn
 {
     (void)userdata;
     (void)record;
+    /* What reads is never applied. */
+    REQUIRE(error == NULL || error->applied == CONNECTOR_APPLIED_NO);
     count_error(error);
 }
 
@@ -543,8 +547,11 @@ static void *submit_until_closed(void *argument)
             atomic_fetch_add(&accepted, 1);
         else if (code == CONNECTOR_ERR_CLOSED)
             return NULL;
-        else
+        else {
+            /* As the message says: wait for some of them. */
             REQUIRE(code == CONNECTOR_ERR_BUSY);
+            rest(1);
+        }
     }
 }
 
@@ -634,6 +641,36 @@ static void fork_child_is_told(void)
     wait_for(shared, &called, 2 * KINDS);
     connector_free(shared);
     REQUIRE(called == 2 * KINDS && closed == 0);
+}
+
+/* Neither runs the handlers of pthread_atfork, and both make a process with the parent's memory and sockets. */
+static pid_t fork_by_system_call(void)
+{
+    return (pid_t)syscall(SYS_clone, (unsigned long)SIGCHLD, 0ul, 0ul, 0ul, 0ul);
+}
+
+static void a_fork_is_noticed_however_it_was_made(void)
+{
+    pid_t (*const ways[])(void) = {fork_by_system_call,
+#if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 34)
+                                   _Fork
+#endif
+    };
+    size_t way;
+    pid_t child;
+    shared = create();
+    for (way = 0; way < sizeof ways / sizeof *ways; way++) {
+        submit_all_kinds(shared);
+        child = ways[way]();
+        if (child == 0) {
+            all_calls_fail(shared, CONNECTOR_ERR_FORKED);
+            _exit(0);
+        }
+        wait_for(shared, &called, (int)(way + 1) * KINDS);
+        wait_for_child(child);
+    }
+    connector_free(shared);
+    REQUIRE(called == (int)way * KINDS && closed == 0);
 }
 
 static pid_t forked_child;
@@ -877,6 +914,7 @@ static void expect_too_large(void *userdata, const connector_error_t *error,
     REQUIRE(count == 2 && error != NULL && error->code == CONNECTOR_ERR_TOO_LARGE);
     REQUIRE(results[0]->error == NULL && results[0]->record == NULL);
     REQUIRE(results[1]->error != NULL && results[1]->error->code == CONNECTOR_ERR_TOO_LARGE);
+    REQUIRE(results[1]->error->applied == CONNECTOR_APPLIED_NO);
     REQUIRE(memmem(error->message, error->message_length, "maxBytes", 8) != NULL);
     atomic_fetch_add(&called, 1);
 }
@@ -1164,6 +1202,7 @@ static const struct {
     SCENARIO(close_while_others_submit),
     SCENARIO(fork_child_is_told),
     SCENARIO(fork_in_callback),
+    SCENARIO(a_fork_is_noticed_however_it_was_made),
     SCENARIO(null_is_an_error),
     SCENARIO(refused_requests_are_not_called_back),
     SCENARIO(create_errors_name_the_option),

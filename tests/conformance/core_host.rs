@@ -2,7 +2,7 @@
 //! a dispatch thread, or on the host's own thread beside a file descriptor. They also take the
 //! misbehaving backend (`"type": "faulty"`).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::os::fd::BorrowedFd;
 use std::sync::mpsc::{channel, Receiver, Sender};
 use std::thread::JoinHandle;
@@ -64,7 +64,7 @@ impl CoreHost {
         let failure = match self.start(connector, configuration) {
             Ok(running) => {
                 self.connectors.insert(connector, running);
-                Failure { code: 0, message: String::new() }
+                Failure::default()
             }
             Err(error) => failure(&error),
         };
@@ -131,9 +131,9 @@ impl CoreHost {
                 // The end of the command flushes.
                 (Delivers::OnPoll, 1) if !together => {
                     let (key, operation) = what.remove(0);
-                    submitter.submit_quietly(key, operation, ticket, timeout).map(drop)
+                    submitter.submit_quietly(key, operation, ticket, timeout)
                 }
-                (Delivers::OnPoll, _) => submitter.submit_many_quietly(what, ticket, timeout).map(drop),
+                (Delivers::OnPoll, _) => submitter.submit_many_quietly(what, ticket, timeout),
             }
         });
         if let Err(error) = accepted {
@@ -148,7 +148,7 @@ impl CoreHost {
         let accepted = question.and_then(|question| match self.way {
             Delivers::OnThread => submitter.ask(question, ticket, timeout),
             // The end of the command flushes.
-            Delivers::OnPoll => submitter.ask_quietly(question, ticket, timeout).map(drop),
+            Delivers::OnPoll => submitter.ask_quietly(question, ticket, timeout),
         });
         if let Err(error) = accepted {
             tell(&self.sender, Event::Refused { connector, request, failure: failure(&error) });
@@ -212,10 +212,8 @@ impl CoreHost {
                 reactor.join();
                 dispatcher.join().expect("telling does not panic");
             }
-            Driver::Poll(mut pollable) => {
-                let mut out = Vec::new();
-                pollable.finish(&running.submitter, &mut out);
-                for delivery in out {
+            Driver::Poll(pollable) => {
+                for delivery in pollable.finish(&running.submitter) {
                     teller.tell(delivery);
                 }
             }
@@ -225,29 +223,25 @@ impl CoreHost {
 
     /// Has every engine that this thread drives do what it can, and runs the callbacks.
     fn turn(&mut self, only_flush: bool) {
-        let mut ended = Vec::new();
+        let mut freed = Vec::new();
         for (&connector, running) in &mut self.connectors {
             let Driver::Poll(pollable) = &mut running.driver else { continue };
-            let mut out = Vec::new();
             // An engine that has ended stays, so that it can refuse new requests.
-            let _ended = if only_flush { pollable.flush(&mut out) } else { pollable.turn(&mut out) };
+            if only_flush {
+                pollable.flush();
+            } else {
+                pollable.turn();
+            }
             let teller = Teller { connector, sender: self.sender.clone() };
-            let mut out = VecDeque::from(out);
-            while let Some(delivery) = out.pop_front() {
+            for delivery in pollable.by_ref() {
                 if teller.tell(delivery) {
-                    let mut rest = Vec::new();
-                    pollable.finish(&running.submitter, &mut rest);
-                    out.extend(rest);
-                    for delivery in out.drain(..) {
-                        teller.tell(delivery);
-                    }
-                    tell(&self.sender, Event::Freed { connector });
-                    ended.push(connector);
+                    freed.push(connector);
+                    break;
                 }
             }
         }
-        for connector in ended {
-            self.connectors.remove(&connector);
+        for connector in freed {
+            self.free(connector);
         }
     }
 }
@@ -329,9 +323,7 @@ impl Teller {
             Delivery::Notification(channel, payload) => Event::Notification { connector, channel, payload },
             Delivery::Log(level, line) => log(connector, level, &line),
             // Also of an engine that ended by itself, or was ended.
-            Delivery::Closed => {
-                Event::Closed { connector, failure: Failure { code: 0, message: String::new() } }
-            }
+            Delivery::Closed => Event::Closed { connector, failure: Failure::default() },
         };
         tell(&self.sender, event);
         frees

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use deepstream_connector::core::Applied;
+
 /// A program, or part of this one, that uses connectors as a user of its language would.
 pub trait Host: Send {
     /// What it can do.
@@ -133,20 +135,22 @@ pub enum Command {
     },
 }
 
-/// An error as a host sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An error as a host sees it; by default there is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Failure {
     pub code: i32,
     pub message: String,
+    pub applied: Applied,
 }
 
 /// The answer to one operation, alone or as a part of many.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
     /// 0 is success.
     pub code: i32,
     pub retryable: bool,
     pub message: String,
+    pub applied: Applied,
     pub found: bool,
     pub version: i64,
     pub data: Vec<u8>,

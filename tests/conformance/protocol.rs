@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Read};
 
-use deepstream_connector::core::Page;
+use deepstream_connector::core::{Applied, Page};
 
 use crate::conformance::host::{Answer, Command, Entry, Event, Failure};
 
@@ -154,21 +154,23 @@ pub fn read_event(input: &mut impl BufRead) -> io::Result<Option<Event>> {
         }
         "done" => {
             let (connector, request, code) = (words.number()?, words.number()?, words.number()?);
-            let (retryable, found, version) = (words.flag()?, words.flag()?, words.number()?);
+            let (retryable, applied) = (words.flag()?, applied(words.flag()?));
+            let (found, version) = (words.flag()?, words.number()?);
             let (message, data) = (words.number()?, words.number()?);
             let (message, data) = (text(input, message)?, bytes(input, data)?);
-            let answer = Answer { code, retryable, message, found, version, data };
+            let answer = Answer { code, retryable, message, applied, found, version, data };
             Event::Done { connector, request, answer }
         }
         "many" => {
             let (connector, request, code) = (words.number()?, words.number()?, words.number()?);
+            let applied = applied(words.flag()?);
             let (message, count, length) = (words.number()?, words.number()?, words.number()?);
             let message = text(input, message)?;
             let payload = bytes(input, length)?;
             let answers = read_answers(&payload, count).ok_or_else(|| {
                 wrong(format!("the payload of {line:?} is no list of {count} answers: {payload:?}"))
             })?;
-            Event::Many { connector, request, failure: failure(code, message), answers }
+            Event::Many { connector, request, failure: Failure { code, message, applied }, answers }
         }
         "is_ready" => {
             Event::IsReady { connector: words.number()?, request: words.number()?, ready: words.flag()? }
@@ -237,7 +239,15 @@ impl<'a> Words<'a> {
 }
 
 fn failure(code: i32, message: String) -> Failure {
-    Failure { code, message }
+    Failure { code, message, applied: Applied::No }
+}
+
+fn applied(may_be: bool) -> Applied {
+    if may_be {
+        Applied::Unknown
+    } else {
+        Applied::No
+    }
 }
 
 fn read_line(input: &mut impl BufRead) -> io::Result<Option<String>> {
@@ -271,14 +281,14 @@ fn text(input: &mut impl BufRead, length: usize) -> io::Result<String> {
 fn read_answers(mut payload: &[u8], count: usize) -> Option<Vec<Answer>> {
     let mut answers = Vec::new();
     for _ in 0..count {
-        let (head, rest) = payload.split_at_checked(4 + 1 + 8 + 4)?;
+        let (head, rest) = payload.split_at_checked(4 + 1 + 1 + 8 + 4)?;
         let code = i32::from_le_bytes(head[..4].try_into().ok()?);
-        let found = head[4] != 0;
-        let version = i64::from_le_bytes(head[5..13].try_into().ok()?);
-        let length = u32::from_le_bytes(head[13..].try_into().ok()?);
+        let (applied, found) = (applied(head[4] != 0), head[5] != 0);
+        let version = i64::from_le_bytes(head[6..14].try_into().ok()?);
+        let length = u32::from_le_bytes(head[14..].try_into().ok()?);
         let (data, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
         let data = data.to_vec();
-        answers.push(Answer { code, retryable: false, message: String::new(), found, version, data });
+        answers.push(Answer { code, applied, found, version, data, ..Answer::default() });
         payload = rest;
     }
     payload.is_empty().then_some(answers)

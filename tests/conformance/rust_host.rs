@@ -54,7 +54,7 @@ impl RustHost {
         let failure = match Connector::open(&configuration, listener) {
             Ok(open) => {
                 self.connectors.insert(connector, Arc::new(Mutex::new(Some(open))));
-                Failure { code: 0, message: String::new() }
+                Failure::default()
             }
             Err(error) => failure(&error),
         };
@@ -150,8 +150,7 @@ impl Host for RustHost {
                 // Shutting down waits; what the promise does meanwhile must go on.
                 std::thread::spawn(move || {
                     open.shut_down();
-                    let failure = Failure { code: 0, message: String::new() };
-                    tell(&sender, Event::Closed { connector, failure });
+                    tell(&sender, Event::Closed { connector, failure: Failure::default() });
                 });
             }
             Command::Free { connector } => {
@@ -218,19 +217,12 @@ pub fn log(connector: u64, level: LogLevel, line: &str) -> Event {
 }
 
 pub fn many(connector: u64, request: u64, results: Vec<Result<Reply, Error>>) -> Event {
-    let failure = Failure { code: 0, message: String::new() };
-    Event::Many { connector, request, failure, answers: results.into_iter().map(answer).collect() }
+    let answers = results.into_iter().map(answer).collect();
+    Event::Many { connector, request, failure: Failure::default(), answers }
 }
 
 pub fn answer(result: Result<Reply, Error>) -> Answer {
-    let none = Answer {
-        code: 0,
-        retryable: false,
-        message: String::new(),
-        found: false,
-        version: 0,
-        data: Vec::new(),
-    };
+    let none = Answer::default();
     match result {
         Ok(Reply::Record(Some(record))) => {
             Answer { found: true, version: record.version, data: record.data.to_vec(), ..none }
@@ -246,13 +238,14 @@ pub fn answer(result: Result<Reply, Error>) -> Answer {
             code: error.code() as i32,
             retryable: error.is_retryable(),
             message: error.message().to_owned(),
+            applied: error.applied(),
             ..none
         },
     }
 }
 
 pub fn failure(error: &Error) -> Failure {
-    Failure { code: error.code() as i32, message: error.message().to_owned() }
+    Failure { code: error.code() as i32, message: error.message().to_owned(), applied: error.applied() }
 }
 
 pub fn record(entry: &Entry) -> Record {

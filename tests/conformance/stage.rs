@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use deepstream_connector::core::ErrorCode;
+use deepstream_connector::core::{Applied, ErrorCode};
 use serde_json::{json, Map, Value};
 
 use crate::conformance::backends::{Place, Server};
@@ -290,7 +290,7 @@ impl Stage {
         let failure = match &self.requests[&request.0] {
             State::Refused(failure) => failure.clone(),
             State::Done(answer) if answer.code != 0 => {
-                Failure { code: answer.code, message: answer.message.clone() }
+                Failure { code: answer.code, message: answer.message.clone(), applied: answer.applied }
             }
             State::Many(failure, _) if failure.code != 0 => failure.clone(),
             other => panic!("r{} should have failed with {}; {}", request.0, code.name(), other.shown()),
@@ -361,7 +361,22 @@ impl Stage {
         }
     }
 
-    /// The same with the message.
+    /// Waits for the end of a request, and tells whether it may have been carried out although it
+    /// failed; for many keys, whether any may have been.
+    pub fn applied(&mut self, request: Request) -> Applied {
+        self.settle(request);
+        match &self.requests[&request.0] {
+            State::Done(answer) if answer.code != 0 => answer.applied,
+            State::Many(failure, _) if failure.code != 0 => failure.applied,
+            State::Many(_, answers) if answers.iter().any(|answer| answer.applied != Applied::No) => {
+                Applied::Unknown
+            }
+            State::Refused(_) | State::Many(..) => Applied::No,
+            other => panic!("r{} should have failed; {}", request.0, other.shown()),
+        }
+    }
+
+    /// The code of a request with the message.
     pub fn outcome(&mut self, request: Request) -> Answer {
         self.settle(request);
         match &self.requests[&request.0] {
@@ -374,14 +389,9 @@ impl Stage {
     pub fn outcome_or_refusal(&mut self, request: Request) -> Answer {
         self.settle(request);
         match &self.requests[&request.0] {
-            State::Refused(Failure { code, message }) => Answer {
-                code: *code,
-                retryable: false,
-                message: message.clone(),
-                found: false,
-                version: 0,
-                data: Vec::new(),
-            },
+            State::Refused(Failure { code, message, .. }) => {
+                Answer { code: *code, message: message.clone(), ..Answer::default() }
+            }
             _ => self.outcome(request),
         }
     }

@@ -153,8 +153,11 @@ fn here(line: &str, folder: &str) -> String {
     line.replace("target/release", folder).replace("target/first", &format!("{folder}/first"))
 }
 
-/// Whether the Makefile has a target.
+/// Whether the Makefile has a target; a variable that it is given is none.
 pub fn is_made(place: &str, target: &str) {
+    if target.contains('=') {
+        return;
+    }
     let makefile = fs::read_to_string(Path::new(ROOT).join("Makefile")).expect("it is readable");
     let rule = format!("{target}:");
     assert!(makefile.lines().any(|line| line.starts_with(&rule)), "{place}: no target {target}");

@@ -192,6 +192,12 @@ static void check(int32_t code, struct request *request)
     }
 }
 
+/* Whether an operation may have been carried out although it failed. */
+static int applied(const connector_error_t *error)
+{
+    return error != NULL && error->applied != CONNECTOR_APPLIED_NO;
+}
+
 static void on_record(void *userdata, const connector_error_t *error, const connector_record_t *record)
 {
     struct request *request = userdata;
@@ -199,8 +205,8 @@ static void on_record(void *userdata, const connector_error_t *error, const conn
     if (record != NULL)
         append(&data, record->data, record->data_length);
     print(error ? error->message : NULL, error ? error->message_length : 0, &data,
-          "done %lu %lu %" PRId32 " %d %d %" PRId64 " %zu %zu", request->slot->number, request->number,
-          error ? error->code : 0, error ? error->retryable : 0, record != NULL,
+          "done %lu %lu %" PRId32 " %d %d %d %" PRId64 " %zu %zu", request->slot->number, request->number,
+          error ? error->code : 0, error ? error->retryable : 0, applied(error), record != NULL,
           record ? record->version : 0, error ? error->message_length : 0, data.length);
     free(data.start);
     if (request->frees)
@@ -224,12 +230,13 @@ static void on_many(void *userdata, const connector_error_t *error, const connec
         const connector_record_t *record = results[i]->record;
         size_t length = record ? record->data_length : 0;
         append_number(&entries, (uint32_t)(results[i]->error ? results[i]->error->code : 0), 4);
+        append_number(&entries, (uint64_t)applied(results[i]->error), 1);
         append_number(&entries, record != NULL, 1);
         append_number(&entries, (uint64_t)(record ? record->version : 0), 8);
         append_number(&entries, length, 4);
         append(&entries, record ? record->data : NULL, length);
     }
-    print(NULL, 0, &entries, "many %lu %lu 0 0 %zu %zu", request->slot->number, request->number, count,
+    print(NULL, 0, &entries, "many %lu %lu 0 0 0 %zu %zu", request->slot->number, request->number, count,
           entries.length);
     free(entries.start);
     free(request);
@@ -279,8 +286,8 @@ static void on_page(void *userdata, const connector_error_t *error, const connec
     if (page != NULL)
         append(&data, page->cursor, page->cursor_length);
     print(error ? error->message : NULL, error ? error->message_length : 0, &data,
-          "done %lu %lu %" PRId32 " %d %d %zu %zu %zu", request->slot->number, request->number,
-          error ? error->code : 0, error ? error->retryable : 0, page != NULL, count,
+          "done %lu %lu %" PRId32 " %d %d %d %zu %zu %zu", request->slot->number, request->number,
+          error ? error->code : 0, error ? error->retryable : 0, applied(error), page != NULL, count,
           error ? error->message_length : 0, data.length);
     free(data.start);
     free(request);
@@ -292,8 +299,8 @@ static void on_answer(void *userdata, const connector_error_t *error, const char
     struct bytes data = {NULL, 0, 0};
     append(&data, json, length);
     print(error ? error->message : NULL, error ? error->message_length : 0, &data,
-          "done %lu %lu %" PRId32 " %d %d 0 %zu %zu", request->slot->number, request->number,
-          error ? error->code : 0, error ? error->retryable : 0, error == NULL,
+          "done %lu %lu %" PRId32 " %d %d %d 0 %zu %zu", request->slot->number, request->number,
+          error ? error->code : 0, error ? error->retryable : 0, applied(error), error == NULL,
           error ? error->message_length : 0, length);
     free(data.start);
     free(request);

@@ -27,28 +27,33 @@ function codeOf (error) {
   return error ? CODES.indexOf(error.code) + 1 : 0
 }
 
+/** Whether an operation may have been carried out although it failed. */
+function appliedOf (error) {
+  if (!error) return 0
+  if (!['no', 'unknown'].includes(error.applied)) throw new Error(`"applied" of an error is ${error.applied}`)
+  return Number(error.applied === 'unknown')
+}
+
 function messageOf (error) {
   return error ? error.message : ''
 }
 
 function done (c, r, error, found = false, version = 0, data = '') {
-  say(['done', c, r, codeOf(error), Number(Boolean(error && error.retryable)), Number(found), version],
+  say(['done', c, r, codeOf(error), Number(Boolean(error && error.retryable)), appliedOf(error), Number(found), version],
     messageOf(error), data)
 }
 
 function many (c, r, error, entries) {
   const bytes = entries.map(({ found, version }) => {
-    const entry = Buffer.alloc(17)
-    entry.writeInt32LE(0, 0)
-    entry.writeUInt8(Number(found), 4)
-    entry.writeBigInt64LE(BigInt(version), 5)
-    entry.writeUInt32LE(0, 13)
+    const entry = Buffer.alloc(18)
+    entry.writeUInt8(Number(found), 5)
+    entry.writeBigInt64LE(BigInt(version), 6)
     return entry
   })
   const message = Buffer.from(messageOf(error))
   const payload = Buffer.concat(bytes)
   process.stdout.write(Buffer.concat([
-    Buffer.from(`many ${c} ${r} ${codeOf(error)} ${message.length} ${entries.length} ${payload.length}\n`),
+    Buffer.from(`many ${c} ${r} ${codeOf(error)} ${appliedOf(error)} ${message.length} ${entries.length} ${payload.length}\n`),
     message,
     payload
   ]))

@@ -30,12 +30,17 @@ def counted(data):
     return struct.pack("<I", len(data)) + data
 
 
+def applied(error):
+    """Whether an operation may have been carried out although it failed."""
+    return {"no": 0, "unknown": 1}[error.applied]
+
+
 def done(c, r, future, found):
     """Reports a future's end; `found` makes found, version and data of its result."""
     error = future.exception()
     if error is not None:
-        return say(["done", c, r, error.number, int(error.retryable), 0, 0], str(error), b"")
-    say(["done", c, r, 0, 0, *found(future.result())[:2]], b"", found(future.result())[2])
+        return say(["done", c, r, error.number, int(error.retryable), applied(error), 0, 0], str(error), b"")
+    say(["done", c, r, 0, 0, 0, *found(future.result())[:2]], b"", found(future.result())[2])
 
 
 def record(result):
@@ -62,13 +67,14 @@ def answer(result):
 def many(c, r, future):
     entries = []
     for result in future.result():
-        code = result.number if isinstance(result, ConnectorError) else 0
+        failed = isinstance(result, ConnectorError)
+        code, sent = (result.number, applied(result)) if failed else (0, 0)
         found = isinstance(result, Record)
         data = (result.data if found else None) or b""
-        entries.append(struct.pack("<iBqI", code, found, result.version if found else 0, len(data)) + data)
+        entries.append(struct.pack("<iBBqI", code, sent, found, result.version if found else 0, len(data)) + data)
     payload = b"".join(entries)
     with output:
-        sys.stdout.buffer.write(b"many %d %d 0 0 %d %d\n" % (c, r, len(entries), len(payload)) + payload)
+        sys.stdout.buffer.write(b"many %d %d 0 0 0 %d %d\n" % (c, r, len(entries), len(payload)) + payload)
         sys.stdout.buffer.flush()
 
 

@@ -11,6 +11,7 @@
  * on, for connections that exist and for new ones:
  *
  *   latency MS   answers are held back for MS milliseconds; requests are not, so a request that timed out was carried out
+ *   bandwidth N  each connection passes N bytes of answers a second, in pieces of at most 16 KiB; 0 takes the limit away
  *   garbage      every request is answered with bytes that are no protocol, and a new connection is greeted with them
  *   blackhole    connections are accepted, requests vanish, nothing is ever answered
  *   refuse       new connections are refused; existing ones go on
@@ -19,7 +20,7 @@
  *   pass         back to normal; connections that lost bytes to garbage or blackhole are reset
  *   stats        ok open=N accepted=N up=BYTES down=BYTES
  *
- * garbage, blackhole and refuse exclude each other; latency and limit go with all of them. Frozen rather than lossy is
+ * garbage, blackhole and refuse exclude each other; latency, bandwidth and limit go with all of them. Frozen rather than lossy is
  * what SIGSTOP does to this process: bytes wait, and go on after SIGCONT.
  */
 'use strict'
@@ -30,6 +31,7 @@ const readline = require('node:readline')
 
 const LOOPBACK = '127.0.0.1'
 const MAX_HELD_BYTES = 16 * 1024 * 1024
+const PIECE = 16 * 1024
 const GARBAGE = Buffer.from('\x00\xff\x7fgarbage \x80\xfe\r\n%!?\x01\n', 'latin1')
 
 class Proxy {
@@ -38,6 +40,7 @@ class Proxy {
     this.target = target
     this.mode = 'pass'
     this.latency = 0
+    this.bandwidth = 0
     this.limit = Infinity
     this.links = new Set()
     this.accepted = 0
@@ -68,6 +71,9 @@ class Proxy {
       case 'latency':
         this.latency = wholeNumber(value)
         break
+      case 'bandwidth':
+        this.bandwidth = wholeNumber(value)
+        break
       case 'limit':
         this.limit = wholeNumber(value)
         for (const link of this.links) link.remaining = this.limit
@@ -85,6 +91,7 @@ class Proxy {
         break
       case 'pass':
         this.latency = 0
+        this.bandwidth = 0
         this.limit = Infinity
         for (const link of this.links) link.remaining = Infinity
         await this.enter(name)
@@ -146,8 +153,14 @@ class Link {
 
   /* An answer of the target, or the end of its answers (null). */
   answer (bytes) {
-    if (this.proxy.latency > 0 || this.held.length > 0) this.hold(bytes)
-    else this.pass(bytes)
+    const { latency, bandwidth } = this.proxy
+    if (bandwidth > 0 && bytes) {
+      for (let start = 0; start < bytes.length; start += PIECE) this.hold(bytes.subarray(start, start + PIECE))
+    } else if (latency > 0 || this.held.length > 0) {
+      this.hold(bytes)
+    } else {
+      this.pass(bytes)
+    }
   }
 
   pass (bytes) {
@@ -163,9 +176,10 @@ class Link {
 
   /* Keeps an answer for its time. Nothing overtakes what is held already. */
   hold (bytes) {
-    const due = performance.now() + this.proxy.latency
+    const { latency, bandwidth } = this.proxy
     const last = this.held.at(-1)
-    this.held.push({ bytes, due: last ? Math.max(due, last.due) : due })
+    const begin = Math.max(performance.now() + latency, last ? last.due : 0)
+    this.held.push({ bytes, due: begin + (bandwidth > 0 && bytes ? bytes.length * 1000 / bandwidth : 0) })
     this.heldBytes += bytes ? bytes.length : 0
     if (this.heldBytes > MAX_HELD_BYTES) this.server.pause()
     if (!this.timer) this.release()

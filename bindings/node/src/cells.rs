@@ -1,6 +1,6 @@
 //! The numbers in the cells that both sides see, for both ways. They stand here alone: JavaScript
 //! gets them when it loads the addon, each table as an object (`native.deliveries`,
-//! `native.submissions`).
+//! `native.failures`, `native.submissions`).
 
 /// Makes constants, and `ALL` with the name and the number of each.
 macro_rules! table {
@@ -38,8 +38,7 @@ table! {
         VERSION: f64 = -4.0;
         /// Extra: a buffer of versions, NaN where there is no record.
         VERSIONS: f64 = -5.0;
-        /// The operation failed. Value: the code, doubled, plus 1 if a later try may succeed.
-        /// Extra: the message.
+        /// The operation failed. Value: see `failures`. Extra: the message.
         FAILED: f64 = -6.0;
         /// Extra: the answer to a question, as JSON.
         ANSWER: f64 = -7.0;
@@ -56,6 +55,18 @@ table! {
         CLOSED: f64 = -12.0;
         /// A message of the database. Extra: a list of its channel and what it says, as JSON.
         NOTIFICATION: f64 = -13.0;
+    }
+}
+
+table! {
+    /// What the value of a failure is made of: a sum of these.
+    failures {
+        /// A later try may succeed.
+        RETRYABLE: i32 = 1;
+        /// The operation may have been carried out all the same.
+        APPLIED_UNKNOWN: i32 = 2;
+        /// The error's code, so many times.
+        CODE: i32 = 4;
     }
 }
 

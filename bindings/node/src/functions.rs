@@ -6,7 +6,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use deepstream_connector::core::{Error, ErrorCode, Key, LogLevel, Operation, Question, Record};
 
-use crate::cells::{deliveries, submissions};
+use crate::cells::{deliveries, failures, submissions};
 use crate::host::{Host, Ways};
 use crate::raw::{Call, Failure, Fault, Function, Scope, Value};
 
@@ -14,6 +14,7 @@ use crate::raw::{Call, Failure, Fault, Function, Scope, Value};
 pub fn export(scope: &Scope, exports: Value<'_>) -> Result<(), Failure> {
     scope.set(exports, "open", scope.function("open", open, &Rc::new(()))?)?;
     scope.set(exports, "deliveries", numbers(scope, deliveries::ALL)?)?;
+    scope.set(exports, "failures", numbers(scope, failures::ALL)?)?;
     scope.set(exports, "submissions", numbers(scope, submissions::ALL)?)?;
     // Codes begin with 1, and 0 is none.
     let codes: Vec<_> = iter::once("").chain(ErrorCode::ALL.map(ErrorCode::name)).collect();

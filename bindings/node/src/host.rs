@@ -17,7 +17,7 @@ use deepstream_connector::core::{
 
 use crate::cells::deliveries;
 use crate::intake::Intake;
-use crate::outlet::Outlet;
+use crate::outlet::{Batch, Outlet};
 use crate::raw::{CleanupHook, Env, EnvironmentEnd, Fault, Scope, Value};
 use crate::uv::{Handles, Watcher};
 
@@ -34,7 +34,8 @@ pub struct Host {
     parts: RefCell<Option<Parts>>,
     /// Until the loop has let go of the handles, too.
     hook: Cell<Option<CleanupHook>>,
-    backlog: RefCell<Backlog>,
+    /// Requests that were not accepted, whose callbacks are still to hear it.
+    refused: RefCell<VecDeque<Delivery<u32>>>,
     /// The bell rings before the loop looks for events again.
     rung: Cell<bool>,
     /// JavaScript runs because we have called it.
@@ -67,36 +68,6 @@ pub struct Ways<'s> {
     pub submissions: Value<'s>,
 }
 
-/// What JavaScript has still to hear. Two lists that change places, so that neither is allocated
-/// anew each turn.
-struct Backlog {
-    current: VecDeque<Delivery<u32>>,
-    next: Vec<Delivery<u32>>,
-}
-
-/// A list that grew beyond so many deliveries is given back to the system.
-const MAX_KEPT_DELIVERIES: usize = 1 << 14;
-
-impl Iterator for Backlog {
-    type Item = Delivery<u32>;
-
-    fn next(&mut self) -> Option<Delivery<u32>> {
-        if self.current.is_empty() && !self.next.is_empty() {
-            let spent = std::mem::replace(&mut self.current, std::mem::take(&mut self.next).into());
-            if spent.capacity() <= MAX_KEPT_DELIVERIES {
-                self.next = spent.into();
-            }
-        }
-        self.current.pop_front()
-    }
-}
-
-impl Backlog {
-    fn is_empty(&self) -> bool {
-        self.current.is_empty() && self.next.is_empty()
-    }
-}
-
 impl Host {
     /// Makes a connector, which begins to connect at the end of this turn of the loop.
     ///
@@ -126,7 +97,7 @@ impl Host {
             close_timeout,
             parts: RefCell::new(Some(parts)),
             hook: Cell::new(None),
-            backlog: RefCell::new(Backlog { current: VecDeque::new(), next: Vec::new() }),
+            refused: RefCell::new(VecDeque::new()),
             rung: Cell::new(false),
             calling: Cell::new(false),
             ended: Cell::new(false),
@@ -136,11 +107,11 @@ impl Host {
             scratch: RefCell::new(Vec::new()),
         });
         let handles = Handles::open(event_loop, fd, Rc::clone(&host)).map_err(|error| {
-            host.abandon();
+            host.shut();
             no_resources(error)
         })?;
         host.with_parts(|parts| parts.handles.set(handles).ok());
-        let hook = CleanupHook::new(env, &host).inspect_err(|_| host.abandon())?;
+        let hook = CleanupHook::new(env, &host).inspect_err(|_| host.shut())?;
         host.hook.set(Some(hook));
         host.ring();
         Ok(host)
@@ -176,20 +147,20 @@ impl Host {
 
     /// Submits an operation; its number comes back with the answer, also if it is refused.
     pub fn submit(&self, id: u32, key: Result<Key, Error>, operation: Operation) {
-        let accepted = key.and_then(|key| self.submitter.submit_quietly(key, operation, id, None).map(drop));
+        let accepted = key.and_then(|key| self.submitter.submit_quietly(key, operation, id, None));
         self.submitted(id, accepted);
     }
 
     /// The same for many keys with one answer.
     pub fn submit_many(&self, id: u32, operations: Result<Vec<(Key, Operation)>, Error>) {
-        let accepted = operations
-            .and_then(|operations| self.submitter.submit_many_quietly(operations, id, None).map(drop));
+        let accepted =
+            operations.and_then(|operations| self.submitter.submit_many_quietly(operations, id, None));
         self.submitted(id, accepted);
     }
 
     /// Asks something that is of no one key.
     pub fn ask(&self, id: u32, question: Result<Question, Error>) {
-        let accepted = question.and_then(|question| self.submitter.ask_quietly(question, id, None).map(drop));
+        let accepted = question.and_then(|question| self.submitter.ask_quietly(question, id, None));
         self.submitted(id, accepted);
     }
 
@@ -216,7 +187,7 @@ impl Host {
     }
 
     fn refuse(&self, id: u32, error: Error) {
-        self.backlog.borrow_mut().next.push(Delivery::Completion(id, Outcome::One(Err(error))));
+        self.refused.borrow_mut().push_back(Delivery::Completion(id, Outcome::One(Err(error))));
     }
 
     /// Stops intake; what was accepted may finish. JavaScript hears when that is done.
@@ -269,10 +240,11 @@ impl Host {
                 break;
             }
         }
-        if self.ended.get() && self.backlog.borrow().is_empty() {
+        let is_left = self.has_deliveries();
+        if self.ended.get() && !is_left {
             return self.shut();
         }
-        if !self.backlog.borrow().is_empty() {
+        if is_left {
             self.ring();
         }
         if !self.rung.get() {
@@ -292,29 +264,34 @@ impl Host {
     }
 
     fn drive(&self, events: bool) {
-        let out = &mut self.backlog.borrow_mut().next;
         self.with_parts(|parts| {
             let mut pollable = parts.pollable.borrow_mut();
             if events {
-                pollable.turn(out);
+                pollable.turn();
             } else {
-                pollable.flush(out);
+                pollable.flush();
             }
         });
+    }
+
+    /// Whether JavaScript has anything still to hear.
+    fn has_deliveries(&self) -> bool {
+        let waits = self.with_parts(|parts| !parts.pollable.borrow().is_empty());
+        !self.refused.borrow().is_empty() || waits.unwrap_or(false)
     }
 
     /// Hands out at most `room` deliveries; returns how many.
     fn deliver(&self, room: usize) -> usize {
         let mut delivered = 0;
-        while delivered < room && !self.backlog.borrow().is_empty() {
+        while delivered < room && self.has_deliveries() {
             delivered += self.env.in_scope(|scope| self.deliver_batch(scope, room - delivered));
         }
         delivered
     }
 
     fn deliver_batch(&self, scope: &Scope, room: usize) -> usize {
-        let batch = self.with_parts(|Parts { outlet, .. }| {
-            let batch = outlet.borrow_mut().write(&mut *self.backlog.borrow_mut(), room);
+        let batch = self.with_parts(|Parts { outlet, pollable, .. }| {
+            let batch = self.next_batch(&mut outlet.borrow_mut(), pollable, room);
             self.calling.set(true);
             // It fails only while the environment is being stopped; nobody misses the batch.
             let _ = outlet.borrow().hand_over(scope, &batch);
@@ -322,7 +299,7 @@ impl Host {
             batch
         });
         // Nobody is left to hear it.
-        let Some(batch) = batch else { return self.backlog.borrow_mut().by_ref().count() };
+        let Some(batch) = batch else { return self.refused.take().len() };
         self.outstanding.set(self.outstanding.get() - batch.completions);
         if batch.closed {
             self.ended.set(true);
@@ -332,21 +309,22 @@ impl Host {
         batch.deliveries
     }
 
-    /// Lets go of the loop, then of the engine, then of JavaScript.
+    fn next_batch(&self, outlet: &mut Outlet, pollable: &RefCell<Pollable<u32>>, room: usize) -> Batch {
+        let mut refused = self.refused.borrow_mut();
+        let mut pollable = pollable.borrow_mut();
+        outlet.write(&mut std::iter::from_fn(|| refused.pop_front().or_else(|| pollable.next())), room)
+    }
+
+    /// Lets go of the loop, then ends the engine, then lets go of JavaScript.
     fn shut(&self) {
         let Some(parts) = self.parts.take() else { return };
         if let Some(handles) = parts.handles.into_inner() {
             handles.close();
         }
-        drop(parts.pollable);
+        // What is left nobody hears.
+        drop(parts.pollable.into_inner().finish(&self.submitter));
         parts.outlet.into_inner().delete(self.env);
         parts.intake.delete(self.env);
-    }
-
-    /// Ends the engine at once and tells nobody.
-    fn abandon(&self) {
-        self.with_parts(|parts| parts.pollable.borrow_mut().finish(&self.submitter, &mut Vec::new()));
-        self.shut();
     }
 }
 
@@ -366,7 +344,7 @@ impl Watcher for Host {
 
 impl EnvironmentEnd for Host {
     fn environment_ends(&self) {
-        self.abandon();
+        self.shut();
     }
 }
 

@@ -6,9 +6,10 @@
 
 use bytes::Bytes;
 use deepstream_connector::core::document::Writer;
-use deepstream_connector::core::{Delivery, Error, ErrorCode, Outcome, Page, Reply};
+use deepstream_connector::core::{applied_of, Applied, Delivery, Error, ErrorCode, Outcome, Page, Reply};
 
 use crate::cells::deliveries::{self as what, CELLS, MAX, NO_VERSION};
+use crate::cells::failures;
 use crate::raw::{Callback, Cells, Env, Failure, Scope, Value};
 
 /// A string beyond this size is slower to make than two.
@@ -75,7 +76,7 @@ impl Outlet {
                     batch.completions += 1;
                     match outcome {
                         Outcome::One(result) => one(result, text, extras),
-                        Outcome::Many(results) => many(results, extras),
+                        Outcome::Many(results) => many(&results, extras),
                     }
                 }
                 Delivery::Ready => (what::READY, 0.0),
@@ -196,12 +197,13 @@ fn listed(page: &Page) -> Result<Vec<u8>, Error> {
 }
 
 /// A request for many keys succeeds or fails as a whole.
-fn many(results: Vec<Result<Reply, Error>>, extras: &mut Vec<Extra>) -> (f64, f64) {
+fn many(results: &[Result<Reply, Error>], extras: &mut Vec<Extra>) -> (f64, f64) {
     let versions = results
-        .into_iter()
-        .map(|result| match result? {
-            Reply::Version(Some(version)) => number(version),
-            _ => Ok(f64::NAN),
+        .iter()
+        .map(|result| match result {
+            Ok(Reply::Version(Some(version))) => number(*version),
+            Ok(_) => Ok(f64::NAN),
+            Err(error) => Err(error.clone()),
         })
         .collect::<Result<Vec<f64>, Error>>();
     match versions {
@@ -209,13 +211,24 @@ fn many(results: Vec<Result<Reply, Error>>, extras: &mut Vec<Extra>) -> (f64, f6
             extras.push(Extra::Versions(versions));
             (what::VERSIONS, 0.0)
         }
-        Err(error) => failed(&error, extras),
+        Err(error) => failed_with(&error, applied_of(results), extras),
     }
 }
 
 fn failed(error: &Error, extras: &mut Vec<Extra>) -> (f64, f64) {
+    failed_with(error, error.applied(), extras)
+}
+
+fn failed_with(error: &Error, applied: Applied, extras: &mut Vec<Extra>) -> (f64, f64) {
     extras.push(Extra::Sentence(error.message().to_owned()));
-    (what::FAILED, f64::from(error.code() as i32 * 2 + i32::from(error.is_retryable())))
+    let mut value = error.code() as i32 * failures::CODE;
+    if error.is_retryable() {
+        value += failures::RETRYABLE;
+    }
+    if applied == Applied::Unknown {
+        value += failures::APPLIED_UNKNOWN;
+    }
+    (what::FAILED, f64::from(value))
 }
 
 /// A version as a number of JavaScript's.

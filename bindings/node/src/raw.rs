@@ -212,15 +212,17 @@ impl Scope {
         self.make(|env, value| unsafe { sys::napi_create_object(env, value) })
     }
 
-    /// An `Error` with `code` and `retryable`.
+    /// An `Error` with `code`, `retryable` and `applied`.
     pub fn error(&self, error: &Error) -> Result<Value<'_>, Failure> {
         let code = self.ascii(error.code().name().as_bytes())?;
         let message = self.text(error.message().as_bytes())?;
         let retryable = self.flag(error.is_retryable())?;
+        let applied = self.ascii(error.applied().name().as_bytes())?;
         let made =
             // SAFETY: as in `undefined`; both strings are of this scope.
             self.make(|env, value| unsafe { sys::napi_create_error(env, code.0, message.0, value) })?;
         self.set(made, "retryable", retryable)?;
+        self.set(made, "applied", applied)?;
         Ok(made)
     }
 

@@ -8,12 +8,12 @@ const test = require('node:test')
 const native = require('../native.js')
 const { FOLDER } = require('./helper.js')
 
-for (const way of ['deliveries', 'submissions']) {
-  test(`each_number_of_the_cells_has_its_name_in_javascript (${way})`, () => {
-    const source = fs.readFileSync(path.join(FOLDER, `${way}.js`), 'utf8')
-    const [, names] = source.match(new RegExp(`const {([^}]*)} = native\\.${way}\\n`))
-    assert.deepStrictEqual(names.trim().split(/,\s*/).sort(), Object.keys(native[way]).sort())
-    assert.ok(Object.values(native[way]).every(Number.isInteger))
+for (const [table, file] of [['deliveries', 'deliveries.js'], ['failures', 'deliveries.js'], ['submissions', 'submissions.js']]) {
+  test(`each_number_of_the_cells_has_its_name_in_javascript (${table})`, () => {
+    const source = fs.readFileSync(path.join(FOLDER, file), 'utf8')
+    const [, names] = source.match(new RegExp(`const {([^}]*)} = native\\.${table}\\n`))
+    assert.deepStrictEqual(names.trim().split(/,\s*/).sort(), Object.keys(native[table]).sort())
+    assert.ok(Object.values(native[table]).every(Number.isInteger))
   })
 }
 

@@ -13,6 +13,7 @@ function refusal (...args) {
     assert.ok(error instanceof Error)
     assert.strictEqual(error.code, 'CONFIGURATION')
     assert.strictEqual(error.retryable, false)
+    assert.strictEqual(error.applied, 'no')
     return error.message
   }
   assert.fail('it was made')

@@ -14,6 +14,7 @@ test('operations_beyond_the_limit_are_refused_through_the_callback', async (t) =
     assert.ok(error instanceof Error)
     assert.strictEqual(error.code, 'BUSY')
     assert.strictEqual(error.retryable, true)
+    assert.strictEqual(error.applied, 'no')
     assert.match(error.message, /maxInFlight/)
   }
   assert.strictEqual(await failure(cache, 'set', 'a', 1, {}), null)
@@ -37,6 +38,7 @@ test('operations_after_close_are_refused_through_the_callback', async (t) => {
         assert.ok(returned)
         assert.strictEqual(error.code, 'CLOSED')
         assert.strictEqual(error.retryable, false)
+        assert.strictEqual(error.applied, 'no')
       })
       returned = true
       await Promise.all(answers)
@@ -125,11 +127,38 @@ test('a_version_beyond_the_exact_numbers_is_an_error_not_a_wrong_number', () => 
   const seen = []
   const deliveries = new Deliveries(false, () => {})
   const code = native.errorCodes.indexOf('UNSUPPORTED')
-  deliveries.cells.set([deliveries.expect((...args) => seen.push(args)), native.deliveries.FAILED, code * 2])
+  const value = code * native.failures.CODE
+  deliveries.cells.set([deliveries.expect((...args) => seen.push(args)), native.deliveries.FAILED, value])
   deliveries.drain(1, '', ['the version is too large'])
   assert.strictEqual(seen.length, 1)
   const [[error]] = seen
   assert.deepStrictEqual([error.code, error.retryable, error.message], ['UNSUPPORTED', false, 'the version is too large'])
+})
+
+test('each_part_of_a_failure_reaches_its_callback', () => {
+  const { Deliveries } = require('../deliveries.js')
+  const native = require('../native.js')
+  const { CODE, RETRYABLE, APPLIED_UNKNOWN } = native.failures
+  native.errorCodes.slice(1).forEach((code, index) => {
+    for (const retryable of [false, true]) {
+      for (const applied of ['no', 'unknown']) {
+        const seen = []
+        const deliveries = new Deliveries(false, () => {})
+        const id = deliveries.expect((error) => seen.push([error.code, error.retryable, error.applied, error.message]))
+        const flags = (retryable ? RETRYABLE : 0) + (applied === 'unknown' ? APPLIED_UNKNOWN : 0)
+        deliveries.cells.set([id, native.deliveries.FAILED, (index + 1) * CODE + flags])
+        deliveries.drain(1, '', ['words'])
+        assert.deepStrictEqual(seen, [[code, retryable, applied, 'words']])
+      }
+    }
+  })
+})
+
+test('whether_a_late_write_may_have_been_applied_is_a_property', async (t) => {
+  // Nobody is there, so that it is never sent; what was sent to a real server has its promise.
+  const cache = modern(t, { type: 'redis', host: '127.0.0.1', port: 1, timeout: 50 })
+  const error = await failure(cache, 'set', 'a', 1, {})
+  assert.deepStrictEqual([error.code, error.applied], ['TIMEOUT', 'no'])
 })
 
 test('what_is_stored_but_no_json_is_corrupt', () => {
@@ -157,7 +186,7 @@ test('a_fatal_problem_reaches_whoever_waits', async () => {
     }
     const tell = (what) => {
       const code = native.errorCodes.indexOf('AUTHENTICATION')
-      cells.set([0, what, code * 2])
+      cells.set([0, what, code * native.failures.CODE])
       drain(1, '', ['the server refused the password'])
     }
     const { READY, PROBLEM, FATAL } = native.deliveries
@@ -194,7 +223,7 @@ test('errors_have_a_stack_and_a_message', async (t) => {
   const cache = modern(t, { maxInFlight: 1 })
   cache.get('a', () => {})
   const error = await failure(cache, 'get', 'b')
-  assert.match(error.stack, /^Error: 1 operations are waiting/)
+  assert.match(error.stack, /^Error: 1 operations are in flight/)
   assert.ok(error instanceof Error && !(error instanceof TypeError))
   await call(cache, 'get', 'c')
 })

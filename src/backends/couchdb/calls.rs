@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::session::{refusal, Login, JSON};
 use crate::core::{Error, ErrorCode};
-use crate::net::http::{Answer, Client, Doubt, Pace};
+use crate::net::http::{Answer, Client, Doubt};
 
 /// Where requests go.
 #[derive(Clone)]
@@ -18,7 +18,6 @@ pub(super) struct Service {
     pub login: Option<Arc<Login>>,
     /// The database as a part of a path.
     pub database: Arc<str>,
-    pub pace: Arc<Pace>,
     pub doubt: Arc<Doubt>,
 }
 
@@ -62,10 +61,8 @@ impl Service {
         if answer.is_passing() {
             let status = answer.status.as_u16();
             let words = format!("CouchDB cannot serve all requests (HTTP status {status})");
-            let pause = self.pace.slower(answer.retry_after());
-            return Err(Error::transient(ErrorCode::Backend, words).after(pause));
+            return Err(answer.passing_error(ErrorCode::Backend, words));
         }
-        self.pace.well();
         Ok(answer)
     }
 }

@@ -329,4 +329,8 @@ impl Connection for CouchConnection {
     fn waits_for_timer(&self) -> bool {
         self.service.client.waits_for_timer()
     }
+
+    fn moved(&self, _: usize) -> Option<u64> {
+        Some(self.service.client.moved())
+    }
 }

@@ -32,7 +32,7 @@ use self::revisions::Revisions;
 use self::session::Login;
 use crate::config::Settings;
 use crate::core::{Backend, Description, Error, ErrorCode, Link};
-use crate::net::http::{Client, Doubt, Origin, Pace};
+use crate::net::http::{Client, Doubt, Origin};
 
 const MAX_BATCH_RECORDS: usize = 500;
 const MAX_BATCH_BYTES: usize = 4 << 20;
@@ -55,7 +55,6 @@ pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
         login: login.map(Arc::new),
         separator,
         connections,
-        pace: Arc::new(Pace::new()),
         doubt: Arc::default(),
     }))
 }
@@ -68,7 +67,6 @@ struct CouchDb {
     login: Option<Arc<Login>>,
     separator: String,
     connections: usize,
-    pace: Arc<Pace>,
     doubt: Arc<Doubt>,
 }
 
@@ -95,7 +93,6 @@ impl Backend for CouchDb {
             client,
             login: self.login.clone(),
             database: Arc::clone(&self.path),
-            pace: Arc::clone(&self.pace),
             doubt: Arc::clone(&self.doubt),
         };
         let begin = Instant::now();

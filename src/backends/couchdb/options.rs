@@ -17,7 +17,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
     },
     OptionSpec {
         name: "host",
-        kind: OptionKind::Text,
+        kind: OptionKind::Host,
         default: "`127.0.0.1`",
         meaning: "Host name or address.",
     },

@@ -204,11 +204,10 @@ impl Service {
         let written: Written<'_> = read("BatchWriteItem", &answer)?;
         let mut results: Vec<Result<(), Refusal>> = chunk.iter().map(|_| Ok(())).collect();
         if written.unprocessed.is_empty() {
-            self.pace.well();
             return Ok(results);
         }
         let index = Index::new(chunk.iter().map(|write| write.slot));
-        let error = self.unprocessed("items");
+        let error = unprocessed("items");
         for (table, list) in &written.unprocessed {
             for write in list {
                 let members = write.put_request.as_ref().map(|put| &put.item);
@@ -260,11 +259,10 @@ impl Service {
             }
         }
         if got.unprocessed.is_empty() {
-            self.pace.well();
             return Ok(results);
         }
         // The answer was full, which is no reason to wait, or else the table has too much to do.
-        let error = if any { more_to_come() } else { self.unprocessed("keys") };
+        let error = if any { more_to_come() } else { unprocessed("keys") };
         for (table, list) in &got.unprocessed {
             for key in &list.keys {
                 match index.find(table, key) {
@@ -275,14 +273,11 @@ impl Service {
         }
         Ok(results)
     }
+}
 
-    fn unprocessed(&self, what: &str) -> Error {
-        Error::transient(
-            ErrorCode::Backend,
-            format!("DynamoDB cannot serve all requests (unprocessed {what})"),
-        )
-        .after(self.pace.slower(None))
-    }
+fn unprocessed(what: &str) -> Error {
+    Error::transient(ErrorCode::Backend, format!("DynamoDB cannot serve all requests (unprocessed {what})"))
+        .of_server()
 }
 
 fn more_to_come() -> Error {

@@ -16,7 +16,7 @@ use super::credentials::Provider;
 use super::moment::Moment;
 use super::sign::Signer;
 use crate::core::{Error, ErrorCode};
-use crate::net::http::{Answer, Client, Doubt, Pace};
+use crate::net::http::{Answer, Client, Doubt};
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 
@@ -37,7 +37,6 @@ pub(super) struct Service {
     pub client: Client,
     pub authority: Arc<str>,
     pub identity: Arc<Identity>,
-    pub pace: Arc<Pace>,
     pub doubt: Arc<Doubt>,
 }
 
@@ -118,12 +117,12 @@ impl Service {
                 | "Throttling"
                 | "RequestLimitExceeded"
                 | "LimitExceededException"
-                | "InternalServerError"
-                | "InternalFailure"
                 | "ServiceUnavailable"
-                | "ServiceUnavailableException"
-                | "ReplicatedWriteConflictException",
-            ) => self.busy(kind.unwrap_or_default(), answer).into(),
+                | "ServiceUnavailableException",
+            ) => busy(kind.unwrap_or_default(), answer).of_server().into(),
+            Some("InternalServerError" | "InternalFailure" | "ReplicatedWriteConflictException") => {
+                busy(kind.unwrap_or_default(), answer).into()
+            }
             Some(
                 "UnrecognizedClientException"
                 | "InvalidClientTokenId"
@@ -168,14 +167,8 @@ impl Service {
                 Error::connection(format!("the server is no DynamoDB: it answers with HTTP status {status}"))
                     .into()
             }
-            _ => self.busy(&format!("status {status}"), answer).into(),
+            _ => busy(&format!("status {status}"), answer).into(),
         }
-    }
-
-    /// DynamoDB is asked too much, or is in trouble itself.
-    pub fn busy(&self, kind: &str, answer: &Answer) -> Error {
-        Error::transient(ErrorCode::Backend, format!("DynamoDB cannot serve all requests ({kind})"))
-            .after(self.pace.slower(answer.retry_after()))
     }
 
     async fn unknown(&self, kind: &str, answer: &Answer) -> Error {
@@ -194,6 +187,11 @@ impl Service {
             format!("AWS refused the credentials ({kind}); see \"accessKeyId\", \"secretAccessKey\" and \"region\""),
         )
     }
+}
+
+/// DynamoDB is asked too much, or is in trouble itself.
+fn busy(kind: &str, answer: &Answer) -> Error {
+    answer.passing_error(ErrorCode::Backend, format!("DynamoDB cannot serve all requests ({kind})"))
 }
 
 /// By how many seconds the clock of whoever answered is ahead of ours.

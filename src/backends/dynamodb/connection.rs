@@ -234,4 +234,8 @@ impl Connection for DynamoConnection {
     fn waits_for_timer(&self) -> bool {
         self.service.client.waits_for_timer()
     }
+
+    fn moved(&self, _: usize) -> Option<u64> {
+        Some(self.service.client.moved())
+    }
 }

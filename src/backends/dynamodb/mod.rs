@@ -35,7 +35,7 @@ use self::sign::Signer;
 use self::tables::Tables;
 use crate::config::{wrong, Settings};
 use crate::core::{Backend, Description, Error, ErrorCode, Link};
-use crate::net::http::{Client, Doubt, Origin, Pace};
+use crate::net::http::{Client, Doubt, Origin};
 
 /// DynamoDB counts bytes in its own way; this is far below its 16 MB.
 const MAX_BATCH_BYTES: usize = 4 << 20;
@@ -57,7 +57,6 @@ pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
         creates: settings.flag("createTable").unwrap_or(false),
         expiry: options::expiry(settings)?,
         connections: options::connections(settings),
-        pace: Arc::new(Pace::new()),
         doubt: Arc::default(),
     }))
 }
@@ -69,7 +68,6 @@ struct DynamoDb {
     creates: bool,
     expiry: Option<Expiry>,
     connections: usize,
-    pace: Arc<Pace>,
     doubt: Arc<Doubt>,
 }
 
@@ -92,7 +90,6 @@ impl Backend for DynamoDb {
             client: Client::new(self.origin.clone(), self.connections, LONGEST_ANSWER)?,
             authority: self.origin.authority().into(),
             identity: Arc::clone(&self.identity),
-            pace: Arc::clone(&self.pace),
             doubt: Arc::clone(&self.doubt),
         };
         let tables = Tables::new(service.clone(), self.creates, self.expiry.clone());

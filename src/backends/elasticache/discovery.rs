@@ -15,6 +15,7 @@ use crate::net::fleet::Node;
 use crate::net::pipeline::{while_alive, Decode, Pipeline};
 use crate::net::stream;
 use crate::net::tls::Tls;
+use crate::net::traffic::Traffic;
 
 const CONFIG_GET_CLUSTER: &[u8] = b"config get cluster\r\n";
 
@@ -76,7 +77,7 @@ impl Discover for AutoDiscovery {
 async fn get_cluster(node: &Node, tls: Option<&Tls>, limit: Duration) -> Result<Vec<Node>, Error> {
     let tls = tls.map(|tls| tls.for_host(&node.host)).transpose()?;
     let reply = async {
-        let stream = stream::dial(&node.host, node.port, tls.as_ref()).await?;
+        let stream = stream::dial(&node.host, node.port, tls.as_ref(), &Traffic::default()).await?;
         let (pipeline, lifeline) = Pipeline::new(stream, Decoder);
         let mut lifeline: BoxFuture<'static, Error> = Box::pin(lifeline);
         while_alive(&mut lifeline, pipeline.send(CONFIG_GET_CLUSTER.to_vec(), 1)).await

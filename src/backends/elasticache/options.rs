@@ -60,9 +60,9 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
     OptionSpec { name: "keyPrefix", kind: OptionKind::Text, default: "none", meaning: "Redis and Valkey: put before every key." },
     OptionSpec {
         name: "ttl",
-        kind: OptionKind::Integer(1, 1 << 40),
-        default: "none",
-        meaning: "Redis and Valkey: seconds after its last `set` at which a record is gone.",
+        kind: OptionKind::Integer(0, 1 << 40),
+        default: "0",
+        meaning: "Redis and Valkey: seconds after its last `set` at which a record is gone; 0 is never.",
     },
     OptionSpec {
         name: "layout",

@@ -9,19 +9,18 @@ use hyper::Request;
 
 use super::requests::{self, Requests};
 use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Record, Remedy};
-use crate::net::http::{Answer, Client, Doubt, Pace};
+use crate::net::http::{Answer, Client, Doubt};
 
 /// The service, which did answer.
 pub(super) struct IronCacheConnection {
     client: Client,
     requests: Arc<Requests>,
-    pace: Pace,
     doubt: Arc<Doubt>,
 }
 
 impl IronCacheConnection {
     pub fn new(client: Client, requests: Arc<Requests>, doubt: Arc<Doubt>) -> IronCacheConnection {
-        IronCacheConnection { client, requests, pace: Pace::new(), doubt }
+        IronCacheConnection { client, requests, doubt }
     }
 
     /// Sees that the service answers, and takes the token.
@@ -38,7 +37,7 @@ impl IronCacheConnection {
 
     async fn ask(&self, request: Request<Bytes>) -> Result<Option<Answer>, Error> {
         let sent = request.body().len();
-        requests::success(self.client.send(request).await?, sent, &self.pace)
+        requests::success(self.client.send(request).await?, sent)
     }
 
     /// The same, once there is a connection: a token that is not taken any more ends it, so that
@@ -100,5 +99,9 @@ impl Connection for IronCacheConnection {
 
     fn waits_for_timer(&self) -> bool {
         self.client.waits_for_timer()
+    }
+
+    fn moved(&self, _: usize) -> Option<u64> {
+        Some(self.client.moved())
     }
 }

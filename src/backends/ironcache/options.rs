@@ -30,7 +30,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         default: "never",
         meaning: "Seconds after its last `set` at which a record is gone, 30 days at most.",
     },
-    OptionSpec { name: "host", kind: OptionKind::Text, default: HOST, meaning: "Host name or address." },
+    OptionSpec { name: "host", kind: OptionKind::Host, default: HOST, meaning: "Host name or address." },
     OptionSpec {
         name: "protocol",
         kind: OptionKind::Choice(&["https", "http"]),

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::names;
 use crate::config::{wrong, Settings};
 use crate::core::{Error, ErrorCode, Record};
-use crate::net::http::{Answer, Pace};
+use crate::net::http::Answer;
 use crate::records::envelope;
 
 /// What an item may have at most with everything around it, by
@@ -110,16 +110,14 @@ impl Requests {
 /// # Errors
 /// What it answered instead, for a request with a body of so many bytes. The service's own words
 /// are not passed on: they may hold parts of the request.
-pub(super) fn success(answer: Answer, sent: usize, pace: &Pace) -> Result<Option<Answer>, Error> {
+pub(super) fn success(answer: Answer, sent: usize) -> Result<Option<Answer>, Error> {
     let status = answer.status;
     if status.is_success() || status == StatusCode::NOT_FOUND {
-        pace.well();
         return Ok(status.is_success().then_some(answer));
     }
     let said = format!("IronCache answered {status}");
     if answer.is_passing() {
-        let pause = pace.slower(answer.retry_after());
-        return Err(Error::transient(ErrorCode::Unavailable, said).after(pause));
+        return Err(answer.passing_error(ErrorCode::Unavailable, said));
     }
     Err(match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => refused(),
@@ -192,13 +190,13 @@ mod tests {
 
     #[test]
     fn statuses_say_what_to_do() {
-        let (pace, large) = (Pace::new(), ITEM_LIMIT + 1);
-        let error = |status, sent| success(answer(status, ""), sent, &pace).err().unwrap();
-        assert!(success(answer(200, ""), 0, &pace).unwrap().is_some());
-        assert!(success(answer(404, ""), 0, &pace).unwrap().is_none());
+        let large = ITEM_LIMIT + 1;
+        let error = |status, sent| success(answer(status, ""), sent).err().unwrap();
+        assert!(success(answer(200, ""), 0).unwrap().is_some());
+        assert!(success(answer(404, ""), 0).unwrap().is_none());
         for status in [429, 500, 503] {
             assert_eq!(error(status, 0).remedy(), Remedy::TryAgain);
-            assert!(error(status, 0).pause().is_some());
+            assert_eq!(error(status, 0).is_of_server(), status != 500);
         }
         assert_eq!(error(401, 0).code(), ErrorCode::Authentication);
         assert_eq!(error(413, 5).code(), ErrorCode::TooLarge);

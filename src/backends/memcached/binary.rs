@@ -5,6 +5,7 @@ use bytes::{Buf, BytesMut};
 
 use super::reply::{malformed, ErrorKind, Reply};
 use crate::core::Error;
+use crate::net::pipeline::make_room;
 
 const REQUEST_MAGIC: u8 = 0x80;
 const RESPONSE_MAGIC: u8 = 0x81;
@@ -86,7 +87,7 @@ impl Decoder {
                 return Err(malformed());
             }
             if input.len() < HEADER_LENGTH + body {
-                input.reserve(HEADER_LENGTH + body - input.len());
+                make_room(input, HEADER_LENGTH + body - input.len());
                 return Ok(None);
             }
             let header = input.split_to(HEADER_LENGTH);
@@ -161,6 +162,15 @@ mod tests {
         let mut long = response(opcode::GET, 0, &[], b"", b"");
         long[8..12].copy_from_slice(&u32::MAX.to_be_bytes());
         assert!(Decoder::default().next(&mut BytesMut::from(&long[..])).is_err());
+    }
+
+    #[test]
+    fn what_is_announced_takes_no_room_until_it_comes() {
+        let mut long = response(opcode::GET, 0, &[], b"", b"");
+        long[8..12].copy_from_slice(&(1_u32 << 30).to_be_bytes());
+        let mut input = BytesMut::from(&long[..]);
+        assert!(Decoder::default().next(&mut input).unwrap().is_none());
+        assert!(input.capacity() < 1024, "{}", input.capacity());
     }
 
     proptest! {

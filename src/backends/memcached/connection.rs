@@ -156,6 +156,10 @@ impl Connection for MemcachedConnection {
             || self.schedule.as_ref().is_some_and(RefreshSchedule::is_refreshing)
     }
 
+    fn moved(&self, _: usize) -> Option<u64> {
+        Some(self.pool.fleet.moved())
+    }
+
     fn wake_at(&self) -> Option<Instant> {
         self.schedule.as_ref().and_then(RefreshSchedule::wake_at)
     }

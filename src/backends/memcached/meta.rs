@@ -6,6 +6,7 @@ use bytes::{Buf, BytesMut};
 
 use super::reply::{malformed, ErrorKind, Reply};
 use crate::core::Error;
+use crate::net::pipeline::make_room;
 
 /// No line of a reply is longer; whoever sends more is no memcached.
 const MAX_LINE: usize = 8 * 1024;
@@ -76,7 +77,7 @@ impl Decoder {
                 // Line, value, and the line ends after both.
                 let whole = end + 2 + length + 2;
                 if input.len() < whole {
-                    input.reserve(whole - input.len());
+                    make_room(input, whole - input.len());
                     return Ok(None);
                 }
                 self.searched = 0;
@@ -204,6 +205,14 @@ mod tests {
             assert!(Decoder::default().next(&mut BytesMut::from(bad)).is_err(), "{bad:?}");
         }
         assert!(Decoder::default().next(&mut BytesMut::from(&[b'x'; MAX_LINE + 1][..])).is_err());
+    }
+
+    #[test]
+    fn what_is_announced_takes_no_room_until_it_comes() {
+        let mut input = BytesMut::from("VA 1073741824\r\nabc");
+        assert!(Decoder::default().next(&mut input).unwrap().is_none());
+        assert!(input.capacity() < 1024, "{}", input.capacity());
+        assert!(Decoder::default().next(&mut BytesMut::from("VA 1073741825\r\n")).is_err());
     }
 
     #[test]

@@ -76,11 +76,7 @@ pub(in crate::backends) const CLIENT_OPTIONS: &[OptionSpec] = &[
         default: "false",
         meaning: "The same as `failover`.",
     },
-    unused(
-        "failOverServers",
-        OptionKind::Servers,
-        "Taken and not needed: with `failover` the other servers take over.",
-    ),
+    unused("failOverServers", "Taken and not needed: with `failover` the other servers take over."),
     OptionSpec {
         name: "algorithm",
         kind: OptionKind::Choice(&["md5"]),
@@ -105,43 +101,27 @@ pub(in crate::backends) const CLIENT_OPTIONS: &[OptionSpec] = &[
         default: "true",
         meaning: "Taken and not needed: without the md5 a longer key could not be stored.",
     },
-    unused(
-        "maxExpiration",
-        OptionKind::Integer(1, 1 << 40),
-        "Taken and not needed: a longer `lifetime` works.",
-    ),
-    unused(
-        "maxValue",
-        OptionKind::Integer(1, 1 << 40),
-        "Taken and not needed: the servers say how large an item may be.",
-    ),
-    unused(
-        "poolSize",
-        OptionKind::Integer(1, 1 << 20),
-        "Taken and not needed: one connection to each server carries everything.",
-    ),
-    unused("maxQueueSize", OptionKind::Integer(-1, 1 << 40), "Taken and not needed: see `maxInFlight`."),
-    unused("idle", OptionKind::Integer(0, 1 << 40), "Taken and not needed: a connection is kept."),
-    unused("retries", OptionKind::Integer(0, 1 << 20), TRIED_AGAIN),
-    unused("factor", OptionKind::Integer(0, 1 << 20), TRIED_AGAIN),
-    unused("minTimeout", OptionKind::Integer(0, 1 << 40), TRIED_AGAIN),
-    unused("maxTimeout", OptionKind::Integer(0, 1 << 40), TRIED_AGAIN),
-    unused("randomize", OptionKind::Flag, TRIED_AGAIN),
-    unused("retry", OptionKind::Integer(0, 1 << 40), TRIED_AGAIN),
-    unused("reconnect", OptionKind::Integer(0, 1 << 40), TRIED_AGAIN),
-    unused("failures", OptionKind::Integer(0, 1 << 20), TRIED_AGAIN),
-    unused("failuresTimeout", OptionKind::Integer(0, 1 << 40), TRIED_AGAIN),
-    unused(
-        "redundancy",
-        OptionKind::Integer(0, 1 << 20),
-        "Taken and not needed: the npm client writes records once, whatever it says.",
-    ),
-    unused("debug", OptionKind::Flag, "Taken and not needed: see `logLevel`."),
+    unused("maxExpiration", "Taken and not needed: a longer `lifetime` works."),
+    unused("maxValue", "Taken and not needed: the servers say how large an item may be."),
+    unused("poolSize", "Taken and not needed: one connection to each server carries everything."),
+    unused("maxQueueSize", "Taken and not needed: see `maxInFlight`."),
+    unused("idle", "Taken and not needed: a connection is kept."),
+    unused("retries", TRIED_AGAIN),
+    unused("factor", TRIED_AGAIN),
+    unused("minTimeout", TRIED_AGAIN),
+    unused("maxTimeout", TRIED_AGAIN),
+    unused("randomize", TRIED_AGAIN),
+    unused("retry", TRIED_AGAIN),
+    unused("reconnect", TRIED_AGAIN),
+    unused("failures", TRIED_AGAIN),
+    unused("failuresTimeout", TRIED_AGAIN),
+    unused("redundancy", "Taken and not needed: the npm client writes records once, whatever it says."),
+    unused("debug", "Taken and not needed: see `logLevel`."),
 ];
 
 /// An option of the npm client's that is taken and does nothing.
-const fn unused(name: &'static str, kind: OptionKind, meaning: &'static str) -> OptionSpec {
-    OptionSpec { name, kind, default: "none", meaning }
+const fn unused(name: &'static str, meaning: &'static str) -> OptionSpec {
+    OptionSpec { name, kind: OptionKind::Unused, default: "none", meaning }
 }
 
 const TRIED_AGAIN: &str =

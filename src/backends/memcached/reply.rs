@@ -41,10 +41,43 @@ pub(super) fn server_error(kind: ErrorKind, text: &str) -> Error {
             ErrorCode::Authentication,
             "memcached refused the login; see the options \"user\", \"password\" and \"authentication\"",
         ),
-        ErrorKind::Temporary => Error::transient(ErrorCode::Backend, format!("memcached answered: {text}")),
-        ErrorKind::TooLarge | ErrorKind::UnknownCommand | ErrorKind::Other => {
-            Error::new(ErrorCode::Backend, format!("memcached answered: {text}"))
+        ErrorKind::Temporary => {
+            Error::transient(ErrorCode::Backend, format!("memcached answered: {}", said(text))).of_server()
         }
+        ErrorKind::TooLarge | ErrorKind::UnknownCommand | ErrorKind::Other => {
+            Error::new(ErrorCode::Backend, format!("memcached answered: {}", said(text)))
+        }
+    }
+}
+
+/// What memcached says without quoting a command, in lower case.
+const HARMLESS: &[&str] = &[
+    "the item was not stored",
+    "out of memory storing object",
+    "out of memory allocating item",
+    "object too large for cache",
+    "too large",
+    "temporary failure",
+    "temporarily unavailable",
+    "bad data chunk",
+    "bad command line format",
+    "unknown command",
+    "not supported",
+    "out of memory",
+    "busy",
+];
+
+/// What the server said, as far as it may be repeated: others that speak its protocol may quote the
+/// command, and with it keys and records.
+fn said(text: &str) -> &str {
+    let lower = text.to_lowercase();
+    if let Some(words) = HARMLESS.iter().find(|words| lower.contains(*words)) {
+        return words;
+    }
+    let code = text.split(' ').next().unwrap_or_default();
+    match code {
+        "ERROR" | "CLIENT_ERROR" | "SERVER_ERROR" => code,
+        _ => "an error of an unknown kind",
     }
 }
 
@@ -56,4 +89,21 @@ pub(super) fn unexpected() -> Error {
 /// Bytes that are no reply at all.
 pub(super) fn malformed() -> Error {
     Error::connection("the server does not speak the memcached protocol")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_quotes_is_not_passed_on() {
+        let message = |text: &str| server_error(ErrorKind::Other, text).message().to_owned();
+        assert_eq!(message("SERVER_ERROR hunter2"), "memcached answered: SERVER_ERROR");
+        assert_eq!(message("hunter2"), "memcached answered: an error of an unknown kind");
+        assert_eq!(
+            message("SERVER_ERROR out of memory storing object"),
+            "memcached answered: out of memory storing object"
+        );
+        assert_eq!(message("CLIENT_ERROR bad data chunk hunter2"), "memcached answered: bad data chunk");
+    }
 }

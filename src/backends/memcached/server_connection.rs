@@ -14,6 +14,7 @@ use crate::net::fleet::{Dial, Dialed, Node};
 use crate::net::pipeline::{while_alive, Decode, Pipeline, Replies};
 use crate::net::stream;
 use crate::net::tls::Tls;
+use crate::net::traffic::Traffic;
 
 /// Which protocol a server speaks.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -130,9 +131,9 @@ impl ServerDialer {
         Ok(ServerDialer { protocol, credentials, tls: Tls::from_settings(settings, "127.0.0.1", false)? })
     }
 
-    async fn connect(self, node: Node) -> Result<Dialed<ServerConnection>, Error> {
+    async fn connect(self, node: Node, traffic: Traffic) -> Result<Dialed<ServerConnection>, Error> {
         let tls = self.tls.as_ref().map(|tls| tls.for_host(&node.host)).transpose()?;
-        let stream = stream::dial(&node.host, node.port, tls.as_ref()).await?;
+        let stream = stream::dial(&node.host, node.port, tls.as_ref(), &traffic).await?;
         let decoder = match self.protocol {
             Protocol::Meta => Decoder::Meta(meta::Decoder::default()),
             Protocol::Binary => Decoder::Binary(binary::Decoder::default()),
@@ -194,7 +195,11 @@ fn success(reply: Reply) -> Result<(), Error> {
 impl Dial for ServerDialer {
     type Connection = ServerConnection;
 
-    fn dial(&self, node: &Node) -> BoxFuture<'static, Result<Dialed<ServerConnection>, Error>> {
-        self.clone().connect(node.clone()).boxed()
+    fn dial(
+        &self,
+        node: &Node,
+        traffic: &Traffic,
+    ) -> BoxFuture<'static, Result<Dialed<ServerConnection>, Error>> {
+        self.clone().connect(node.clone(), traffic.clone()).boxed()
     }
 }

@@ -100,7 +100,9 @@ pub(super) fn of_code(code: i32, name: &str) -> Error {
             ErrorCode::Unavailable,
             "too few members of the replica set have the write within wtimeoutMS; see w in \"url\"",
         ),
-        100 => Error::new(ErrorCode::Backend, "the replica set has fewer members than w in \"url\" demands"),
+        // Its primary has the write.
+        100 => Error::new(ErrorCode::Backend, "the replica set has fewer members than w in \"url\" demands")
+            .maybe_applied(),
         // Conflicts, locks, time limits, and a service that is asked too much.
         24 | 46 | 50 | 112 | 202 | 262 | 16500 | 50915 => {
             Error::transient(ErrorCode::Unavailable, "MongoDB is busy with something that is in the way")

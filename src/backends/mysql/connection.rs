@@ -309,6 +309,10 @@ impl Connection for MysqlConnection {
         self.sessions.close().await;
     }
 
+    fn moved(&self, _: usize) -> Option<u64> {
+        Some(self.sessions.moved())
+    }
+
     fn poll_notice(&self, _: &mut Context<'_>) -> Poll<Notice> {
         let remark = self.remark.lock().unwrap_or_else(PoisonError::into_inner).take();
         remark.map_or(Poll::Pending, |remark| Poll::Ready(Notice::Remark(remark)))

@@ -110,7 +110,8 @@ pub(super) fn of_operation(failure: Failure, dialect: Dialect) -> Error {
         code::UNKNOWN_STATEMENT | code::PREPARE_AGAIN => passing("the statement must be prepared again"),
         code::TOO_MANY_STATEMENTS => passing(
             "the server takes no more prepared statements; raise its max_prepared_stmt_count, or lower maxConnections",
-        ),
+        )
+        .of_server(),
         code::SHUTTING_DOWN => Error::connection("the server is shutting down"),
         code::KILLED | code::IDLE_TOO_LONG => Error::connection("the server ended the connection"),
         code::NO_DATABASE | code::UNKNOWN_DATABASE => {
@@ -228,6 +229,8 @@ mod tests {
         let remedy = |code| of_operation(refused(code), Dialect::MariaDb).remedy();
         assert_eq!(remedy(code::DEADLOCK), Remedy::TryAgain);
         assert_eq!(remedy(code::LOCK_WAIT_TIMEOUT), Remedy::TryAgain);
+        let is_of_server = |code| of_operation(refused(code), Dialect::Mysql).is_of_server();
+        assert!(is_of_server(code::TOO_MANY_STATEMENTS) && !is_of_server(code::LOCK_WAIT_TIMEOUT));
         assert_eq!(remedy(code::KILLED), Remedy::Reconnect);
         assert_eq!(remedy(code::DISK_FULL), Remedy::Report);
         assert_eq!(remedy(3819), Remedy::Report);

@@ -19,7 +19,7 @@ const URL: &str = "`mysql://user:password@host:port/database`; options beside it
 pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "host",
-        kind: OptionKind::Text,
+        kind: OptionKind::Host,
         default: "127.0.0.1",
         meaning: "Host name or address.",
     },

@@ -10,6 +10,7 @@ use super::wire::{Failure, Login, Parameter, Session, Statement, Value};
 use crate::config::wrong;
 use crate::core::Error;
 use crate::net::stream;
+use crate::net::traffic::Traffic;
 
 /// The first versions with collations that tell all text apart and with what statements need.
 const OLDEST_MYSQL: [u32; 3] = [8, 0, 19];
@@ -23,6 +24,8 @@ pub(super) struct Server {
     /// What all connections of this connector are known by.
     mark: String,
     loans: Mutex<Loans>,
+    /// What moves on all connections to it.
+    pub traffic: Traffic,
 }
 
 /// The slots of connections that carry a batch, or were given up while they did, each under a
@@ -43,7 +46,14 @@ pub(super) struct Opened {
 
 impl Server {
     pub fn new(address: Address, login: Login, lock_wait_seconds: u64, mark: String) -> Server {
-        Server { address, login, lock_wait_seconds, mark, loans: Mutex::default() }
+        Server {
+            address,
+            login,
+            lock_wait_seconds,
+            mark,
+            loans: Mutex::default(),
+            traffic: Traffic::default(),
+        }
     }
 
     fn loans(&self) -> MutexGuard<'_, Loans> {
@@ -106,8 +116,8 @@ impl Server {
 
     async fn try_open(&self, slot: usize) -> Result<Opened, Failure> {
         let stream = match &self.address {
-            Address::Tcp { host, port } => stream::dial(host, *port, None).await?,
-            Address::Unix { path } => stream::dial_unix(path).await?,
+            Address::Tcp { host, port } => stream::dial(host, *port, None, &self.traffic).await?,
+            Address::Unix { path } => stream::dial_unix(path, &self.traffic).await?,
         };
         let mut session = Session::log_in(stream, &self.login).await?;
         check_version(&session)?;

@@ -72,6 +72,11 @@ impl Sessions {
         self.pool.bury(cx)
     }
 
+    /// What moved on all connections to the server.
+    pub fn moved(&self) -> u64 {
+        self.server.traffic.total()
+    }
+
     /// Says goodbye on all connections.
     pub async fn close(&self) {
         for mut session in self.pool.close() {

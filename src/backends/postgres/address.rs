@@ -10,7 +10,8 @@ use percent_encoding::percent_decode_str;
 use crate::config::{nearest, wrong};
 use crate::core::Error;
 
-/// Words of a connection string that mean something here, and the variables that stand for them.
+/// Words of a connection string that mean something here, and the variables that stand for them. The
+/// last ones are of node-postgres and other clients, and have none.
 const WORDS: &[(&str, &str)] = &[
     ("host", "PGHOST"),
     ("hostaddr", "PGHOSTADDR"),
@@ -25,6 +26,9 @@ const WORDS: &[(&str, &str)] = &[
     ("channel_binding", "PGCHANNELBINDING"),
     ("application_name", "PGAPPNAME"),
     ("options", "PGOPTIONS"),
+    ("ssl", ""),
+    ("uselibpqcompat", ""),
+    ("pgbouncer", ""),
 ];
 
 /// Words of libpq that are passed over: what they are for is done in another way here, or not
@@ -42,6 +46,17 @@ const PASSED_OVER: &[&str] = &[
     "target_session_attrs",
 ];
 
+/// What `ssl` may say, and what it is as `sslmode`. Node-postgres checks everything where TLS is on.
+const SSL_WORDS: &[(&[&str], &str)] = &[
+    (&["true", "1", "on", "yes", "verify-full"], "verify-full"),
+    (&["false", "0", "off", "no", "disable"], "disable"),
+    (&["allow"], "allow"),
+    (&["prefer"], "prefer"),
+    (&["require"], "require"),
+    (&["verify-ca"], "verify-ca"),
+    (&["no-verify"], "no-verify"),
+];
+
 /// What a connection string or the environment says, by libpq's words.
 #[derive(Default)]
 pub(super) struct Parameters(HashMap<&'static str, String>);
@@ -54,8 +69,14 @@ impl Parameters {
 
     /// What the environment says.
     pub fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Parameters {
-        let given = WORDS.iter().filter_map(|(word, name)| Some((*word, variable(name)?)));
-        Parameters(given.collect())
+        let named = WORDS.iter().filter(|(_, name)| !name.is_empty());
+        let mut given: HashMap<_, _> =
+            named.filter_map(|(word, name)| Some((*word, variable(name)?))).collect();
+        // The older spelling of `PGSSLMODE=require`, which libpq still knows.
+        if variable("PGREQUIRESSL").is_some_and(|value| value.starts_with('1')) {
+            given.entry("sslmode").or_insert_with(|| "require".to_owned());
+        }
+        Parameters(given)
     }
 
     /// Reads the option `url`: a URI, or words and values.
@@ -71,10 +92,50 @@ impl Parameters {
             }
             None => parameters.take_words(text)?,
         }
+        parameters.settle_tls()?;
         Ok(parameters)
     }
 
+    /// Makes one `sslmode` of all that is said about TLS.
+    fn settle_tls(&mut self) -> Result<(), Error> {
+        if let Some(word) = self.0.remove("ssl") {
+            let known = SSL_WORDS.iter().find(|(words, _)| words.contains(&word.to_lowercase().as_str()));
+            let Some((_, mode)) = known else {
+                return Err(wrong(
+                    "the word \"ssl\" in the option \"url\" is none of true, false, require, verify-ca, verify-full, no-verify and disable; give \"sslmode\" instead",
+                ));
+            };
+            let other = self.0.entry("sslmode").or_insert_with(|| (*mode).to_owned());
+            if (other == "disable") != (*mode == "disable") {
+                return Err(wrong(
+                    "the words \"ssl\" and \"sslmode\" in the option \"url\" contradict each other; leave \"ssl\" out",
+                ));
+            }
+        }
+        match self.0.remove("uselibpqcompat").as_deref() {
+            None | Some("true") => {}
+            // All that node-postgres has beside it is a check of everything.
+            Some("false") => {
+                let mode = self.0.get_mut("sslmode");
+                if let Some(mode) =
+                    mode.filter(|mode| matches!(mode.as_str(), "prefer" | "require" | "verify-ca"))
+                {
+                    *mode = "verify-full".to_owned();
+                }
+            }
+            Some(_) => {
+                return Err(wrong("\"uselibpqcompat\" in the option \"url\" is neither true nor false"))
+            }
+        }
+        Ok(())
+    }
+
     fn take_uri(&mut self, rest: &str) -> Result<(), Error> {
+        // Whatever a login has in it, an `@` ends it: one that is farther on may be that one.
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        if rest[end..].contains('@') {
+            return Err(raw_character());
+        }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
         let (login, places) = authority.rsplit_once('@').unwrap_or(("", authority));
@@ -99,14 +160,7 @@ impl Parameters {
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (word, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (word, value) = (decoded(word)?, decoded(value)?);
-            match word.as_str() {
-                // As node-postgres has it.
-                "ssl" if matches!(value.as_str(), "true" | "1") => {
-                    self.put("sslmode", "verify-full".into())?
-                }
-                "ssl" => {}
-                word => self.put(word, value)?,
-            }
+            self.put(&word, value)?;
         }
         Ok(())
     }
@@ -145,27 +199,42 @@ impl Parameters {
     }
 
     fn put(&mut self, word: &str, value: String) -> Result<(), Error> {
-        if value.is_empty() || PASSED_OVER.contains(&word) {
+        if PASSED_OVER.contains(&word) {
             return Ok(());
         }
         let word = if word == "database" { "dbname" } else { word };
         match WORDS.iter().find(|(known, _)| *known == word) {
+            Some(_) if value.is_empty() => Ok(()),
             Some((known, _)) => {
                 self.0.insert(known, value);
                 Ok(())
             }
             None => {
-                let shown: String = word.chars().take(40).collect();
-                let hint = nearest(word, WORDS.iter().map(|(known, _)| *known))
-                    .map(|known| format!("; did you mean \"{known}\"?"))
-                    .unwrap_or_default();
-                Err(wrong(format!("the option \"url\" has the unknown word \"{shown}\"{hint}")))
+                // It may be a part of a password, and is not shown.
+                let hint = nearest(word, WORDS.iter().map(|(known, _)| *known)).map_or_else(
+                    || {
+                        "; in a URL a character such as & in a value must be percent-encoded, elsewhere a value with spaces needs quotes".to_owned()
+                    },
+                    |known| format!("; did you mean \"{known}\"?"),
+                );
+                Err(wrong(format!("the option \"url\" has a word that is not known here{hint}")))
             }
         }
     }
 }
 
+fn raw_character() -> Error {
+    wrong(
+        "the option \"url\" has a character in a name or password that means something else in a URL; it must be percent-encoded, such as @ as %40, / as %2F, ? as %3F, # as %23, : as %3A and % as %25",
+    )
+}
+
 fn decoded(text: &str) -> Result<String, Error> {
+    let is_escape =
+        |after: &str| after.len() >= 2 && after.bytes().take(2).all(|digit| digit.is_ascii_hexdigit());
+    if !text.split('%').skip(1).all(is_escape) {
+        return Err(raw_character());
+    }
     let decoded = percent_decode_str(text).decode_utf8();
     decoded.map(String::from).map_err(|_| wrong("the option \"url\" is not UTF-8 when decoded"))
 }
@@ -226,16 +295,87 @@ mod tests {
             "host",
             "password='hunter2",
             "postgres://h/?hunter2hunter2=1&hosst=a",
+            "postgres://h/?password=a&hunter2",
+            "password=a hunter2 host=b",
+            "ada:pass=hunter2@h",
             "hosst=a",
             "postgres://%ff:hunter2@h",
         ] {
             let error = Parameters::parse(text).err().unwrap_or_else(|| panic!("{text}"));
             assert!(error.message().contains("\"url\""), "{error}");
-            assert!(
-                !error.message().contains("password='") && !error.message().contains(":hunter2"),
-                "{error}"
-            );
+            assert!(!error.message().contains("hunter2"), "{error}");
         }
+    }
+
+    /// Whatever stands in a password: it is read as what it is, or the message says what to do, and
+    /// shows nothing of it.
+    #[test]
+    fn a_raw_character_in_a_password_is_understood_or_explained() {
+        for raw in
+            ["@", "/", "#", "%", "?", ":", "%4", "@/", "/@", "?a=", "&", "%zz@?/", "4711/", "4711?user="]
+        {
+            for password in [format!("geheim{raw}hunter2"), format!("{raw}hunter2"), format!("hunter2{raw}")]
+            {
+                let url = format!("postgres://ada:{password}@db.example:5433/records?sslmode=require");
+                match Parameters::parse(&url) {
+                    Ok(parameters) => {
+                        assert_eq!(parameters.get("password"), Some(password.as_str()), "{url}");
+                        assert_eq!(parameters.get("host"), Some("db.example"), "{url}");
+                        assert_eq!(parameters.get("port"), Some("5433"), "{url}");
+                    }
+                    Err(error) => {
+                        assert!(error.message().contains("percent-encoded"), "{url}: {error}");
+                        for part in ["geheim", "hunter2", "4711"] {
+                            assert!(!error.message().contains(part), "{url}: {error}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_word_about_tls_is_understood_or_refused() {
+        let mode =
+            |words: &str| Parameters::parse(words).map(|given| given.get("sslmode").map(str::to_owned));
+        for (query, expected) in [
+            ("", None),
+            ("ssl=true", Some("verify-full")),
+            ("ssl=1", Some("verify-full")),
+            ("ssl=on", Some("verify-full")),
+            ("ssl=TRUE", Some("verify-full")),
+            ("ssl=verify-full", Some("verify-full")),
+            ("ssl=require", Some("require")),
+            ("ssl=verify-ca", Some("verify-ca")),
+            ("ssl=no-verify", Some("no-verify")),
+            ("ssl=false", Some("disable")),
+            ("ssl=0", Some("disable")),
+            ("ssl=off", Some("disable")),
+            ("ssl=disable", Some("disable")),
+            ("sslmode=no-verify", Some("no-verify")),
+            ("ssl=true&sslmode=require", Some("require")),
+            ("sslmode=require&ssl=true", Some("require")),
+            ("sslmode=require&uselibpqcompat=true", Some("require")),
+            ("sslmode=require&uselibpqcompat=false", Some("verify-full")),
+            ("sslmode=no-verify&uselibpqcompat=false", Some("no-verify")),
+        ] {
+            let expected = expected.map(str::to_owned);
+            assert_eq!(mode(&format!("postgres://h/?{query}")).unwrap(), expected, "{query}");
+            assert_eq!(mode(&query.replace('&', " ")).unwrap(), expected, "{query}");
+        }
+        for query in [
+            "ssl=verify",
+            "ssl={}",
+            "sslmode=disable&ssl=true",
+            "ssl=0&sslmode=require",
+            "uselibpqcompat=maybe",
+            "sslnegotiation=direct",
+        ] {
+            let error = mode(&format!("postgres://h/?{query}")).unwrap_err();
+            assert!(error.message().contains("\"url\""), "{query}: {error}");
+        }
+        let variable = |name: &str| (name == "PGREQUIRESSL").then(|| "1".to_owned());
+        assert_eq!(Parameters::of_environment(variable).get("sslmode"), Some("require"));
     }
 
     #[test]

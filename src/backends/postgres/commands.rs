@@ -2,6 +2,7 @@
 //! statements of the host's own. All of it happens on one connection, in the order of the asking.
 
 use std::error::Error as StdError;
+use std::sync::Arc;
 
 use serde_json::{json, Map, Value};
 use tokio_postgres::types::{to_sql_checked, Format, IsNull, ToSql, Type};
@@ -9,7 +10,7 @@ use tokio_postgres::{Error as Failure, SimpleQueryMessage};
 
 use super::failure;
 use super::names::MAX_NAME_BYTES;
-use super::pool::Pool;
+use super::pool::{Guest, Pool};
 use super::session::Session;
 use super::statements;
 use crate::core::{Error, ErrorCode};
@@ -18,7 +19,7 @@ use crate::core::{Error, ErrorCode};
 const COMMANDS: &str = "createSchema, destroySchema, getSchemaOverview, subscribe, unsubscribe, query";
 
 /// Carries a command out.
-pub(super) async fn run(pool: &Pool, name: &str, arguments: &Value) -> Result<Value, Error> {
+pub(super) async fn run(pool: &Arc<Pool>, name: &str, arguments: &Value) -> Result<Value, Error> {
     let known = COMMANDS.split(", ").any(|known| known == name);
     if !known {
         return Err(Error::new(
@@ -28,8 +29,13 @@ pub(super) async fn run(pool: &Pool, name: &str, arguments: &Value) -> Result<Va
     }
     if name == "query" {
         let (text, values) = query_arguments(arguments)?;
-        let guest = pool.guest().await?;
-        return query(&guest, &text, &values).await.map_err(|error| of_query(&error, pool));
+        let mut running = Running { pool, guest: Some(pool.guest().await?) };
+        let answer = match &running.guest {
+            Some(guest) => query(guest, &text, &values).await.map_err(|error| of_query(&error, pool)),
+            None => return Err(Error::connection("the connection was closed")),
+        };
+        running.guest = None;
+        return answer;
     }
     let failed = |error: Failure| of_query(&error, pool);
     let schema = schema(pool, name, arguments)?;
@@ -53,6 +59,22 @@ pub(super) async fn run(pool: &Pool, name: &str, arguments: &Value) -> Result<Va
         }
     }
     Ok(Value::Null)
+}
+
+/// A statement of the host's that nobody may wait for any more before it is answered: then it is
+/// cancelled, so that it does not hold up those behind it.
+struct Running<'a> {
+    pool: &'a Arc<Pool>,
+    guest: Option<Guest>,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        // Behind a pooler nobody knows which session it is.
+        if let Some(guest) = self.guest.take().filter(|guest| guest.is_ours) {
+            self.pool.cancel(guest);
+        }
+    }
 }
 
 /// The argument `schema`; only those that make or destroy one need it.
@@ -95,13 +117,16 @@ async fn overview(session: &Session, schema: &str) -> Result<Value, Failure> {
     let mut counts = Map::new();
     let mut last = String::new();
     loop {
-        let tables = session.client.query(statements::TABLES, &[&schema, &last]).await?;
+        let tables = session
+            .client
+            .query_typed(statements::TABLES, &[(&schema, Type::NAME), (&last, Type::TEXT)])
+            .await?;
         let Some(end) = tables.last() else { return Ok(Value::Object(counts)) };
         last = end.try_get(0)?;
         for row in &tables {
             let table: String = row.try_get(0)?;
             let sql = statements::count(&statements::qualified(schema, &table));
-            match session.client.query_one(&sql, &[]).await {
+            match session.client.query_typed_one(&sql, &[]).await {
                 Ok(row) => drop(counts.insert(table, json!(row.try_get::<_, i64>(0)?))),
                 // Dropped a moment ago.
                 Err(error) if failure::about(&error) == failure::About::MissingTable => {}
@@ -170,6 +195,18 @@ async fn query(session: &Session, text: &str, values: &[Argument]) -> Result<Val
     if values.is_empty() && text.contains(';') {
         return simple_query(session, text).await;
     }
+    if session.is_ours {
+        return extended_query(session, text, values).await;
+    }
+    // What is prepared must be in the session in which it is carried out.
+    client.batch_execute(statements::BEGIN).await?;
+    let answer = extended_query(session, text, values).await;
+    let end = if answer.is_ok() { statements::COMMIT } else { statements::ROLLBACK };
+    client.batch_execute(end).await.and(answer)
+}
+
+async fn extended_query(session: &Session, text: &str, values: &[Argument]) -> Result<Value, Failure> {
+    let client = &session.client;
     let parameters: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as _).collect();
     let plain = client.prepare(text).await?;
     if plain.columns().is_empty() {

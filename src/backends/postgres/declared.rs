@@ -38,7 +38,7 @@ const fn event(name: &'static str, meaning: &'static str) -> OptionSpec {
 pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "host",
-        kind: OptionKind::Text,
+        kind: OptionKind::Hosts,
         default: "`PGHOST`, or localhost",
         meaning: "Host name or address, several of them separated by commas, or the folder of a Unix socket. Of several the first one counts that takes writes.",
     },
@@ -76,7 +76,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         name: "sslmode",
         kind: OptionKind::Choice(SSL_MODES),
         default: "`PGSSLMODE`, or disable",
-        meaning: "Whether there is TLS and what is checked, as libpq has it: with `verify-full` authority and host name, with `verify-ca` the authority, with `require` nothing (but as `verify-ca` if an authority is given); `prefer` and `allow` may end without TLS.",
+        meaning: "Whether there is TLS and what is checked, as libpq has it: with `verify-full` authority and host name, with `verify-ca` the authority, with `require` nothing (but as `verify-ca` if an authority is given); `prefer` and `allow` may end without TLS. `no-verify` is TLS in which nothing is checked, even if an authority is given.",
     },
     OptionSpec {
         name: "tls",
@@ -167,6 +167,18 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         kind: OptionKind::Integer(0, 86_400_000),
         default: "the server's",
         meaning: "How long one statement may take in the server, in milliseconds; operations try again until their deadline.",
+    },
+    OptionSpec {
+        name: "lock_timeout",
+        kind: OptionKind::Integer(0, 86_400_000),
+        default: "an eighth of `timeout`, from 100 to 500",
+        meaning: "How long a statement waits for a lock that somebody else holds, in milliseconds; operations try again until their deadline, the locked ones alone. 0 leaves it to the server.",
+    },
+    OptionSpec {
+        name: "preparedStatements",
+        kind: OptionKind::Flag,
+        default: "true; false with `?pgbouncer=true` in the `url`",
+        meaning: "`false` behind a pooler that gives each transaction another session: nothing is prepared, and nothing is set in a session.",
     },
     OptionSpec {
         name: "writeInterval",

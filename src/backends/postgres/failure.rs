@@ -20,8 +20,13 @@ use crate::net::tls;
 pub(super) enum About {
     /// There is no such table, or no such schema.
     MissingTable,
-    /// The table has other columns than it was known to have.
+    /// The table has other columns than it was known to have, or what was prepared for it is not
+    /// good any more.
     Shape,
+    /// The server knows a prepared statement by another name, or not at all.
+    Statement,
+    /// Somebody holds a lock on one of several rows, or on all.
+    Lock,
     /// Perhaps one of several rows alone.
     Row,
     /// Everything that was asked.
@@ -38,6 +43,8 @@ pub(super) fn about(failure: &Failure) -> About {
         // Unknown column, type mismatch, cannot be cast, a plan whose result changed, unknown
         // function or operator.
         "42703" | "42804" | "42846" | "0A000" | "42883" => About::Shape,
+        "26000" | "42P05" => About::Statement,
+        "55P03" => About::Lock,
         code if ["22", "23", "54", "P0", "44"].contains(&code.get(..2).unwrap_or("")) => About::Row,
         _ => About::All,
     }
@@ -56,18 +63,25 @@ pub(super) fn of_operation(failure: &Failure, options: &Options) -> Error {
     let place = options.in_words();
     let report = |message: String| Error::new(ErrorCode::Backend, message);
     let for_now = |what: &str| Error::transient(ErrorCode::Unavailable, format!("{what} at {place}"));
+    let overloaded = |what: &str| for_now(what).of_server();
     match code {
         "40001" => for_now("another transaction came first"),
         "40P01" => for_now("a deadlock with another transaction was broken up"),
         "55P03" => for_now("another transaction holds a lock"),
         "55006" => for_now("a table is in use"),
         "57014" => for_now("the statement was cancelled, by an administrator or by statement_timeout,"),
-        "53200" => for_now("there is not enough memory"),
-        "53000" | "53400" => for_now("a resource's limit is reached"),
+        "53200" => overloaded("there is not enough memory"),
+        "53000" | "53400" => overloaded("a resource's limit is reached"),
         // A table was dropped between two looks.
         "XX000" => for_now("the server failed within itself (XX000)"),
-        // A standby is never connected to, so it is somebody's choice, and may be taken back.
-        "25006" => for_now("nothing may be written at the moment (default_transaction_read_only)"),
+        // A standby is never connected to, so it has become one, or somebody has said so; either is
+        // another matter on the next connection, which may lead to another server.
+        "25006" => Error::connection(format!(
+            "nothing may be written over this connection to {place} (a standby, or default_transaction_read_only)"
+        )),
+        "26000" | "42P05" => for_now(
+            "a pooler gave the session to somebody else, where the option \"preparedStatements\" must be false,",
+        ),
         "53100" => report(format!("the disk of {place} is full, and nothing was stored; free space on it")),
         "58030" | "58000" | "XX001" | "XX002" => report(format!(
             "the system of {place} failed to read or write its files ({code}); look after its disk and log"

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use tokio_postgres::types::Type;
+
 use super::names::{Home, Names, Row};
 use super::session::Session;
 use super::shape::{Shape, Shapes};
@@ -84,7 +86,11 @@ pub(super) async fn look_up(
         return Ok(found);
     }
     let mut columns: HashMap<String, Vec<(String, u32)>> = HashMap::new();
-    for row in session.client.query(statements::DESCRIBE, &[&schema, &unknown]).await? {
+    for row in session
+        .client
+        .query_typed(statements::DESCRIBE, &[(&schema, Type::NAME), (&unknown, Type::TEXT_ARRAY)])
+        .await?
+    {
         columns.entry(row.try_get(0)?).or_default().push((row.try_get(1)?, row.try_get(2)?));
     }
     for (table, found) in tables.iter().zip(&mut found) {

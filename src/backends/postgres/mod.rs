@@ -20,13 +20,16 @@ mod commands;
 mod declared;
 mod failure;
 mod groups;
+mod locks;
 mod names;
 mod news;
 mod options;
 mod passfile;
 mod pool;
+mod prepared;
 mod quote;
 mod reader;
+mod renamed;
 mod scan;
 mod security;
 mod session;
@@ -64,7 +67,7 @@ struct Postgres {
     remarks: Remarks,
 }
 
-type Remarks = Arc<Mutex<Vec<String>>>;
+type Remarks = Arc<Mutex<Vec<Notice>>>;
 
 #[async_trait]
 impl Backend for Postgres {
@@ -118,10 +121,14 @@ impl Connection for Sessions {
 
     fn poll_notice(&self, cx: &mut Context<'_>) -> Poll<Notice> {
         if let Some(remark) = self.remarks.lock().unwrap_or_else(PoisonError::into_inner).pop() {
-            return Poll::Ready(Notice::Remark(remark));
+            return Poll::Ready(remark);
         }
         let news = self.pool.estate.news.poll(cx);
         news.map(|(channel, payload)| Notice::Notification { channel, payload })
+    }
+
+    fn moved(&self, _: usize) -> Option<u64> {
+        Some(self.pool.estate.traffic.total())
     }
 
     fn wake_at(&self) -> Option<Instant> {

@@ -12,7 +12,7 @@ use super::passfile;
 use super::security::Security;
 use super::tls::Connector;
 use crate::config::{wrong, Settings};
-use crate::core::Error;
+use crate::core::{Error, Notice};
 use crate::net::stream;
 
 const DEFAULT_HOST: &str = "localhost";
@@ -22,6 +22,8 @@ const DEFAULT_TABLE: &str = "default";
 const DEFAULT_SPLIT_CHAR: &str = "/";
 const DEFAULT_MAX: usize = 10;
 const DEFAULT_IDLE: Duration = Duration::from_secs(30);
+const SHORTEST_LOCK_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_LOCK_WAIT: Duration = Duration::from_millis(500);
 const DEFAULT_APPLICATION: &str = "deepstream-connector";
 
 /// How a new table is made.
@@ -82,10 +84,14 @@ pub(super) struct Options {
     /// How long a spare connection stays; `None` is for ever.
     pub idle_timeout: Option<Duration>,
     pub statement_timeout: Option<Duration>,
+    /// How long to wait for somebody else's lock; `None` leaves it to the server.
+    pub lock_timeout: Option<Duration>,
+    /// Whether statements are prepared, and so whether sessions are ours alone.
+    pub prepared_statements: bool,
     /// How long one of several ways to one of several servers may take.
     pub attempt_timeout: Duration,
     /// What a person should know about the options that were given.
-    pub remarks: Vec<String>,
+    pub remarks: Vec<Notice>,
 }
 
 impl Options {
@@ -143,6 +149,14 @@ impl Options {
             Some("require") => ChannelBinding::Require,
             Some(_) => return Err(wrong("\"channel_binding\" is none of disable, prefer and require")),
         });
+        let prepared_statements = match (settings.flag("preparedStatements"), address.get("pgbouncer")) {
+            (Some(is_on), _) => is_on,
+            (None, None | Some("false")) => true,
+            (None, Some("true")) => false,
+            (None, Some(_)) => {
+                return Err(wrong("\"pgbouncer\" in the option \"url\" is neither true nor false"))
+            }
+        };
         let security = Security::read(settings, said)?;
         let servers = servers(&host, port.as_deref(), &security)?;
         let notifications = settings.object("notifications");
@@ -186,10 +200,23 @@ impl Options {
                 Some(time) => Some(time),
             },
             statement_timeout: settings.milliseconds("statement_timeout"),
+            lock_timeout: match settings.milliseconds("lock_timeout") {
+                None => Some((settings.engine().timeout / 8).clamp(SHORTEST_LOCK_WAIT, LONGEST_LOCK_WAIT)),
+                Some(Duration::ZERO) => None,
+                Some(time) => Some(time),
+            },
+            prepared_statements,
             remarks: ["writeInterval", "connectionTimeoutMillis", "keepAlive"]
                 .into_iter()
                 .filter(|option| settings.has(option))
-                .map(|option| format!("the option \"{option}\" has no effect here"))
+                .map(|option| Notice::Remark(format!("the option \"{option}\" has no effect here")))
+                .chain((!prepared_statements && settings.has("statement_timeout")).then(|| {
+                    Notice::Warning(
+                        "the option \"statement_timeout\" has no effect where \"preparedStatements\" is false; set it for the role"
+                            .to_owned(),
+                    )
+                }))
+                .chain(security.warning().map(Notice::Warning))
                 .collect(),
         })
     }
@@ -324,6 +351,19 @@ mod tests {
         assert_eq!(ways(r#"{"ssl": {"rejectUnauthorized": false}}"#, &user), [true]);
         assert_eq!(ways("{}", &[("USER", "u"), ("PGSSLMODE", "require")]), [true]);
         assert_eq!(ways(r#"{"ssl": false}"#, &[("USER", "u"), ("PGSSLMODE", "require")]), [false]);
+        for options in [
+            r#"{"sslmode": "no-verify"}"#,
+            r#"{"url": "postgres://h/?ssl=no-verify"}"#,
+            r#"{"url": "postgres://h/?ssl=on"}"#,
+            r#"{"url": "postgres://h/?sslrootcert=system"}"#,
+        ] {
+            assert_eq!(ways(options, &user), [true], "{options}");
+        }
+        assert_eq!(ways("{}", &[("USER", "u"), ("PGSSLMODE", "no-verify")]), [true]);
+        let remarks = |options: &str| read(options, &user).unwrap().remarks;
+        let unverified = remarks(r#"{"sslmode": "no-verify"}"#);
+        assert!(matches!(&unverified[..], [Notice::Warning(words)] if words.contains("intercept")));
+        assert!(remarks(r#"{"sslmode": "require"}"#).is_empty());
         assert_eq!(ways(r#"{"host": "/run", "sslmode": "require"}"#, &user), [false]);
         assert_eq!(ways(r#"{"connectionString": "postgres://h/?sslmode=require"}"#, &user), [true]);
     }
@@ -332,6 +372,7 @@ mod tests {
     fn what_cannot_be_is_refused_by_its_name() {
         for (options, word) in [
             (r#"{"connectionString": "postgres://h/?sslmode=verify"}"#, "sslmode"),
+            (r#"{"connectionString": "postgres://h/?sslmode=require&sslrootcert=system"}"#, "sslrootcert"),
             (r#"{"host": "a", "port": "1,2"}"#, "\"port\""),
             (r#"{"port": "no"}"#, "\"port\""),
             (r#"{"port": 70000}"#, "\"port\""),

@@ -9,8 +9,10 @@ use std::time::Instant;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::{mpsc, MappedMutexGuard, MutexGuard};
+use futures_util::FutureExt;
+use tokio::sync::{mpsc, OwnedMappedMutexGuard, OwnedMutexGuard};
 
+use super::locks::Locks;
 use super::options::Options;
 use super::session::{Driver, Estate, Session};
 use super::shape::Shapes;
@@ -23,26 +25,31 @@ pub(super) struct Pool {
     pub options: Arc<Options>,
     pub estate: Arc<Estate>,
     pub shapes: Shapes,
+    pub locks: Locks,
     sessions: pool::Pool<Source>,
     drivers: Drivers,
     /// The session of commands and notifications, once one is asked for.
-    guest: tokio::sync::Mutex<Option<Session>>,
+    guest: Arc<tokio::sync::Mutex<Option<Session>>>,
 }
 
-/// What a connection is there for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    /// For batches; another one can take its place.
-    Worker,
-    /// For commands of the host's own, and for notifications, which are missed without it.
-    Guest,
+/// What ended in the background.
+enum Ended {
+    /// A connection for batches; another one can take its place.
+    Worker(Error),
+    /// That for commands of the host's own, and for notifications, which are missed without it.
+    Guest(Error),
+    /// What was left to do of a command that nobody waits for.
+    Errand,
 }
+
+/// The session of commands, for one after the other.
+pub(super) type Guest = OwnedMappedMutexGuard<Option<Session>, Session>;
 
 /// A session for one batch, see [`pool::Lease`].
 pub(super) struct Lease<'a>(pool::Lease<'a, Source>);
 
 /// Who takes on the background work of connections.
-type Drivers = mpsc::UnboundedSender<(Driver, Role)>;
+type Drivers = mpsc::UnboundedSender<BoxFuture<'static, Ended>>;
 
 /// Makes connections for batches.
 struct Source {
@@ -57,15 +64,15 @@ impl pool::Source for Source {
 
     async fn open(&self, _: usize) -> Result<Session, Error> {
         let (session, driver) = Session::open(&self.options, &self.estate).await?;
-        adopt(&self.drivers, driver, Role::Worker);
+        adopt(&self.drivers, driver, Ended::Worker);
         Ok(session)
     }
 }
 
 /// Takes on a connection's background work.
-fn adopt(drivers: &Drivers, driver: Driver, role: Role) {
+fn adopt(drivers: &Drivers, driver: Driver, ended: fn(Error) -> Ended) {
     // Nobody takes it where the whole pool is given up; then it ends with this.
-    let _ = drivers.send((driver, role));
+    let _ = drivers.send(Box::pin(driver.map(ended)));
 }
 
 impl pool::Session for Session {
@@ -93,16 +100,17 @@ impl Pool {
             options: Arc::clone(options),
             estate: Arc::clone(estate),
             shapes: Shapes::default(),
+            locks: Locks::default(),
             sessions: pool::Pool::new(source, session, options.max, options.idle_timeout),
             drivers,
-            guest: tokio::sync::Mutex::new(None),
+            guest: Arc::default(),
         });
-        adopt(&pool.drivers, driver, Role::Worker);
+        adopt(&pool.drivers, driver, Ended::Worker);
         let channels = estate.news.channels();
         if !channels.is_empty() {
             let (session, mut driver) = Session::open(options, estate).await?;
             while_alive(&mut driver, session.listen(&channels, options)).await?;
-            adopt(&pool.drivers, driver, Role::Guest);
+            adopt(&pool.drivers, driver, Ended::Guest);
             *pool.guest.lock().await = Some(session);
         }
         let work = Work { pool: Arc::clone(&pool), receiver, drivers: FuturesUnordered::new() };
@@ -115,14 +123,32 @@ impl Pool {
     }
 
     /// The session of commands, for one after the other.
-    pub async fn guest(&self) -> Result<MappedMutexGuard<'_, Session>, Error> {
-        let mut guest = self.guest.lock().await;
+    pub async fn guest(&self) -> Result<Guest, Error> {
+        let mut guest = Arc::clone(&self.guest).lock_owned().await;
         if guest.as_ref().is_none_or(|session| session.client.is_closed()) {
             let (session, driver) = Session::open(&self.options, &self.estate).await?;
-            adopt(&self.drivers, driver, Role::Guest);
+            adopt(&self.drivers, driver, Ended::Guest);
             *guest = Some(session);
         }
-        MutexGuard::try_map(guest, Option::as_mut).map_err(|_| Error::connection("the connection was closed"))
+        OwnedMutexGuard::try_map(guest, Option::as_mut)
+            .map_err(|_| Error::connection("the connection was closed"))
+    }
+
+    /// Cancels what the session of commands is doing. The next command comes when that has ended.
+    pub fn cancel(self: &Arc<Pool>, guest: Guest) {
+        let pool = Arc::clone(self);
+        let errand = async move {
+            if let Ok(lease) = pool.lease().await {
+                if lease.session().cancel(&guest).await.is_ok() {
+                    lease.done();
+                }
+                // Answered behind all that was sent before; a failure is the session's end.
+                let _ = guest.client.batch_execute("").await;
+            }
+            Ended::Errand
+        };
+        // Nobody takes it where everything is given up.
+        let _ = self.drivers.send(Box::pin(errand));
     }
 
     /// When the lifeline has something to do.
@@ -147,8 +173,8 @@ impl Lease<'_> {
 /// listens.
 struct Work {
     pool: Arc<Pool>,
-    receiver: mpsc::UnboundedReceiver<(Driver, Role)>,
-    drivers: FuturesUnordered<BoxFuture<'static, (Error, Role)>>,
+    receiver: mpsc::UnboundedReceiver<BoxFuture<'static, Ended>>,
+    drivers: FuturesUnordered<BoxFuture<'static, Ended>>,
 }
 
 impl Future for Work {
@@ -157,17 +183,18 @@ impl Future for Work {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Error> {
         let work = self.get_mut();
         loop {
-            while let Poll::Ready(Some((driver, role))) = work.receiver.poll_recv(cx) {
-                work.drivers.push(Box::pin(async move { (driver.await, role) }));
+            while let Poll::Ready(Some(driver)) = work.receiver.poll_recv(cx) {
+                work.drivers.push(driver);
             }
             match work.drivers.poll_next_unpin(cx) {
-                Poll::Ready(Some((error, Role::Guest))) => return Poll::Ready(error),
+                Poll::Ready(Some(Ended::Errand)) => {}
+                Poll::Ready(Some(Ended::Guest(error))) => return Poll::Ready(error),
                 // The last of the workers: nobody is left to ask.
-                Poll::Ready(Some((error, Role::Worker))) if work.drivers.is_empty() => {
+                Poll::Ready(Some(Ended::Worker(error))) if work.drivers.is_empty() => {
                     return Poll::Ready(error)
                 }
                 // One of several; a new one is made when it is missed.
-                Poll::Ready(Some(_)) => drop(work.pool.sessions.bury(cx)),
+                Poll::Ready(Some(Ended::Worker(_))) => drop(work.pool.sessions.bury(cx)),
                 Poll::Ready(None) | Poll::Pending => break,
             }
         }

@@ -6,10 +6,14 @@ pub(super) fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A text as an SQL literal, for the few statements that take no parameters. Connections are set
-/// up so that a backslash is a character like any other. PostgreSQL knows no NUL in it.
+/// A text as an SQL literal, for the few statements that take no parameters. It means the same
+/// whatever `standard_conforming_strings` says. PostgreSQL knows no NUL in it.
 pub(super) fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
+    let quoted = text.replace('\'', "''");
+    match text.contains('\\') {
+        true => format!(" E'{}'", quoted.replace('\\', "\\\\")),
+        false => format!("'{quoted}'"),
+    }
 }
 
 #[cfg(test)]
@@ -53,7 +57,13 @@ mod tests {
         fn whatever_a_text_holds_it_is_one_literal(text in hostile(), after in hostile()) {
             prop_assume!(!after.starts_with('\''));
             let sql = format!("{}{after}", literal(&text));
-            prop_assert_eq!(scanned(&sql, '\''), Some((text, after.as_str())));
+            let (escaped, rest) = scanned(sql.strip_prefix(" E").unwrap_or(&sql), '\'').unwrap();
+            prop_assert_eq!(rest, &after);
+            prop_assert_eq!(sql.starts_with(" E"), text.contains('\\'));
+            // In the one form a backslash is an escape, in the other there is none.
+            prop_assert_eq!(escaped.replace("\\\\", "\\"), text.clone());
+            let is_doubled = escaped.matches('\\').count() == 2 * text.matches('\\').count();
+            prop_assert!(is_doubled);
         }
     }
 }

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
+use tokio_postgres::types::Type;
 use tokio_postgres::Error as Failure;
 
 use super::failure::{self, About};
 use super::groups::{self, Found, Group};
 use super::pool::Pool;
-use super::session::{Kind, Session, Use};
+use super::prepared::{Kind, Use};
+use super::session::Session;
 use super::shape::Shape;
 use super::{statements, value};
 use crate::core::{BatchResult, Error, ErrorCode, Key, Record, Remedy};
@@ -58,7 +60,10 @@ async fn read(pool: &Pool, keys: &[Key], kind: Kind) -> BatchResult<Option<Recor
                 Err(error) if failure::about(&error) == About::MissingTable => {
                     pool.shapes.forget(&group.table)
                 }
-                Err(error) if failure::about(&error) == About::Shape && look < LOOKS => {
+                Err(error)
+                    if matches!(failure::about(&error), About::Shape | About::Statement) && look < LOOKS =>
+                {
+                    session.forget();
                     pool.shapes.forget(&group.table);
                     again.push(group);
                 }
@@ -102,7 +107,7 @@ async fn read_group(
     };
     let statement = session.prepare(Use { kind, table: group.table.clone(), shape }, sql).await?;
     let ids = group.ids();
-    let rows = session.client.query(&statement, &[&ids]).await?;
+    let rows = session.query(&statement, &[(&ids, Type::TEXT_ARRAY)]).await?;
     let mut results: Results = vec![Ok(None); ids.len()];
     let places: HashMap<&str, usize> = match ids.len() {
         1 => HashMap::new(),

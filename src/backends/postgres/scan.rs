@@ -1,6 +1,8 @@
 //! All records, page by page: table after table, in each by its primary key. So a record that is
 //! there all the while is on one page, whatever comes and goes beside it.
 
+use tokio_postgres::types::Type;
+
 use super::failure;
 use super::groups::{self, Found};
 use super::names::{Row, LONG_TABLE};
@@ -54,15 +56,24 @@ impl Scan<'_> {
         if table.is_empty() {
             return Ok(Vec::new());
         }
-        let row =
-            self.session.client.query_opt(statements::COMMENT, &[&self.pool.options.schema, &table]).await?;
+        let row = self
+            .session
+            .client
+            .query_typed_opt(
+                statements::COMMENT,
+                &[(&self.pool.options.schema, Type::NAME), (&table, Type::TEXT)],
+            )
+            .await?;
         let listed = row.map(|row| Ok(Listed { table: table.to_owned(), comment: row.try_get(0)? }));
         listed.into_iter().collect()
     }
 
     async fn tables_after(&self, table: &str) -> Result<Vec<Listed>, tokio_postgres::Error> {
-        let rows =
-            self.session.client.query(statements::TABLES, &[&self.pool.options.schema, &table]).await?;
+        let rows = self
+            .session
+            .client
+            .query_typed(statements::TABLES, &[(&self.pool.options.schema, Type::NAME), (&table, Type::TEXT)])
+            .await?;
         rows.iter().map(|row| Ok(Listed { table: row.try_get(0)?, comment: row.try_get(1)? })).collect()
     }
 
@@ -86,7 +97,12 @@ impl Scan<'_> {
                 return Ok(true);
             }
             let count = i64::try_from(room).unwrap_or(i64::MAX);
-            let rows = match self.session.client.query(&sql, &[&at.after, &count]).await {
+            let rows = match self
+                .session
+                .client
+                .query_typed(&sql, &[(&at.after, Type::TEXT), (&count, Type::INT8)])
+                .await
+            {
                 Ok(rows) => rows,
                 // Dropped a moment ago.
                 Err(error) if failure::about(&error) == failure::About::MissingTable => return Ok(false),

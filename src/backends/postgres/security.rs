@@ -5,8 +5,12 @@ use crate::config::{nearest, wrong, Settings};
 use crate::core::Error;
 use crate::net::tls::{Demands, Tls, Verify};
 
-/// The words of `sslmode`.
-pub(super) const SSL_MODES: &[&str] = &["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
+/// The words of `sslmode`: those of libpq, and one of node-postgres.
+pub(super) const SSL_MODES: &[&str] =
+    &["disable", "allow", "prefer", "require", "verify-ca", "verify-full", NO_VERIFY];
+
+/// TLS with whomever it may be.
+const NO_VERIFY: &str = "no-verify";
 
 /// Whether there is TLS, and on which terms.
 pub(super) struct Security {
@@ -16,6 +20,7 @@ pub(super) struct Security {
     key: Option<String>,
     name: Option<String>,
     is_trusting: bool,
+    only_tls13: bool,
 }
 
 impl Security {
@@ -27,11 +32,15 @@ impl Security {
             let given = terms.as_ref().and_then(|terms| terms.text(name)).map(str::to_owned);
             given.or_else(|| said(word, word))
         };
+        let ca = text("ca", "sslrootcert");
+        // Libpq's word for the authorities of the system, with which it checks everything.
+        let is_of_system = ca.as_deref() == Some("system");
         let mode = match settings.text("sslmode") {
             Some(mode) => mode.to_owned(),
             None if is_on => "verify-full".to_owned(),
             None if settings.has("tls") => "disable".to_owned(),
-            None => said("sslmode", "sslmode").unwrap_or_else(|| "disable".to_owned()),
+            None => said("sslmode", "sslmode")
+                .unwrap_or_else(|| if is_of_system { "verify-full" } else { "disable" }.to_owned()),
         };
         if !SSL_MODES.contains(&mode.as_str()) {
             let hint =
@@ -42,9 +51,12 @@ impl Security {
                 hint.unwrap_or_default()
             )));
         }
+        if is_of_system && mode != "verify-full" {
+            return Err(wrong("\"sslrootcert=system\" needs \"sslmode=verify-full\", as libpq has it"));
+        }
         Ok(Security {
             mode,
-            ca: text("ca", "sslrootcert").filter(|ca| ca != "system"),
+            ca: ca.filter(|_| !is_of_system),
             cert: text("cert", "sslcert"),
             key: text("key", "sslkey"),
             name: terms
@@ -52,6 +64,14 @@ impl Security {
                 .and_then(|terms| terms.text("serverName").or_else(|| terms.text("servername")))
                 .map(str::to_owned),
             is_trusting: terms.as_ref().and_then(|terms| terms.flag("rejectUnauthorized")) == Some(false),
+            only_tls13: terms.as_ref().and_then(|terms| terms.text("minVersion")) == Some("TLSv1.3"),
+        })
+    }
+
+    /// What a person should know about it.
+    pub fn warning(&self) -> Option<String> {
+        (self.mode == NO_VERIFY).then(|| {
+            "\"sslmode\" is no-verify: whoever can intercept the connection to PostgreSQL can read and change all of it".to_owned()
         })
     }
 
@@ -64,6 +84,7 @@ impl Security {
                 key: self.key.as_deref(),
                 name: self.name.as_deref(),
                 verify: if self.is_trusting { Verify::Nothing } else { verify },
+                only_tls13: self.only_tls13,
             };
             Tls::new(&demands, host).map(|tls| Some(Connector(tls)))
         };
@@ -71,6 +92,7 @@ impl Security {
             "disable" => vec![None],
             "allow" => vec![None, protected(Verify::Nothing)?],
             "prefer" => vec![protected(Verify::Nothing)?, None],
+            NO_VERIFY => vec![protected(Verify::Nothing)?],
             "require" if self.ca.is_none() => vec![protected(Verify::Nothing)?],
             "require" | "verify-ca" => vec![protected(Verify::Authority)?],
             _ => vec![protected(Verify::Full)?],

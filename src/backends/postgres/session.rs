@@ -1,6 +1,5 @@
 //! One connection: logging in, prepared statements, and what may be left of it in the server.
 
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,21 +10,20 @@ use futures_util::future::{join, BoxFuture};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::tls::NoTls;
-use tokio_postgres::types::Type;
-use tokio_postgres::{AsyncMessage, Client, Connection, Statement};
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{AsyncMessage, Client, Connection, Error as Failure, Row};
 
 use super::news::News;
 use super::options::{Options, Server};
-use super::shape::Shape;
+use super::prepared::{Parameter, Prepared, Query, Use};
+use super::renamed::Renamed;
 use super::tls::Connector;
 use super::{failure, statements};
 use crate::config::wrong;
 use crate::core::Error;
 use crate::net::pipeline::while_alive;
 use crate::net::stream::{self, Stream};
-
-/// Prepared statements that are kept, each for one table and kind of operation.
-const KEPT_STATEMENTS: usize = 256;
+use crate::net::traffic::Traffic;
 
 /// The first version with `ON CONFLICT`.
 const OLDEST_SERVER: i32 = 90_500;
@@ -36,11 +34,14 @@ const FENCE_PAUSE: Duration = Duration::from_millis(20);
 /// A connection's own work; it ends when the connection does.
 pub(super) type Driver = BoxFuture<'static, Error>;
 
-/// What outlives connections: sessions that broke while they wrote, and who listens to what.
+/// What outlives connections: sessions that broke while they wrote, who listens to what, and how
+/// many bytes moved.
 #[derive(Default)]
 pub(super) struct Estate {
     orphans: Mutex<Vec<Identity>>,
     pub news: Arc<News>,
+    /// What moves on all connections.
+    pub traffic: Traffic,
 }
 
 impl Estate {
@@ -61,30 +62,10 @@ pub(super) struct Session {
     pub client: Client,
     prepared: Mutex<Prepared>,
     identity: Identity,
+    /// Whether it is the same session of the server all the time, and nobody else's.
+    pub is_ours: bool,
     is_writing: AtomicBool,
     estate: Arc<Estate>,
-}
-
-#[derive(Default)]
-struct Prepared {
-    uses: u64,
-    statements: HashMap<Use, (Statement, u64)>,
-}
-
-/// What a prepared statement is for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Use {
-    pub kind: Kind,
-    pub table: String,
-    pub shape: Shape,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Kind {
-    Get,
-    Head,
-    Set,
-    Delete,
 }
 
 impl Session {
@@ -115,8 +96,8 @@ impl Session {
         estate: &Arc<Estate>,
     ) -> Result<(Session, Driver), Error> {
         let stream = match server.socket() {
-            Some(path) => stream::dial_unix(&path).await?,
-            None => stream::dial(&server.host, server.port, None).await?,
+            Some(path) => stream::dial_unix(&path, &estate.traffic).await?,
+            None => stream::dial(&server.host, server.port, None, &estate.traffic).await?,
         };
         let (client, mut driver) = log_in(stream, way, options, &estate.news).await?;
         let identity = while_alive(&mut driver, set_up(&client, options)).await?;
@@ -124,6 +105,7 @@ impl Session {
             client,
             prepared: Mutex::default(),
             identity,
+            is_ours: options.prepared_statements,
             is_writing: AtomicBool::new(false),
             estate: Arc::clone(estate),
         };
@@ -131,13 +113,18 @@ impl Session {
     }
 
     /// Ends what is left in the server of sessions that broke while they wrote: what they still
-    /// write would come after what is sent again now. Where the server does not let us, as behind
-    /// some poolers, there is no more to be done.
+    /// write would come after what is sent again now. Where the server does not let us, there is no more to be done.
     pub async fn fence(&self) -> Result<(), Error> {
         let orphans = self.estate.orphans().clone();
         for orphan in orphans {
             loop {
-                let left = self.client.query_one(statements::FENCE, &[&orphan.process, &orphan.began]).await;
+                let left = self
+                    .client
+                    .query_typed_one(
+                        statements::FENCE,
+                        &[(&orphan.process, Type::INT4), (&orphan.began, Type::TEXT)],
+                    )
+                    .await;
                 match left.and_then(|row| row.try_get::<_, bool>(0)) {
                     Ok(true) => tokio::time::sleep(FENCE_PAUSE).await,
                     Ok(false) => break,
@@ -169,18 +156,45 @@ impl Session {
         self.is_writing.store(false, Ordering::Relaxed);
     }
 
-    /// A statement that is prepared once.
-    pub async fn prepare(
-        &self,
-        purpose: Use,
-        sql: impl FnOnce() -> String,
-    ) -> Result<Statement, tokio_postgres::Error> {
+    /// A statement that is prepared once, unless it is sent whole each time.
+    pub async fn prepare(&self, purpose: Use, sql: impl FnOnce() -> String) -> Result<Query, Failure> {
+        if !self.is_ours {
+            return Ok(Query::Whole(sql()));
+        }
         if let Some(known) = self.prepared().find(&purpose) {
-            return Ok(known);
+            return Ok(Query::Prepared(known));
         }
         let statement = self.client.prepare(&sql()).await?;
         self.prepared().keep(purpose, statement.clone());
-        Ok(statement)
+        Ok(Query::Prepared(statement))
+    }
+
+    /// The rows that a statement gives.
+    pub async fn query(&self, query: &Query, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, Failure> {
+        match query {
+            Query::Prepared(statement) => self.client.query(statement, &values(parameters)).await,
+            Query::Whole(sql) => self.client.query_typed(sql, parameters).await,
+        }
+    }
+
+    /// Carries a statement out.
+    pub async fn execute(&self, query: &Query, parameters: &[Parameter<'_>]) -> Result<(), Failure> {
+        match query {
+            Query::Prepared(statement) => self.client.execute(statement, &values(parameters)).await.map(drop),
+            Query::Whole(sql) => self.client.execute_typed(sql, parameters).await.map(drop),
+        }
+    }
+
+    /// Prepares everything again.
+    pub fn forget(&self) {
+        self.prepared().forget();
+    }
+
+    /// Cancels what another session is doing.
+    pub async fn cancel(&self, other: &Session) -> Result<(), Failure> {
+        let Identity { process, began } = &other.identity;
+        let parameters: [Parameter<'_>; 2] = [(process, Type::INT4), (began, Type::TEXT)];
+        self.client.query_typed(statements::CANCEL, &parameters).await.map(drop)
     }
 
     fn prepared(&self) -> MutexGuard<'_, Prepared> {
@@ -188,30 +202,15 @@ impl Session {
     }
 }
 
-impl Drop for Session {
-    fn drop(&mut self) {
-        if self.is_writing.load(Ordering::Relaxed) {
-            self.estate.orphans().push(self.identity.clone());
-        }
-    }
+fn values<'a>(parameters: &[Parameter<'a>]) -> Vec<&'a (dyn ToSql + Sync)> {
+    parameters.iter().map(|(value, _)| *value).collect()
 }
 
-impl Prepared {
-    fn find(&mut self, purpose: &Use) -> Option<Statement> {
-        self.uses += 1;
-        let (statement, used) = self.statements.get_mut(purpose)?;
-        *used = self.uses;
-        Some(statement.clone())
-    }
-
-    fn keep(&mut self, purpose: Use, statement: Statement) {
-        if self.statements.len() >= KEPT_STATEMENTS {
-            let oldest = self.statements.iter().min_by_key(|(_, (_, used))| *used);
-            if let Some(oldest) = oldest.map(|(purpose, _)| purpose.clone()) {
-                self.statements.remove(&oldest);
-            }
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.is_ours && self.is_writing.load(Ordering::Relaxed) {
+            self.estate.orphans().push(self.identity.clone());
         }
-        self.statements.insert(purpose, (statement, self.uses));
     }
 }
 
@@ -224,7 +223,8 @@ async fn log_in(
     let failed = |error| failure::of_connect(&error, options);
     match way {
         None => {
-            let (client, connection) = options.session.connect_raw(stream, NoTls).await.map_err(failed)?;
+            let (client, connection) =
+                options.session.connect_raw(Renamed::new(stream)?, NoTls).await.map_err(failed)?;
             Ok((client, drive(connection, options, news)))
         }
         Some(connector) => {
@@ -237,8 +237,9 @@ async fn log_in(
     }
 }
 
-fn drive<T>(mut connection: Connection<Stream, T>, options: &Arc<Options>, news: &Arc<News>) -> Driver
+fn drive<S, T>(mut connection: Connection<S, T>, options: &Arc<Options>, news: &Arc<News>) -> Driver
 where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (options, news) = (Arc::clone(options), Arc::clone(news));
@@ -290,7 +291,7 @@ async fn set_up(client: &Client, options: &Options) -> Result<Identity, Error> {
 }
 
 /// Makes the schema and what is in it besides tables.
-pub(super) async fn make_schema(client: &Client, options: &Options) -> Result<(), tokio_postgres::Error> {
+pub(super) async fn make_schema(client: &Client, options: &Options) -> Result<(), Failure> {
     match client.batch_execute(&statements::create_schema(&options.schema)).await {
         Err(error) if !failure::is_there_already(&error) => return Err(error),
         _ => {}
@@ -301,8 +302,9 @@ pub(super) async fn make_schema(client: &Client, options: &Options) -> Result<()
     Ok(())
 }
 
-async fn make_trigger_function(client: &Client, options: &Options) -> Result<(), tokio_postgres::Error> {
-    let there = client.query_one(statements::TRIGGER_FUNCTION_EXISTS, &[&options.schema]).await?;
+async fn make_trigger_function(client: &Client, options: &Options) -> Result<(), Failure> {
+    let schema: Parameter<'_> = (&options.schema, Type::TEXT);
+    let there = client.query_typed_one(statements::TRIGGER_FUNCTION_EXISTS, &[schema]).await?;
     if there.try_get(0)? {
         return Ok(());
     }

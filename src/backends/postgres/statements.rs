@@ -1,16 +1,24 @@
 //! Every statement that PostgreSQL is sent. `table` is a quoted name with its schema everywhere.
 
+use std::time::Duration;
+
 use super::options::{Layout, Notifications, Options};
 use super::quote::{identifier, literal};
 use super::shape::{Shape, Val, Version};
 
-/// What a session must be for all that follows. Backslashes are no escapes in literals, and what
-/// a database or a role has set otherwise does not count.
+/// What a session must be for all that follows, whatever a database or a role has set otherwise. One
+/// that others have as well after us stays as it is.
 pub(super) fn set_up(options: &Options) -> String {
+    if !options.prepared_statements {
+        return String::new();
+    }
     let mut statement =
         String::from("SET standard_conforming_strings TO on; SET client_min_messages TO warning;");
     if let Some(timeout) = options.statement_timeout {
         statement.push_str(&format!(" SET statement_timeout TO {};", timeout.as_millis()));
+    }
+    if let Some(timeout) = options.lock_timeout {
+        statement.push_str(&format!(" SET lock_timeout TO {};", timeout.as_millis()));
     }
     statement
 }
@@ -26,7 +34,18 @@ pub(super) const FENCE: &str = "
     SELECT count(pg_terminate_backend(pid)) > 0
     FROM pg_stat_activity WHERE pid = $1 AND backend_start::text = $2";
 
+/// Ends what a session is doing, but not the session.
+pub(super) const CANCEL: &str = "
+    SELECT count(pg_cancel_backend(pid))
+    FROM pg_stat_activity WHERE pid = $1 AND backend_start::text = $2 AND state = 'active'";
+
 pub(super) const BEGIN: &str = "BEGIN";
+
+/// A transaction that waits so long for a lock.
+pub(super) fn begin_with_lock_timeout(timeout: Duration) -> String {
+    format!("BEGIN; SET LOCAL lock_timeout TO {}", timeout.as_millis())
+}
+
 pub(super) const COMMIT: &str = "COMMIT";
 pub(super) const ROLLBACK: &str = "ROLLBACK";
 

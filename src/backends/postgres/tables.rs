@@ -100,12 +100,12 @@ async fn try_to_drop(pool: &Pool, session: &Session, name: &str) -> Result<(), F
     let client = &session.client;
     let table = statements::qualified(&pool.options.schema, name);
     // Without a lock first: mostly there is something.
-    if client.query_one(&statements::has_rows(&table), &[]).await?.try_get(0)? {
+    if client.query_typed_one(&statements::has_rows(&table), &[]).await?.try_get(0)? {
         return Ok(());
     }
     client.batch_execute(statements::BEGIN).await?;
     client.batch_execute(&statements::lock(&table)).await?;
-    if client.query_one(&statements::has_rows(&table), &[]).await?.try_get(0)? {
+    if client.query_typed_one(&statements::has_rows(&table), &[]).await?.try_get(0)? {
         return client.batch_execute(statements::ROLLBACK).await;
     }
     client.batch_execute(&statements::drop_table(&pool.options, name)).await?;

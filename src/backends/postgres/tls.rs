@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use tokio_rustls::client;
 
+use super::renamed::Renamed;
 use crate::core::Error;
 use crate::net::der::element;
 use crate::net::stream::Stream;
@@ -25,17 +26,20 @@ impl TlsConnect<Stream> for Connector {
     type Future = Pin<Box<dyn Future<Output = Result<Protected, Error>> + Send>>;
 
     fn connect(self, stream: Stream) -> Self::Future {
-        Box::pin(async move { self.0.connect(stream).await.map(|stream| Protected(Box::new(stream))) })
+        Box::pin(async move {
+            let stream = Box::new(self.0.connect(stream).await?);
+            Renamed::new(stream).map(Protected)
+        })
     }
 }
 
 /// A stream within TLS.
-pub(super) struct Protected(Box<client::TlsStream<Stream>>);
+pub(super) struct Protected(Renamed<Box<client::TlsStream<Stream>>>);
 
 impl TlsStream for Protected {
     /// `tls-server-end-point` of RFC 5929.
     fn channel_binding(&self) -> ChannelBinding {
-        let certificates = self.0.get_ref().1.peer_certificates();
+        let certificates = self.0.inner().get_ref().1.peer_certificates();
         match certificates.and_then(<[_]>::first).and_then(|certificate| fingerprint(certificate)) {
             Some(hash) => ChannelBinding::tls_server_end_point(hash),
             None => ChannelBinding::none(),

@@ -1,18 +1,20 @@
 //! Writing: a batch is one statement for each table, and one transaction.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use futures_util::FutureExt;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::Type;
 use tokio_postgres::Error as Failure;
 
 use super::failure::{self, About};
 use super::groups::{self, Found, Group};
 use super::names::Row;
 use super::pool::Pool;
+use super::prepared::{Kind, Parameter, Query, Use};
 use super::reader::no_table;
-use super::session::{Kind, Session, Use};
+use super::session::Session;
 use super::shape::{Shape, Version};
 use super::{statements, tables, value};
 use crate::core::{BatchResult, Error, ErrorCode, Key, Record, Remedy};
@@ -22,6 +24,14 @@ const LOOKS: usize = 6;
 
 /// PostgreSQL keeps 1 GB for a message, and for an array; one record shall fit with room.
 const MAX_VALUE_BYTES: usize = 512 << 20;
+
+/// How long a write waits for a lock where one was met a moment ago: the rows that nobody holds are
+/// not to wait for the one that somebody does.
+const SHORT_WAIT: Duration = Duration::from_millis(20);
+
+/// So many refused parts of a group are looked into for the row that is locked; what is left then
+/// rests as a whole.
+const LOCKED_PARTS: usize = 16;
 
 /// A batch of changes, all to different keys.
 #[derive(Clone, Copy)]
@@ -46,7 +56,7 @@ type Rows<'g, 'a> = &'g [(usize, Row<'a>)];
 pub(super) async fn write(pool: &Pool, changes: Changes<'_>) -> BatchResult<()> {
     let lease = pool.lease().await?;
     lease.session().writes();
-    let mut batch = Batch { pool, session: lease.session(), changes, results: Vec::new() };
+    let mut batch = Batch { pool, session: lease.session(), changes, results: Vec::new(), is_hurried: false };
     let groups = match changes {
         Changes::Set(entries) => {
             batch.results = vec![Ok(()); entries.len()];
@@ -57,6 +67,7 @@ pub(super) async fn write(pool: &Pool, changes: Changes<'_>) -> BatchResult<()> 
             groups::of(&pool.options.names, keys.iter())
         }
     };
+    batch.is_hurried = groups.iter().any(|group| pool.locks.is_recent(&group.table));
     batch.write(groups).await?;
     let results = batch.results;
     lease.done();
@@ -68,6 +79,16 @@ struct Batch<'a> {
     session: &'a Session,
     changes: Changes<'a>,
     results: Vec<Result<(), Error>>,
+    /// Whether locks are hardly waited for.
+    is_hurried: bool,
+}
+
+/// What is asked of one table.
+struct Part<'g, 'a> {
+    rows: Rows<'g, 'a>,
+    shape: Shape,
+    has_keys: bool,
+    query: Query,
 }
 
 impl<'a> Batch<'a> {
@@ -85,8 +106,13 @@ impl<'a> Batch<'a> {
                     Err(error) => {
                         // One table's failure took all with it: each by itself from now on, or
                         // all again where it was only not there.
-                        together = failure::about(&error) == About::MissingTable;
+                        let about = failure::about(&error);
+                        together = matches!(about, About::MissingTable | About::Statement);
+                        self.is_hurried |= about == About::Lock;
                         self.give_up_at_once(&error)?;
+                        if matches!(about, About::Shape | About::Statement) {
+                            self.session.forget();
+                        }
                         if looks < LOOKS {
                             groups.iter().for_each(|group| self.pool.shapes.forget(&group.table));
                             continue;
@@ -109,9 +135,18 @@ impl<'a> Batch<'a> {
                     About::MissingTable if self.changes.kind() == Kind::Delete => {
                         self.pool.shapes.forget(&group.table);
                     }
-                    About::MissingTable | About::Shape if looks < LOOKS => {
+                    About::MissingTable | About::Shape | About::Statement if looks < LOOKS => {
+                        self.session.forget();
                         self.pool.shapes.forget(&group.table);
                         again.push(group);
+                    }
+                    About::Lock => {
+                        self.is_hurried = true;
+                        self.pool.locks.met(&group.table);
+                        match group.rows.len() {
+                            1 => self.fail(&group.rows, &failure::of_operation(&error, &self.pool.options)),
+                            _ => self.split(&group, shape).await?,
+                        }
                     }
                     About::Row if group.rows.len() > 1 => self.split(&group, shape).await?,
                     _ => self.fail(&group.rows, &failure::of_operation(&error, &self.pool.options)),
@@ -201,33 +236,18 @@ impl<'a> Batch<'a> {
         Ok(shape)
     }
 
-    /// All groups in one transaction, sent in one go.
+    /// All groups in one transaction.
     async fn transact(&self, groups: &[Group<'_>], shapes: &[Shape]) -> Result<(), Failure> {
-        let client = &self.session.client;
-        let mut statements = Vec::with_capacity(groups.len());
         // Preparing takes an answer each, so it comes first: a transaction is not to wait for it.
-        for answer in
-            join_all(groups.iter().zip(shapes).map(|(group, shape)| self.statement(group, *shape))).await
-        {
-            statements.push(answer?);
-        }
-        let mut steps = vec![client.batch_execute(statements::BEGIN).boxed()];
-        for ((group, shape), statement) in groups.iter().zip(shapes).zip(&statements) {
-            steps.push(self.send(&group.rows, *shape, group.has_keys(), statement).boxed());
-        }
-        steps.push(client.batch_execute(statements::COMMIT).boxed());
-        // Polled in this order for the first time, which is when they are sent. After a failure
-        // the server refuses the rest, and makes a rollback of the commit.
-        join_all(steps).await.into_iter().collect()
+        let parts = groups.iter().zip(shapes).map(|(group, shape)| self.part(group, &group.rows, *shape));
+        let parts: Vec<Part<'_, '_>> = join_all(parts).await.into_iter().collect::<Result<_, _>>()?;
+        self.send_all(&parts).await
     }
 
     async fn one_by_one(&self, groups: &[Group<'_>], shapes: &[Shape]) -> Vec<Result<(), Failure>> {
         let mut answers = Vec::with_capacity(groups.len());
         for (group, shape) in groups.iter().zip(shapes) {
-            answers.push(match self.statement(group, *shape).await {
-                Ok(statement) => self.send(&group.rows, *shape, group.has_keys(), &statement).await,
-                Err(error) => Err(error),
-            });
+            answers.push(self.change(group, &group.rows, *shape).await);
         }
         answers
     }
@@ -236,14 +256,14 @@ impl<'a> Batch<'a> {
     async fn split(&mut self, group: &Group<'_>, shape: Shape) -> Result<(), Error> {
         let (left, right) = group.rows.split_at(group.rows.len() / 2);
         let mut parts = vec![right, left];
+        let mut locked = 0;
         while let Some(rows) = parts.pop() {
-            let answer = match self.statement(group, shape).await {
-                Ok(statement) => self.send(rows, shape, group.has_keys(), &statement).await,
-                Err(error) => Err(error),
-            };
-            let Err(error) = answer else { continue };
+            let Err(error) = self.change(group, rows, shape).await else { continue };
             self.give_up_at_once(&error)?;
-            if failure::about(&error) == About::Row && rows.len() > 1 {
+            let about = failure::about(&error);
+            locked += usize::from(about == About::Lock);
+            let is_looked_into = about == About::Row || about == About::Lock && locked <= LOCKED_PARTS;
+            if is_looked_into && rows.len() > 1 {
                 let (left, right) = rows.split_at(rows.len() / 2);
                 parts.extend([right, left]);
             } else {
@@ -253,7 +273,47 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    async fn statement(&self, group: &Group<'_>, shape: Shape) -> Result<tokio_postgres::Statement, Failure> {
+    async fn change(&self, group: &Group<'_>, rows: Rows<'_, '_>, shape: Shape) -> Result<(), Failure> {
+        let part = self.part(group, rows, shape).await?;
+        self.send_all(&[part]).await
+    }
+
+    async fn part<'g, 'r>(
+        &self,
+        group: &Group<'_>,
+        rows: Rows<'g, 'r>,
+        shape: Shape,
+    ) -> Result<Part<'g, 'r>, Failure> {
+        let query = self.statement(group, shape).await?;
+        Ok(Part { rows, shape, has_keys: group.has_keys(), query })
+    }
+
+    /// How long locks are waited for, where the session does not know it.
+    fn lock_timeout(&self) -> Option<Duration> {
+        match self.is_hurried {
+            true => Some(SHORT_WAIT),
+            false if self.session.is_ours => None,
+            false => self.pool.options.lock_timeout,
+        }
+    }
+
+    /// Sends everything in one go, as one transaction.
+    async fn send_all(&self, parts: &[Part<'_, '_>]) -> Result<(), Failure> {
+        let client = &self.session.client;
+        let begin = match (self.lock_timeout(), parts) {
+            (Some(timeout), _) => statements::begin_with_lock_timeout(timeout),
+            (None, [part]) => return self.send(part).await,
+            (None, _) => statements::BEGIN.to_owned(),
+        };
+        let mut steps = vec![client.batch_execute(&begin).boxed()];
+        steps.extend(parts.iter().map(|part| self.send(part).boxed()));
+        steps.push(client.batch_execute(statements::COMMIT).boxed());
+        // Polled in this order for the first time, which is when they are sent. After a failure
+        // the server refuses the rest, and makes a rollback of the commit.
+        join_all(steps).await.into_iter().collect()
+    }
+
+    async fn statement(&self, group: &Group<'_>, shape: Shape) -> Result<Query, Failure> {
         let kind = self.changes.kind();
         let purpose = Use { kind, table: group.table.clone(), shape };
         let sql = || {
@@ -266,31 +326,25 @@ impl<'a> Batch<'a> {
         self.session.prepare(purpose, sql).await
     }
 
-    async fn send(
-        &self,
-        rows: Rows<'_, '_>,
-        shape: Shape,
-        has_keys: bool,
-        statement: &tokio_postgres::Statement,
-    ) -> Result<(), Failure> {
+    async fn send(&self, part: &Part<'_, '_>) -> Result<(), Failure> {
+        let Part { rows, shape, has_keys, query } = part;
         let ids: Vec<&str> = rows.iter().map(|(_, row)| row.id.as_ref()).collect();
-        let client = &self.session.client;
         let Changes::Set(entries) = self.changes else {
-            return client.execute(statement, &[&ids]).await.map(drop);
+            return self.session.execute(query, &[(&ids, Type::TEXT_ARRAY)]).await;
         };
         let versions: Vec<i64> = rows.iter().map(|(place, _)| entries[*place].1.version).collect();
         let values: Vec<Cow<'_, str>> =
-            rows.iter().map(|(place, _)| value::write(shape, &entries[*place].1)).collect();
+            rows.iter().map(|(place, _)| value::write(*shape, &entries[*place].1)).collect();
         let keys: Vec<Option<&str>> = rows.iter().map(|(_, row)| row.key.as_deref()).collect();
-        let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&ids];
+        let mut parameters: Vec<Parameter<'_>> = vec![(&ids, Type::TEXT_ARRAY)];
         if shape.version != Version::InVal {
-            parameters.push(&versions);
+            parameters.push((&versions, Type::INT8_ARRAY));
         }
-        parameters.push(&values);
-        if has_keys {
-            parameters.push(&keys);
+        parameters.push((&values, Type::TEXT_ARRAY));
+        if *has_keys {
+            parameters.push((&keys, Type::TEXT_ARRAY));
         }
-        client.execute(statement, &parameters).await.map(drop)
+        self.session.execute(query, &parameters).await
     }
 
     /// What a delete that succeeded leads to.

@@ -1,25 +1,46 @@
 //! What it takes to connect to a server: its address, TLS, the login and the database.
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
+use redis::{Cmd, ServerError, Value};
 use url::{Host, Url};
 
+use super::decode::Reply;
 use super::multiplexed_connection::MultiplexedConnection;
 use super::options::DEFAULT_PORT;
 use super::replies;
-use crate::config::{wrong, Settings};
+use crate::config::{wrong, Login, Server, Settings};
 use crate::core::Error;
 use crate::net::pipeline::while_alive;
 use crate::net::stream;
 use crate::net::tls::Tls;
+use crate::net::traffic::Traffic;
 
 /// A server, and the login there.
 #[derive(Clone)]
 pub(super) struct ConnectionInfo {
     address: ServerAddress,
     tls: Option<Tls>,
-    username: Option<String>,
-    password: Option<String>,
+    login: Option<Login>,
     db: i64,
+    /// `connectionName`.
+    name: Option<String>,
+    elsewhere: Arc<Elsewhere>,
+}
+
+/// What differs at other servers from this one.
+#[derive(Default)]
+struct Elsewhere {
+    /// Servers with a login of their own.
+    logins: Vec<((String, u16), Login)>,
+    /// Which address is to be dialled for which.
+    addresses: Vec<((String, u16), (String, u16))>,
+}
+
+/// What belongs to a server, in a list of a few.
+fn of_server<'a, T>(list: &'a [((String, u16), T)], host: &str, port: u16) -> Option<&'a T> {
+    list.iter().find(|(server, _)| server.0 == host && server.1 == port).map(|(_, what)| what)
 }
 
 #[derive(Clone)]
@@ -61,20 +82,25 @@ impl ConnectionInfo {
                     .unwrap_or(DEFAULT_PORT),
             },
         };
-        let username = option("user").or(parts.username);
-        let password = option("password").or(parts.password);
-        if username.is_some() && password.is_none() {
-            return Err(wrong("the option \"user\" needs \"password\" beside it"));
-        }
+        let user = option("user").or(parts.username);
+        let elsewhere = Elsewhere::from_settings(settings);
+        let login = match option("password").or(parts.password) {
+            Some(password) => Some(Login { user, password }),
+            None if user.is_some() => return Err(wrong("the option \"user\" needs \"password\" beside it")),
+            // Nodes that nobody named are found through those that were.
+            None => elsewhere.logins.first().map(|(_, login)| login.clone()),
+        };
         let db = settings.integer("db").or(parts.db).unwrap_or(0);
-        Ok(ConnectionInfo { address, tls, username, password, db })
+        let name = option("connectionName").filter(|name| !name.is_empty());
+        Ok(ConnectionInfo { address, tls, login, db, name, elsewhere: Arc::new(elsewhere) })
     }
 
     /// A server that does not exist.
     #[cfg(test)]
     pub fn for_tests() -> ConnectionInfo {
         let address = ServerAddress::Tcp { host: "127.0.0.1".into(), port: 1 };
-        ConnectionInfo { address, tls: None, username: None, password: None, db: 0 }
+        let elsewhere = Arc::default();
+        ConnectionInfo { address, tls: None, login: None, db: 0, name: None, elsewhere }
     }
 
     /// Host and port, or the socket's path.
@@ -87,48 +113,87 @@ impl ConnectionInfo {
 
     /// Authenticates, selects the database, names this client, and probes the server.
     async fn handshake(&self, connection: &MultiplexedConnection) -> Result<(), Error> {
-        if let Some(password) = &self.password {
+        if let Some(login) = &self.login {
             let mut command = redis::cmd("AUTH");
-            command.arg(self.username.as_deref()).arg(password);
-            connection.send(command.get_packed_command(), 0).await.map_err(replies::login_error)?;
+            command.arg(login.user.as_deref()).arg(&login.password);
+            ask(connection, &command).await?.map_err(replies::login_error)?;
         }
         if self.db != 0 {
-            let command = redis::cmd("SELECT").arg(self.db).get_packed_command();
-            connection.send(command, 0).await.map_err(replies::select_error)?;
+            let answer = ask(connection, redis::cmd("SELECT").arg(self.db)).await?;
+            answer.map_err(replies::login_error)?;
+        }
+        if let Some(name) = &self.name {
+            ask(connection, redis::cmd("CLIENT").arg("SETNAME").arg(name)).await?.ok();
         }
         for (name, value) in [("LIB-NAME", "deepstream-connector"), ("LIB-VER", env!("CARGO_PKG_VERSION"))] {
-            let command = redis::cmd("CLIENT").arg("SETINFO").arg(name).arg(value).get_packed_command();
-            // Servers before 7.2 do not know it; a lost connection shows at the next command.
-            let _ = connection.send(command, 0).await;
+            // Servers before 7.2 do not know it.
+            ask(connection, redis::cmd("CLIENT").arg("SETINFO").arg(name).arg(value)).await?.ok();
         }
-        match connection.send(redis::cmd("PING").get_packed_command(), 0).await {
-            Ok(_) => Ok(()),
-            Err(error) => replies::ping_error(error),
+        match ask(connection, &redis::cmd("PING")).await? {
+            // A user without permission to ping is authenticated nevertheless.
+            Err(error) if error.code() != replies::NO_PERMISSION => Err(replies::login_error(error)),
+            _ => Ok(()),
         }
     }
 
     /// The same login at another server.
     pub fn at(&self, host: &str, port: u16) -> Result<ConnectionInfo, Error> {
+        let login = of_server(&self.elsewhere.logins, host, port).or(self.login.as_ref()).cloned();
+        let mapped = of_server(&self.elsewhere.addresses, host, port);
+        let (host, port) = mapped.map_or((host, port), |(host, port)| (host, *port));
         let tls = self.tls.as_ref().map(|tls| tls.for_host(host)).transpose()?;
         Ok(ConnectionInfo {
             address: ServerAddress::Tcp { host: host.to_owned(), port },
             tls,
+            login,
             ..self.clone()
         })
     }
 
     /// Connects, and completes the handshake. The future that comes with the connection is its
-    /// background work.
-    pub async fn connect(&self) -> Result<(MultiplexedConnection, BoxFuture<'static, Error>), Error> {
+    /// background work; `traffic` counts what moves on it.
+    pub async fn connect(
+        &self,
+        traffic: &Traffic,
+    ) -> Result<(MultiplexedConnection, BoxFuture<'static, Error>), Error> {
         let stream = match &self.address {
-            ServerAddress::Tcp { host, port } => stream::dial(host, *port, self.tls.as_ref()).await?,
-            ServerAddress::Unix { path } => stream::dial_unix(path).await?,
+            ServerAddress::Tcp { host, port } => {
+                stream::dial(host, *port, self.tls.as_ref(), traffic).await?
+            }
+            ServerAddress::Unix { path } => stream::dial_unix(path, traffic).await?,
         };
         let (connection, lifeline) = MultiplexedConnection::new(stream);
         let mut lifeline: BoxFuture<'static, Error> = Box::pin(lifeline);
         while_alive(&mut lifeline, self.handshake(&connection)).await?;
         Ok((connection, lifeline))
     }
+}
+
+impl Elsewhere {
+    fn from_settings(settings: &Settings) -> Elsewhere {
+        let place = |server: Server| (server.host, server.port.unwrap_or(DEFAULT_PORT));
+        Elsewhere {
+            logins: settings
+                .servers("nodes")
+                .into_iter()
+                .filter_map(|server| server.login.clone().map(|login| (place(server), login)))
+                .collect(),
+            addresses: settings
+                .address_map("natMap")
+                .into_iter()
+                .map(|(from, to)| (place(from), place(to)))
+                .collect(),
+        }
+    }
+}
+
+/// Sends one command, and tells an error reply from a lost connection.
+async fn ask(connection: &MultiplexedConnection, command: &Cmd) -> Result<Result<(), ServerError>, Error> {
+    let mut replies = connection.send_pipeline(command.get_packed_command(), 1).await?;
+    Ok(match replies.pop() {
+        Some(Reply::Value(Value::ServerError(error))) => Err(error),
+        _ => Ok(()),
+    })
 }
 
 /// Reads `redis://`, `rediss://`, `valkey://`, `valkeys://` and `unix://` URLs, as in
@@ -166,16 +231,33 @@ fn read_url(text: &str) -> Result<UrlParts, Error> {
         "unix" | "redis+unix" => parts.path = Some(decode(url.path())?),
         _ => return Err(wrong(format!("the option \"url\" has an unknown scheme; {SHAPE}"))),
     }
-    for (name, value) in url.query_pairs() {
-        match &*name {
-            "db" => db = Some(value.into_owned()),
-            "user" | "username" => parts.username = Some(value.into_owned()),
-            "pass" | "password" => parts.password = Some(value.into_owned()),
+    let pairs = url.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    for pair in pairs {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        // No form: a plus is a plus.
+        let value = decode(value)?;
+        match name {
+            "db" => db = Some(value),
+            "user" | "username" => parts.username = Some(value),
+            "pass" | "password" => parts.password = Some(value),
+            "tls" if value == "true" => parts.tls = true,
+            "tls" if value == "false" && !parts.tls => {}
+            "tls" => {
+                return Err(wrong(
+                    "the option \"url\" has a \"tls\" that contradicts it or is neither true nor false",
+                ));
+            }
+            // Both families are tried, whatever it says.
+            "family" if ["0", "4", "6"].contains(&value.as_str()) => {}
             _ => {
-                return Err(wrong("the option \"url\" has a query that is none of db, username, password"));
+                return Err(wrong(
+                    "the option \"url\" has a query that is none of db, username, password, tls, family",
+                ));
             }
         }
     }
+    parts.username = parts.username.filter(|name| !name.is_empty());
+    parts.password = parts.password.filter(|password| !password.is_empty());
     parts.db = db
         .map(|text| {
             text.parse().map_err(|_| wrong("the option \"url\" has a database that is no whole number"))
@@ -202,6 +284,30 @@ mod tests {
         assert!(!parts.tls);
         let parts = read_url("unix:///run/redis.sock?db=2").unwrap();
         assert_eq!((parts.path.as_deref(), parts.db), (Some("/run/redis.sock"), Some(2)));
+    }
+
+    #[test]
+    fn a_plus_is_a_plus_and_what_is_empty_is_absent() {
+        let parts = read_url("redis://:@h?password=a+b%20c&tls=true&family=6").unwrap();
+        assert_eq!((parts.username, parts.password.as_deref(), parts.tls), (None, Some("a+b c"), true));
+        assert_eq!(read_url("redis://:@h").unwrap().password, None);
+        assert!(read_url("rediss://h?tls=false").is_err());
+        assert!(!read_url("redis://h?tls=false").unwrap().tls);
+    }
+
+    #[test]
+    fn a_node_has_its_own_login_and_the_address_that_is_dialled() {
+        let text = br#"{"nodes": [{"port": 1, "password": "one"}, {"port": 2, "password": "two"}],
+            "natMap": {"10.0.0.3:3": "h:4"}}"#;
+        let settings =
+            Settings::check(crate::config::parse(text).unwrap(), "redis", super::super::OPTIONS).unwrap();
+        let info = ConnectionInfo::from_settings(&settings).unwrap();
+        let at = |host, port| info.at(host, port).unwrap();
+        let password = |info: ConnectionInfo| info.login.map(|login| login.password);
+        assert_eq!(password(at("127.0.0.1", 1)).as_deref(), Some("one"));
+        assert_eq!(password(at("127.0.0.1", 2)).as_deref(), Some("two"));
+        assert_eq!(password(at("127.0.0.1", 3)).as_deref(), Some("one"), "one that was found");
+        assert_eq!(at("10.0.0.3", 3).address(), "h:4");
     }
 
     #[test]

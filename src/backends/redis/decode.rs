@@ -16,8 +16,8 @@ use crate::core::Error;
 /// A line that is longer than this is no Redis reply.
 const LONGEST_LINE: usize = 64 * 1024;
 
-/// The longest bulk string of a Redis server (`proto-max-bulk-len`), doubled for good measure.
-const LONGEST_BULK_STRING: usize = 1 << 30;
+/// The longest bulk string of a Redis server, as `proto-max-bulk-len` has it unless it is changed.
+const LONGEST_BULK_STRING: usize = 1 << 29;
 
 /// The longest array that is accepted.
 const LONGEST_ARRAY: usize = 1 << 24;
@@ -259,6 +259,13 @@ mod tests {
     }
 
     #[test]
+    fn what_is_announced_takes_no_room_until_it_comes() {
+        let mut input = BytesMut::from(&b"*1\r\n$536870912\r\nabc"[..]);
+        assert!(Decoder::default().next(&mut input).unwrap().is_none());
+        assert!(input.capacity() < 1024, "{}", input.capacity());
+    }
+
+    #[test]
     fn what_is_not_the_protocol_is_refused() {
         for bad in [
             &b"HTTP/1.1 400 Bad Request\r\n"[..],
@@ -266,6 +273,7 @@ mod tests {
             b"$3\r\nabcde",
             b"*99999999999\r\n",
             b"$9999999999\r\n",
+            b"$536870913\r\n",
         ] {
             assert!(Decoder::default().next(&mut BytesMut::from(bad)).is_err(), "{bad:?}");
         }

@@ -1,11 +1,14 @@
 //! The two layouts in which deepstream's Redis connectors keep a record.
 
 use bytes::Bytes;
-use redis::Pipeline;
+use redis::{Pipeline, Value};
 
 use super::cluster::slots;
+use super::decode::Reply;
+use super::replies;
 use crate::config::{wrong, Settings};
-use crate::core::{Error, ErrorCode, Key, Record};
+use crate::core::{check_document, Error, ErrorCode, Key, Record};
+use crate::net::pipeline::Replies;
 use crate::records::envelope;
 
 /// Makes commands from records and records from replies.
@@ -117,7 +120,8 @@ impl Layout {
         Names { buffer, prefix_length: self.prefix.len(), has_hash_tags: self.has_hash_tags }
     }
 
-    /// Reads records, or only what holds their versions.
+    /// Reads records, or only their versions; see [`values`](Self::values). A version in a key of
+    /// its own counts while the data are there, which `EXISTS` tells without bringing them.
     pub fn read(&self, keys: &[Key], head: bool) -> Vec<u8> {
         let per_key = self.values_per_read(head);
         let bytes: usize = keys.iter().map(|key| key.len()).sum();
@@ -135,7 +139,19 @@ impl Layout {
                 }
             }
         }
+        if self.asks_for_data(head) {
+            for key in keys {
+                command.header(b'*', 2);
+                command.argument(b"EXISTS");
+                command.argument(names.of(key, DATA));
+            }
+        }
         command.bytes
+    }
+
+    /// Whether a read asks beside each version whether there are data.
+    fn asks_for_data(&self, head: bool) -> bool {
+        head && self.form == Form::V2
     }
 
     /// How many values [`read`](Self::read) brings for each key.
@@ -144,6 +160,40 @@ impl Layout {
             (Form::V2, false) => 2,
             _ => 1,
         }
+    }
+
+    /// How many replies [`read`](Self::read) of so many keys has.
+    pub fn replies_per_read(&self, keys: usize, head: bool) -> usize {
+        if self.asks_for_data(head) {
+            1 + keys
+        } else {
+            1
+        }
+    }
+
+    /// The values in the replies to [`read`](Self::read) of so many keys.
+    ///
+    /// # Errors
+    /// They are other replies.
+    pub fn values(
+        &self,
+        replies: Replies<Reply>,
+        keys: usize,
+        head: bool,
+    ) -> Result<Vec<Option<Bytes>>, Error> {
+        let mut replies = replies.into_iter();
+        let first = replies.next().ok_or_else(replies::unexpected)?;
+        let mut values = first.into_bulk_strings(keys * self.values_per_read(head))?;
+        if self.asks_for_data(head) {
+            for value in &mut values {
+                match replies.next() {
+                    Some(Reply::Value(Value::Int(1))) => {}
+                    Some(Reply::Value(Value::Int(0))) => *value = None,
+                    _ => return Err(replies::unexpected()),
+                }
+            }
+        }
+        Ok(values)
     }
 
     /// Stores records.
@@ -229,10 +279,7 @@ impl Layout {
                 let mut records = Vec::with_capacity(values.len() / 2);
                 let mut values = values.into_iter();
                 while let (Some(version_text), Some(data)) = (values.next(), values.next()) {
-                    // Another client's version and data need not expire together: both or none.
-                    records.push(
-                        version(version_text).map(|version| Some(Record { version: version?, data: data? })),
-                    );
+                    records.push(record(version_text, data));
                 }
                 records
             }
@@ -249,6 +296,13 @@ impl Layout {
             })
             .collect()
     }
+}
+
+/// Another client's version and data need not expire together: both or none.
+fn record(version_text: Option<Bytes>, data: Option<Bytes>) -> Result<Option<Record>, Error> {
+    let (Some(version), Some(data)) = (version(version_text)?, data) else { return Ok(None) };
+    check_document(&data).map_err(|_| corrupt("its data is not JSON"))?;
+    Ok(Some(Record { version, data }))
 }
 
 fn unwrap(value: Option<Bytes>) -> Result<Option<Record>, Error> {
@@ -293,12 +347,57 @@ mod tests {
         let record = Record { version: -7, data: Bytes::from_static(b"[1]") };
         let entries = keys.clone().map(|key| (key, record.clone()));
         assert_eq!(v1.read(&keys, false), reference(&["MGET", "a", "ü\r\n$"]));
-        assert_eq!(v2.read(&keys, true), reference(&["MGET", "p:a_v", "p:ü\r\n$_v"]));
+        assert_eq!(
+            v2.read(&keys, true),
+            [
+                reference(&["MGET", "p:a_v", "p:ü\r\n$_v"]),
+                reference(&["EXISTS", "p:a_d"]),
+                reference(&["EXISTS", "p:ü\r\n$_d"]),
+            ]
+            .concat()
+        );
         assert_eq!(v2.read(&keys[..1], false), reference(&["MGET", "p:a_v", "p:a_d"]));
         assert_eq!(v1.remove(&keys[..1]), reference(&["DEL", "a"]));
         assert_eq!(v2.remove(&keys[..1]), reference(&["DEL", "p:a_v", "p:a_d"]));
         let text = r#"{"_v":-7,"_d":[1]}"#;
         assert_eq!(v1.write(&entries), reference(&["MSET", "a", text, "ü\r\n$", text]));
         assert_eq!(v2.write(&entries[..1]), reference(&["MSET", "p:a_v", "-7", "p:a_d", "[1]"]));
+    }
+
+    #[test]
+    fn what_is_not_json_is_corrupt_alone() {
+        let some = |text: &'static [u8]| Some(Bytes::from_static(text));
+        let corrupt = |result: &Result<Option<Record>, Error>| {
+            result.as_ref().is_err_and(|error| error.code() == ErrorCode::Corrupt)
+        };
+        for bad in [&b"hunter2 is no JSON"[..], b"", b"{", b"{} {}", b"\"\xff\""] {
+            let records =
+                Layout::new(false, "").records(vec![some(b"1"), some(bad), some(b"2"), some(b"[1]")]);
+            assert!(corrupt(&records[0]), "{bad:?}");
+            assert!(!format!("{:?}", records[0]).contains("hunter2"));
+            assert!(matches!(&records[1], Ok(Some(record)) if record.version == 2));
+            let envelope = Bytes::from([b"{\"_v\":1,\"_d\":", bad, b"}"].concat());
+            let records = Layout::new(true, "").records(vec![Some(envelope), some(b"{\"_v\":2,\"_d\":[1]}")]);
+            assert!(corrupt(&records[0]), "{bad:?}");
+            assert!(matches!(&records[1], Ok(Some(record)) if record.version == 2));
+        }
+    }
+
+    #[test]
+    fn a_version_without_data_is_no_head() {
+        let layout = Layout::new(false, "");
+        let version = || Some(Bytes::from_static(b"5"));
+        let replies: Replies<Reply> = [
+            Reply::BulkStrings(vec![version(), version(), None]),
+            Reply::Value(Value::Int(1)),
+            Reply::Value(Value::Int(0)),
+            Reply::Value(Value::Int(1)),
+        ]
+        .into_iter()
+        .collect();
+        assert_eq!(replies.len(), layout.replies_per_read(3, true));
+        let values = layout.values(replies, 3, true).unwrap();
+        let heads: Vec<_> = layout.versions(values).into_iter().map(Result::unwrap).collect();
+        assert_eq!(heads, [Some(5), None, None]);
     }
 }

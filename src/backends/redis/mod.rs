@@ -5,7 +5,7 @@
 //! | operation | layout V2 | layout V1 |
 //! |---|---|---|
 //! | get | `MGET name_v name_d …` | `MGET name …` |
-//! | head | `MGET name_v …` | `MGET name …` |
+//! | head | `MGET name_v …`, and `EXISTS name_d` for each | `MGET name …` |
 //! | set | `MSET name_v version name_d data …` | `MSET name {"_v":version,"_d":data} …` |
 //! | set with `ttl` | `MULTI`, `SET … EX ttl` for each, `EXEC` | the same |
 //! | delete | `DEL name_v name_d …` | `DEL name …` |

@@ -73,7 +73,12 @@ impl MultiplexedConnection {
     }
 }
 
+/// Replies without an error among them; else the first, which says the most.
+pub(super) fn good_replies(replies: Replies<Reply>) -> Result<Replies<Reply>, Error> {
+    replies.into_iter().map(Reply::into_result).collect()
+}
+
 /// The last of some replies; the first error among them, if there is one.
 pub(super) fn last_reply(replies: Replies<Reply>) -> Result<Reply, Error> {
-    replies.into_iter().map(Reply::into_result).reduce(Result::and).unwrap_or_else(|| Err(unexpected()))
+    good_replies(replies)?.pop().ok_or_else(unexpected)
 }

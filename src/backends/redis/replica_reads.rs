@@ -18,38 +18,68 @@ use futures_util::future::BoxFuture;
 use super::connection_info::ConnectionInfo;
 use super::decode::Reply;
 use super::multiplexed_connection::{MultiplexedConnection, ReplicationOffset};
-use super::role::{replication_offset, ROLE};
+use super::role::{replica_of, replication_id, replication_offset, ReplicaOf, INFO_REPLICATION, ROLE};
 use crate::core::Error;
 use crate::net::fleet::{Dial, Dialed, Fleet, Node, Timeouts};
 use crate::net::pipeline::{while_alive, Replies};
+use crate::net::traffic::Traffic;
 
-/// Connects to replicas.
+/// Connects to replicas. A server that is no replica, or has the data of another primary, is none.
 pub(super) struct ReplicaDialer {
     pub connection_info: ConnectionInfo,
-    /// Replicas of a cluster redirect reads unless they are sent `READONLY`.
-    pub is_cluster: bool,
+    /// The primary whose replicas these are; none in a cluster, whose nodes tell which they are, and
+    /// which redirect reads of what they do not have.
+    pub primary: Option<MultiplexedConnection>,
+}
+
+/// A connection to a replica.
+#[derive(Clone)]
+pub(super) struct Replica {
+    connection: MultiplexedConnection,
+    /// Whose replica it was when it was connected.
+    of: ReplicaOf,
 }
 
 impl Dial for ReplicaDialer {
-    type Connection = MultiplexedConnection;
+    type Connection = Replica;
 
-    fn dial(&self, node: &Node) -> BoxFuture<'static, Result<Dialed<MultiplexedConnection>, Error>> {
+    fn dial(&self, node: &Node, traffic: &Traffic) -> BoxFuture<'static, Result<Dialed<Replica>, Error>> {
         let replica = self.connection_info.at(&node.host, node.port);
-        let is_cluster = self.is_cluster;
+        let (primary, traffic) = (self.primary.clone(), traffic.clone());
         Box::pin(async move {
-            let (connection, mut lifeline) = replica?.connect().await?;
-            if is_cluster {
-                let command = redis::cmd("READONLY").get_packed_command();
-                while_alive(&mut lifeline, connection.send(command, 0)).await?;
-            }
-            Ok((connection, lifeline))
+            let (connection, mut lifeline) = replica?.connect(&traffic).await?;
+            let of = while_alive(&mut lifeline, confirm_replica(&connection, primary)).await?;
+            Ok((Replica { connection, of }, lifeline))
         })
     }
 }
 
+/// Confirms that a server is a replica, and whose.
+async fn confirm_replica(
+    connection: &MultiplexedConnection,
+    primary: Option<MultiplexedConnection>,
+) -> Result<ReplicaOf, Error> {
+    match primary {
+        Some(primary) => {
+            let theirs = replication_id(&connection.send(INFO_REPLICATION.to_vec(), 0).await?);
+            let ours = replication_id(&primary.send(INFO_REPLICATION.to_vec(), 0).await?);
+            if ours != theirs {
+                return Err(Error::connection("the server has the data of another primary"));
+            }
+        }
+        None => drop(connection.send(redis::cmd("READONLY").get_packed_command(), 0).await?),
+    }
+    let role = connection.send(ROLE.to_vec(), 0).await?;
+    replica_of(&role).ok_or_else(no_replica)
+}
+
+fn no_replica() -> Error {
+    Error::connection("the server is no replica of this primary any more")
+}
+
 /// The connections to replicas, and the offsets from which on their values count.
 pub(super) struct ReplicaReads {
-    fleet: Fleet<MultiplexedConnection>,
+    fleet: Fleet<Replica>,
     required: RequiredOffsets,
     /// Round robin over the replicas.
     next: AtomicUsize,
@@ -96,19 +126,29 @@ impl ReplicaReads {
         self.fleet.waits_for_timer()
     }
 
+    /// What moved on the connections to them.
+    pub fn moved(&self) -> u64 {
+        self.fleet.moved()
+    }
+
     /// Sends commands to one of some replicas; `None` where none of them can reply now.
     pub async fn send(&self, nodes: &[Node], commands: &[u8], replies: usize) -> Option<ReplicaReply> {
         let connected: Vec<&Node> = nodes.iter().filter(|node| self.fleet.connection(node).is_ok()).collect();
         let next = self.next.fetch_add(1, Ordering::Relaxed);
         let node = connected.get(next % connected.len().max(1))?;
         let pipeline = [ROLE, commands].concat();
-        let result = self
-            .fleet
-            .request(node, |replica| async move { replica.send_pipeline(pipeline, 1 + replies).await })
-            .await;
-        let mut replies = result.ok()?;
-        let offset = replication_offset(&replies.remove(0))?;
-        Some(ReplicaReply { offset, replies })
+        let result = self.fleet.request(node, |replica| async move {
+            let mut replies = replica.connection.send_pipeline(pipeline, 1 + replies).await?;
+            let role = replies.remove(0);
+            // One that was promoted, or follows another primary, is left.
+            if replica_of(&role).is_some_and(|of| of == replica.of) {
+                Ok((role, replies))
+            } else {
+                Err(no_replica())
+            }
+        });
+        let (role, replies) = result.await.ok()?;
+        Some(ReplicaReply { offset: replication_offset(&role)?, replies })
     }
 
     /// Whether a replica with this offset has all that was written to a slot.
@@ -182,7 +222,7 @@ mod tests {
     }
 
     fn replica_reads() -> ReplicaReads {
-        let dialer = ReplicaDialer { connection_info: ConnectionInfo::for_tests(), is_cluster: false };
+        let dialer = ReplicaDialer { connection_info: ConnectionInfo::for_tests(), primary: None };
         let short = std::time::Duration::from_millis(1);
         let timeouts = Timeouts { connect: short, reply: short, reconnect_delays: (short, short) };
         ReplicaReads::start(dialer, [], timeouts, RequiredOffsets::default()).0

@@ -24,31 +24,41 @@ impl Replicas {
     /// Those that the options name. The future does the work.
     pub fn configured(
         primary: &ConnectionInfo,
+        connection: &MultiplexedConnection,
         nodes: &[Node],
         timeouts: Timeouts,
         required: &RequiredOffsets,
     ) -> (Replicas, impl Future<Output = Error> + Send + 'static) {
-        Replicas::start(primary, nodes.to_vec(), false, timeouts, required)
+        Replicas::start(primary, connection, nodes.to_vec(), false, timeouts, required)
     }
 
     /// Those of a primary that gave this reply to `ROLE`. The future does the work.
     pub fn discovered(
         primary: &ConnectionInfo,
+        connection: &MultiplexedConnection,
         role: &Reply,
         timeouts: Timeouts,
         required: &RequiredOffsets,
     ) -> (Replicas, impl Future<Output = Error> + Send + 'static) {
-        Replicas::start(primary, role::replicas(role).unwrap_or_default(), true, timeouts, required)
+        Replicas::start(
+            primary,
+            connection,
+            role::replicas(role).unwrap_or_default(),
+            true,
+            timeouts,
+            required,
+        )
     }
 
     fn start(
         primary: &ConnectionInfo,
+        connection: &MultiplexedConnection,
         nodes: Vec<Node>,
         is_discovered: bool,
         timeouts: Timeouts,
         required: &RequiredOffsets,
     ) -> (Replicas, impl Future<Output = Error> + Send + 'static) {
-        let dialer = ReplicaDialer { connection_info: primary.clone(), is_cluster: false };
+        let dialer = ReplicaDialer { connection_info: primary.clone(), primary: Some(connection.clone()) };
         let (reads, background) = ReplicaReads::start(dialer, nodes.clone(), timeouts, required.clone());
         (Replicas { reads, nodes: Mutex::new(nodes), is_discovered }, background)
     }
@@ -89,6 +99,11 @@ impl Replicas {
     /// See [`ReplicaReads::waits_for_timer`].
     pub fn waits_for_timer(&self) -> bool {
         self.reads.waits_for_timer()
+    }
+
+    /// See [`ReplicaReads::moved`].
+    pub fn moved(&self) -> u64 {
+        self.reads.moved()
     }
 
     fn refresh(&self, role: Option<&Reply>) {

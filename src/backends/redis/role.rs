@@ -1,5 +1,6 @@
 //! `ROLE` (<https://redis.io/docs/latest/commands/role/>): whether a server is a primary or a
-//! replica, its replication offset, and the replicas that are connected to it.
+//! replica, its replication offset, and the replicas that are connected to it. `INFO` tells whose
+//! data a server has.
 
 use redis::Value;
 
@@ -8,6 +9,17 @@ use crate::net::fleet::Node;
 
 /// The encoded command; it has one reply.
 pub(super) const ROLE: &[u8] = b"*1\r\n$4\r\nROLE\r\n";
+
+/// `INFO replication`, which tells [`replication_id`]; it has one reply.
+pub(super) const INFO_REPLICATION: &[u8] = b"*2\r\n$4\r\nINFO\r\n$11\r\nreplication\r\n";
+
+/// The identifier of a server's data set history, `master_replid`, in the reply to [`INFO_REPLICATION`]:
+/// the same at a primary and at its replicas, and at no other server.
+pub(super) fn replication_id(reply: &Reply) -> Option<String> {
+    let Reply::Value(Value::BulkString(text)) = reply else { return None };
+    let text = std::str::from_utf8(text).ok()?;
+    text.lines().find_map(|line| line.trim_end().strip_prefix("master_replid:")).map(str::to_owned)
+}
 
 /// Whether the reply is that of a primary.
 pub(super) fn is_primary(reply: &Reply) -> bool {
@@ -24,6 +36,24 @@ pub(super) fn replication_offset(reply: &Reply) -> Option<i64> {
             if role == b"slave" && state == b"connected" =>
         {
             Some(*offset)
+        }
+        _ => None,
+    }
+}
+
+/// Whose replica a server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ReplicaOf {
+    host: Vec<u8>,
+    port: i64,
+}
+
+/// Whose replica the server is, in its reply to `ROLE`, whether it is connected to it or not.
+pub(super) fn replica_of(reply: &Reply) -> Option<ReplicaOf> {
+    let Reply::Value(Value::Array(parts)) = reply else { return None };
+    match parts.as_slice() {
+        [Value::BulkString(role), Value::BulkString(host), Value::Int(port), ..] if role == b"slave" => {
+            Some(ReplicaOf { host: host.clone(), port: *port })
         }
         _ => None,
     }
@@ -81,6 +111,25 @@ mod tests {
         assert_eq!(replication_offset(&reply(PRIMARY_ALONE)), Some(7));
         assert_eq!(replication_offset(&reply(REFUSED)), None);
         assert_eq!(replication_offset(&reply(SENTINEL)), None);
+    }
+
+    #[test]
+    fn a_replica_tells_whose_it_is() {
+        let of_h = Some(ReplicaOf { host: b"h".to_vec(), port: 1 });
+        assert_eq!(replica_of(&reply(REPLICA)), of_h);
+        assert_eq!(replica_of(&reply(SYNCING)), of_h);
+        for other in [PRIMARY, PRIMARY_ALONE, SENTINEL, REFUSED] {
+            assert_eq!(replica_of(&reply(other)), None);
+        }
+    }
+
+    #[test]
+    fn the_history_of_a_server_has_an_identifier() {
+        let info = |text: &str| reply(&format!("${}\r\n{text}\r\n", text.len()));
+        let text = "# Replication\r\nrole:slave\r\nmaster_replid:abc\r\nmaster_replid2:000\r\n";
+        assert_eq!(replication_id(&info(text)).as_deref(), Some("abc"));
+        assert_eq!(replication_id(&info("role:slave")), None);
+        assert_eq!(replication_id(&reply(REFUSED)), None);
     }
 
     #[test]

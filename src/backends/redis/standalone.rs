@@ -1,6 +1,7 @@
 //! A standalone Redis server, with the replicas that the options name, if they do.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::{select, FutureExt};
@@ -16,6 +17,7 @@ use super::storage_options::StorageOptions;
 use crate::config::Settings;
 use crate::core::{Backend, Description, Error, Link};
 use crate::net::fleet::{Node, Timeouts};
+use crate::net::traffic::Traffic;
 
 /// See the module.
 pub(super) struct Standalone {
@@ -25,6 +27,8 @@ pub(super) struct Standalone {
     replicas: Vec<Node>,
     required_offsets: RequiredOffsets,
     timeouts: Timeouts,
+    /// How long the primary may be silent while something is unanswered.
+    patience: Duration,
 }
 
 impl Standalone {
@@ -39,6 +43,7 @@ impl Standalone {
             replicas,
             required_offsets: RequiredOffsets::default(),
             timeouts: Timeouts::from_options(&settings.engine()),
+            patience: settings.engine().timeout,
         })
     }
 }
@@ -50,13 +55,15 @@ impl Backend for Standalone {
     }
 
     async fn connect(&self) -> Result<Link, Error> {
-        let (primary, lifeline) = self.connection_info.connect().await?;
-        let connection = RedisConnection::new(primary, self.storage.clone());
+        let traffic = Traffic::default();
+        let (primary, lifeline) = self.connection_info.connect(&traffic).await?;
+        let connection = RedisConnection::new(primary.clone(), traffic, self.patience, self.storage.clone());
         if self.replicas.is_empty() {
             return Ok(Link { connection: Arc::new(connection), lifeline });
         }
         let (replicas, background) = Replicas::configured(
             &self.connection_info,
+            &primary,
             &self.replicas,
             self.timeouts,
             &self.required_offsets,

@@ -18,7 +18,7 @@ impl StorageOptions {
     pub fn from_settings(settings: &Settings, layout: Layout) -> StorageOptions {
         StorageOptions {
             layout,
-            ttl: settings.integer("ttl"),
+            ttl: settings.integer("ttl").filter(|ttl| *ttl > 0),
             acknowledgement: Acknowledgement::from_settings(settings),
         }
     }

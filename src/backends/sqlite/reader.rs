@@ -46,7 +46,11 @@ fn read<T>(
 ) -> BatchResult<Option<T>> {
     let results = read_all(session, keys, statement, take);
     session.roll_back();
-    let results = results.map_err(|error| session.explain(&error))?;
+    let results = results.map_err(|error| match failure::is_busy(&error) {
+        // A lock that keeps reads out keeps everything out; most keep out other writes alone.
+        true => session.explain(&error).of_server(),
+        false => session.explain(&error),
+    })?;
     session.check_place()?;
     Ok(results)
 }

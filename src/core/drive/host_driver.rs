@@ -2,17 +2,13 @@
 //!
 //! The host watches one file descriptor with whatever event loop it has and calls
 //! [`HostDriver::turn`] when it is readable. The descriptor is the epoll instance of the
-//! engine's own tokio runtime; an epoll instance is itself readable when it has events. Tokio
-//! does not hand it out, so it is found in `/proc/self/fdinfo`: it is the one that watches our
-//! own wake-up descriptor. Two descriptors are watched besides the engine's sockets: an
-//! eventfd by which other threads wake the engine, and a timerfd for its deadlines.
+//! engine's own tokio runtime, which `runtime_fd.rs` finds. Two descriptors are watched besides the
+//! engine's sockets: an eventfd by which other threads wake the engine, and a timerfd for its
+//! deadlines.
 
-use std::fs;
-use std::future::poll_fn;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{OwnedFd, RawFd};
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use rustix::event::{eventfd, EventfdFlags};
@@ -20,13 +16,13 @@ use rustix::time::{
     timerfd_create, timerfd_settime, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec,
 };
 use tokio::io::unix::AsyncFd;
-use tokio::io::Interest;
 use tokio::runtime::Runtime;
 
+use super::runtime_fd::{find_runtime_fd, look, signal, watch};
 use super::signals::refuse_signals;
 use super::waker::QuietWaker;
+use crate::core::deliveries::Deliveries;
 use crate::core::engine::Engine;
-use crate::core::request::Delivery;
 
 /// How often a client library's own timers are looked at while the engine has work.
 const LIBRARY_TIMER_TICK: Duration = Duration::from_millis(100);
@@ -84,39 +80,34 @@ impl<T: Send + 'static> HostDriver<T> {
         signal(self.wake_fd.get_ref());
     }
 
-    /// Takes in what the system has for the engine, then does everything that can be done.
-    /// Never blocks. What the host has to hear is appended to `out`. Returns whether the
-    /// connector has ended.
-    pub fn turn(&mut self, out: &mut Vec<Delivery<T>>) -> bool {
+    /// Takes in what the system has for the engine, then does what can be done in a turn. Never
+    /// blocks. What the host has to hear is appended to `out`.
+    pub fn turn(&mut self, out: &mut Deliveries<T>) {
         // Also after the end: news that nobody takes would keep the descriptor readable.
         if let Some(runtime) = &self.runtime {
             // The sockets' news wakes the engine, which is polled below anyway.
             self.waker.will_poll();
-            // A future that wakes itself makes tokio look at its sockets and timers once,
-            // without waiting, and leaves no wake-up behind.
-            let mut looked = false;
-            runtime.block_on(poll_fn(|cx| {
-                if std::mem::replace(&mut looked, true) {
-                    return Poll::Ready(());
-                }
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }));
+            look(runtime);
+            self.engine.looked();
         }
-        self.flush(out)
+        self.flush(out);
     }
 
     /// Does what can be done without asking the system for news: for the end of a turn of the
     /// host's loop, after requests were submitted. Otherwise like [`turn`](Self::turn).
-    pub fn flush(&mut self, out: &mut Vec<Delivery<T>>) -> bool {
-        let (Some(runtime), false) = (&self.runtime, self.finished) else { return true };
+    pub fn flush(&mut self, out: &mut Deliveries<T>) {
+        let (Some(runtime), false) = (&self.runtime, self.finished) else { return };
         let entered = runtime.enter();
         let engine = &mut self.engine;
         let progress = self.waker.poll(|cx| engine.poll(cx, out));
         drop(entered);
         self.finished = progress.finished;
-        self.arm(progress.wake_at);
-        self.finished
+        if progress.more {
+            // The host's loop has a turn first.
+            self.rearm();
+        } else {
+            self.arm(progress.wake_at);
+        }
     }
 
     /// Sets the timer, seldom: it may go off too early, never too late.
@@ -169,41 +160,7 @@ impl Parts {
         let wake_fd = watch(wake)?;
         let timer = watch(timer)?;
         drop(entered);
-        let poll_fd = epoll_that_watches(wake_fd.get_ref().as_raw_fd())?;
+        let poll_fd = find_runtime_fd(&runtime, wake_fd.get_ref())?;
         Ok(Parts { runtime, wake_fd, timer, poll_fd })
     }
-}
-
-/// Makes an eventfd readable.
-fn signal(wake_fd: &OwnedFd) {
-    // It fails only when the counter is full, and then it is readable already.
-    let _ = rustix::io::write(wake_fd, &1u64.to_ne_bytes());
-}
-
-/// Has the runtime watch a descriptor. The successor of this call is unsafe because it trusts
-/// the descriptor to stay open; one that is owned does.
-#[allow(deprecated)]
-fn watch<F: AsRawFd>(owned: F) -> io::Result<AsyncFd<F>> {
-    AsyncFd::with_interest(owned, Interest::READABLE)
-}
-
-/// The epoll instance of this process that watches `fd`, by the `tfd:` lines of
-/// `/proc/self/fdinfo/*` (see `proc_pid_fdinfo(5)`).
-fn epoll_that_watches(fd: RawFd) -> io::Result<RawFd> {
-    for entry in fs::read_dir("/proc/self/fdinfo")? {
-        let entry = entry?;
-        // A descriptor may be closed by another thread between the listing and the reading.
-        let Ok(info) = fs::read_to_string(entry.path()) else { continue };
-        let watches = info
-            .lines()
-            .filter_map(|line| line.strip_prefix("tfd:"))
-            .filter_map(|rest| rest.split_whitespace().next())
-            .any(|watched| watched.parse() == Ok(fd));
-        if watches {
-            if let Some(number) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
-                return Ok(number);
-            }
-        }
-    }
-    Err(io::Error::new(io::ErrorKind::NotFound, "the runtime's epoll instance is not in /proc/self/fdinfo"))
 }

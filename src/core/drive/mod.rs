@@ -4,19 +4,26 @@
 //! |---|---|
 //! | `reactor.rs` | a thread of our own that drives an engine |
 //! | `host_driver.rs` | the host's own thread drives it |
+//! | `runtime_fd.rs` | the descriptor of a runtime, found and proved |
 //! | `outbox.rs` | the way out to hosts with callbacks on a thread of ours |
 //! | `pollable.rs` | the way out to hosts that poll a file descriptor |
 //! | `signals.rs` | none of our threads takes a signal |
+//! | `way_out.rs` | the one queue that outbox and pollable listen to |
 //! | `waker.rs` | wake-ups that cost nothing while the engine is being polled anyway |
 
 #[cfg(target_os = "linux")]
 mod host_driver;
+#[cfg(feature = "models")]
+pub(super) mod models;
 mod outbox;
 #[cfg(target_os = "linux")]
 mod pollable;
 mod reactor;
+#[cfg(target_os = "linux")]
+mod runtime_fd;
 mod signals;
 mod waker;
+mod way_out;
 
 #[cfg(target_os = "linux")]
 pub use host_driver::HostDriver;

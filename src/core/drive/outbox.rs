@@ -1,34 +1,23 @@
 //! The way out for hosts whose callbacks run on a thread of ours: the reactor fills it, the
 //! dispatch thread empties it, so that a slow callback delays other callbacks but never I/O.
 
-use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use crossbeam_channel::{unbounded, Receiver};
+use std::sync::Arc;
 
 use super::reactor::Reactor;
+use super::way_out::{Bell, WayOut};
 use crate::core::engine::Engine;
 use crate::core::request::Delivery;
-use crate::core::submission::{Submitter, Wake};
+use crate::core::submission::Submitter;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::Condvar;
 
 /// What the reactor has delivered and nobody has taken yet.
 pub struct Outbox<T> {
-    receiver: Receiver<Vec<Delivery<T>>>,
+    way: Arc<WayOut<T>>,
     submitter: Submitter<T>,
-    /// Callbacks have submitted what the engine was not woken for.
-    unsent: AtomicBool,
-    /// How many lists were handed out to their ends.
-    finished: Arc<AtomicUsize>,
-    /// The rest of the list that is being handed out.
-    current: Mutex<Current<T>>,
-}
-
-struct Current<T> {
-    deliveries: VecDeque<Delivery<T>>,
-    received: usize,
-    ended: bool,
+    /// [`Delivery::Closed`] was given out.
+    has_ended: AtomicBool,
 }
 
 impl<T: Send + 'static> Outbox<T> {
@@ -37,65 +26,29 @@ impl<T: Send + 'static> Outbox<T> {
     /// # Errors
     /// The system gives no thread or no file descriptors.
     pub fn start(engine: Engine<T>) -> io::Result<(Arc<Outbox<T>>, Reactor)> {
-        let (sender, receiver) = unbounded();
         let submitter = engine.submitter();
-        let sent = Arc::new(AtomicUsize::new(0));
-        let finished = Arc::new(AtomicUsize::new(0));
-        let is_busy = {
-            let (sent, finished) = (Arc::clone(&sent), Arc::clone(&finished));
-            move || sent.load(Ordering::Relaxed) != finished.load(Ordering::Relaxed)
-        };
-        let deliver = move |out: &mut Vec<Delivery<T>>| {
-            sent.fetch_add(1, Ordering::Relaxed);
-            // Nobody receives only when the host is gone; then nothing is to be told.
-            let _ = sender.send(std::mem::take(out));
-        };
-        let reactor = Reactor::start_watching(engine, deliver, is_busy)?;
-        let current = Mutex::new(Current { deliveries: VecDeque::new(), received: 0, ended: false });
-        let unsent = AtomicBool::new(false);
-        Ok((Arc::new(Outbox { receiver, submitter, unsent, finished, current }), reactor))
-    }
-
-    /// To be called by a callback that has submitted quietly: the engine is woken once, after
-    /// the callbacks that are due. Should they take long, it looks for itself meanwhile.
-    pub fn submitted_quietly(&self, wake: Wake) {
-        // Whoever is told `Pending` comes after somebody who either woke the engine or did this.
-        if wake == Wake::Needed {
-            self.unsent.store(true, Ordering::Relaxed);
-        }
+        let way = WayOut::new(engine.deliveries(), Bell::Thread(Condvar::new()));
+        let reactor = Reactor::start(engine, way.sender(), true)?;
+        Ok((Arc::new(Outbox { way, submitter, has_ended: AtomicBool::new(false) }), reactor))
     }
 
     /// Waits for the next delivery; `None` once [`Delivery::Closed`] was given out. A callback
     /// that ends its connector may call it in a loop of its own: the outer loop gets `None`
-    /// then. One thread at a time.
+    /// then. For what callbacks have submitted quietly the engine is woken once, after those that
+    /// are due; should they take long, it looks for itself meanwhile. One thread at a time.
     pub fn next(&self) -> Option<Delivery<T>> {
+        if self.has_ended.load(Ordering::Relaxed) {
+            return None;
+        }
         loop {
-            let mut current = self.current();
-            if current.ended {
-                return None;
-            }
-            if let Some(delivery) = current.deliveries.pop_front() {
-                current.ended = matches!(delivery, Delivery::Closed);
+            if let Some(delivery) = self.way.next() {
+                self.has_ended.store(matches!(delivery, Delivery::Closed), Ordering::Relaxed);
                 return Some(delivery);
             }
-            self.finished.store(current.received, Ordering::Relaxed);
-            drop(current);
-            if self.unsent.swap(false, Ordering::Relaxed) {
-                self.submitter.wake();
-            }
-            let list = self.receiver.recv();
-            let mut current = self.current();
-            match list {
-                Ok(list) => {
-                    current.deliveries = list.into();
-                    current.received += 1;
-                }
-                Err(_) => current.ended = true,
+            self.submitter.announce();
+            if !self.way.wait() {
+                return None;
             }
         }
-    }
-
-    fn current(&self) -> MutexGuard<'_, Current<T>> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,14 +2,15 @@
 //! readable, and everything happens on the host's own thread.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 
-use crossbeam_channel::{unbounded, Receiver};
 use rustix::event::{eventfd, EventfdFlags};
 
 use super::host_driver::HostDriver;
 use super::reactor::Reactor;
+use super::way_out::{Bell, WayOut};
+use crate::core::deliveries::Deliveries;
 use crate::core::engine::Engine;
 use crate::core::request::Delivery;
 use crate::core::submission::Submitter;
@@ -21,13 +22,8 @@ pub struct Pollable<T> {
 }
 
 enum Source<T> {
-    Host(Box<HostDriver<T>>),
-    Thread {
-        submitter: Submitter<T>,
-        receiver: Receiver<Vec<Delivery<T>>>,
-        signal: Arc<OwnedFd>,
-        reactor: Option<Reactor>,
-    },
+    Host { driver: Box<HostDriver<T>>, list: Deliveries<T> },
+    Thread { submitter: Submitter<T>, way: Arc<WayOut<T>>, fd: RawFd, reactor: Option<Reactor> },
 }
 
 impl<T: Send + 'static> Pollable<T> {
@@ -36,30 +32,29 @@ impl<T: Send + 'static> Pollable<T> {
     /// # Errors
     /// The system gives no thread or no file descriptors.
     pub fn new(engine: Engine<T>, submitter: Submitter<T>) -> io::Result<Pollable<T>> {
+        let list = engine.deliveries();
         let engine = if engine.may_be_host_driven() {
             match HostDriver::new(engine) {
-                Ok(driver) => return Ok(Pollable { source: Source::Host(Box::new(driver)) }),
+                Ok(driver) => {
+                    return Ok(Pollable { source: Source::Host { driver: Box::new(driver), list } })
+                }
                 Err(engine) => *engine,
             }
         } else {
             engine
         };
-        let signal = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
-        let (sender, receiver) = unbounded();
-        let notified = Arc::clone(&signal);
-        let reactor = Reactor::start(engine, move |out| {
-            // Nobody receives only when the host is gone; a full counter is readable anyway.
-            let _ = sender.send(std::mem::take(out));
-            let _ = rustix::io::write(&*notified, &1u64.to_ne_bytes());
-        })?;
-        Ok(Pollable { source: Source::Thread { submitter, receiver, signal, reactor: Some(reactor) } })
+        let signal = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let fd = signal.as_raw_fd();
+        let way = WayOut::new(list, Bell::Descriptor(signal));
+        let reactor = Some(Reactor::start(engine, way.sender(), false)?);
+        Ok(Pollable { source: Source::Thread { submitter, way, fd, reactor } })
     }
 
     /// Readable when [`turn`](Self::turn) has something to do. Watch it, do not read or close it.
     pub fn poll_fd(&self) -> RawFd {
         match &self.source {
-            Source::Host(driver) => driver.poll_fd(),
-            Source::Thread { signal, .. } => signal.as_raw_fd(),
+            Source::Host { driver, .. } => driver.poll_fd(),
+            Source::Thread { fd, .. } => *fd,
         }
     }
 
@@ -67,54 +62,76 @@ impl<T: Send + 'static> Pollable<T> {
     /// not hand out everything at once.
     pub fn rearm(&self) {
         match &self.source {
-            Source::Host(driver) => driver.rearm(),
-            // It fails only when the counter is full, and then it is readable already.
-            Source::Thread { signal, .. } => drop(rustix::io::write(&**signal, &1u64.to_ne_bytes())),
+            Source::Host { driver, .. } => driver.rearm(),
+            Source::Thread { way, .. } => way.ring(),
         }
     }
 
-    /// Does everything there is to do without blocking; what the host has to hear is appended to
-    /// `out`. Returns whether the connector has ended, after [`Delivery::Closed`].
-    pub fn turn(&mut self, out: &mut Vec<Delivery<T>>) -> bool {
+    /// Does what there is to do without blocking, and not more than a turn may take. What the host
+    /// has to hear comes by its iteration.
+    pub fn turn(&mut self) {
         match &mut self.source {
-            Source::Host(driver) => driver.turn(out),
-            Source::Thread { receiver, signal, reactor, .. } => {
-                // Reading takes the signal back; it fails when there was none.
-                let _ = rustix::io::read(&**signal, &mut [0u8; 8]);
-                while let Ok(mut list) = receiver.try_recv() {
-                    if matches!(list.last(), Some(Delivery::Closed)) {
-                        if let Some(reactor) = reactor.take() {
-                            reactor.join();
-                        }
-                    }
-                    out.append(&mut list);
+            Source::Host { driver, list } => driver.turn(list),
+            Source::Thread { way, .. } => {
+                if let Some(signal) = way.descriptor() {
+                    // Reading takes the signal back; it fails when there was none.
+                    let _ = rustix::io::read(signal, &mut [0u8; 8]);
                 }
-                reactor.is_none()
             }
         }
     }
 
     /// Sends what was submitted quietly on its way, at the end of a turn of the host's loop.
     /// Otherwise like [`turn`](Self::turn).
-    pub fn flush(&mut self, out: &mut Vec<Delivery<T>>) -> bool {
+    pub fn flush(&mut self) {
         match &mut self.source {
-            Source::Host(driver) => driver.flush(out),
-            Source::Thread { submitter, reactor, .. } => {
-                submitter.wake();
-                reactor.is_none()
-            }
+            Source::Host { driver, list } => driver.flush(list),
+            Source::Thread { submitter, .. } => submitter.announce(),
+        }
+    }
+
+    /// Whether there is nothing to hear at the moment.
+    pub fn is_empty(&self) -> bool {
+        match &self.source {
+            Source::Host { list, .. } => list.is_empty(),
+            Source::Thread { way, .. } => way.is_empty(),
         }
     }
 
     /// Ends the connector: everything unanswered fails with `Closed`. Waits for a reactor thread
-    /// to end. What the host has to hear is appended to `out`, [`Delivery::Closed`] last.
-    pub fn finish(&mut self, submitter: &Submitter<T>, out: &mut Vec<Delivery<T>>) {
+    /// to end. What the host has still to hear is returned, [`Delivery::Closed`] last.
+    pub fn finish(mut self, submitter: &Submitter<T>) -> Deliveries<T> {
         submitter.cancel();
-        if let Source::Thread { reactor, .. } = &mut self.source {
-            if let Some(reactor) = reactor.take() {
-                reactor.join();
+        self.turn();
+        match self.source {
+            Source::Host { list, .. } => list,
+            Source::Thread { way, reactor, .. } => {
+                if let Some(reactor) = reactor {
+                    reactor.join();
+                }
+                way.take()
             }
         }
-        self.turn(out);
+    }
+}
+
+/// What the host has to hear at the moment; [`Delivery::Closed`] is the last of all.
+impl<T: Send + 'static> Iterator for Pollable<T> {
+    type Item = Delivery<T>;
+
+    fn next(&mut self) -> Option<Delivery<T>> {
+        match &mut self.source {
+            Source::Host { list, .. } => list.next(),
+            Source::Thread { way, reactor, .. } => {
+                let delivery = way.next();
+                if matches!(delivery, Some(Delivery::Closed)) {
+                    // It has delivered the end, and waits for nothing.
+                    if let Some(reactor) = reactor.take() {
+                        reactor.join();
+                    }
+                }
+                delivery
+            }
+        }
     }
 }

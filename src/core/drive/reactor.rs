@@ -13,44 +13,32 @@ use tokio::time::{sleep_until, Instant, Sleep};
 
 use super::signals::without_signals;
 use super::waker::QuietWaker;
+use super::way_out::Sender;
 use crate::core::engine::Engine;
-use crate::core::request::Delivery;
 
 /// How long requests that came quietly, from a callback that goes on and on, may wait.
 const GLANCE: Duration = Duration::from_millis(1);
 
-/// A running reactor thread. It ends after it has delivered [`Delivery::Closed`].
+/// A running reactor thread. It ends after it has delivered [`Delivery::Closed`](crate::core::Delivery::Closed).
 pub struct Reactor {
     thread: JoinHandle<()>,
 }
 
 impl Reactor {
-    /// Starts the thread. `deliver` is called on it with everything there is to tell; it must
-    /// empty the list, and what it does delays all I/O of this connector.
+    /// Starts the thread, which puts everything there is to tell into `sender`. With `glances` it
+    /// is for a host that submits quietly from its callbacks and wakes the engine when it has run
+    /// them all: while they may be running, the engine looks for requests every millisecond.
     ///
     /// # Errors
     /// The system gives no thread or no file descriptors.
-    pub fn start<T: Send + 'static>(
+    pub(super) fn start<T: Send + 'static>(
         engine: Engine<T>,
-        deliver: impl FnMut(&mut Vec<Delivery<T>>) + Send + 'static,
-    ) -> io::Result<Reactor> {
-        Reactor::start_watching(engine, deliver, || false)
-    }
-
-    /// Like [`start`](Self::start), for a host that submits quietly from its callbacks and wakes
-    /// the engine when it has run them all. While `is_busy` it may not have done that yet, so
-    /// the engine looks for requests every millisecond.
-    ///
-    /// # Errors
-    /// As for [`start`](Self::start).
-    pub fn start_watching<T: Send + 'static>(
-        engine: Engine<T>,
-        deliver: impl FnMut(&mut Vec<Delivery<T>>) + Send + 'static,
-        is_busy: impl Fn() -> bool + Send + 'static,
+        sender: Sender<T>,
+        glances: bool,
     ) -> io::Result<Reactor> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let work = move || {
-            runtime.block_on(run(engine, deliver, is_busy));
+            runtime.block_on(run(engine, sender, glances));
             // Blocking work that hangs, a name look-up say, must not hold the end up.
             runtime.shutdown_background();
         };
@@ -66,36 +54,36 @@ impl Reactor {
     }
 }
 
-async fn run<T: Send + 'static>(
-    mut engine: Engine<T>,
-    mut deliver: impl FnMut(&mut Vec<Delivery<T>>),
-    is_busy: impl Fn() -> bool,
-) {
+async fn run<T: Send + 'static>(mut engine: Engine<T>, sender: Sender<T>, glances: bool) {
     let outer = Arc::new(AtomicWaker::new());
     let notified = Arc::clone(&outer);
     let waker = QuietWaker::new(move || notified.wake());
     let mut alarm: Pin<Box<Sleep>> = Box::pin(sleep_until(Instant::now()));
-    let mut out = Vec::new();
+    let mut out = engine.deliveries();
     poll_fn(|cx| {
         outer.register(cx.waker());
-        loop {
-            let progress = waker.poll(|cx| engine.poll(cx, &mut out));
-            if !out.is_empty() {
-                deliver(&mut out);
-            }
-            if progress.finished {
-                return Poll::Ready(());
-            }
-            let glance = is_busy().then(|| Instant::now() + GLANCE);
-            let at = progress.wake_at.map(Instant::from_std).into_iter().chain(glance).min();
-            let Some(at) = at else { return Poll::Pending };
+        // Tokio looks at its sockets between any two polls of this future.
+        engine.looked();
+        let progress = waker.poll(|cx| engine.poll(cx, &mut out));
+        if !out.is_empty() {
+            sender.send(&mut out);
+        }
+        if progress.finished {
+            return Poll::Ready(());
+        }
+        let glance = (glances && sender.is_busy()).then(|| Instant::now() + GLANCE);
+        let at = progress.wake_at.map(Instant::from_std).into_iter().chain(glance).min();
+        let mut again = progress.more;
+        if let Some(at) = at {
             if alarm.deadline() != at {
                 alarm.as_mut().reset(at);
             }
-            if alarm.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
+            again |= alarm.as_mut().poll(cx).is_ready();
         }
+        if again {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
     })
     .await;
 }

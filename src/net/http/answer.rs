@@ -6,6 +6,8 @@ use bytes::Bytes;
 use hyper::header::{HeaderMap, RETRY_AFTER};
 use hyper::StatusCode;
 
+use crate::core::{Error, ErrorCode};
+
 /// No server is left alone for longer than this between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -21,6 +23,20 @@ impl Answer {
     /// something behind it is away.
     pub fn is_passing(&self) -> bool {
         matches!(self.status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
+    }
+
+    /// The error of an answer that is passing: of the whole server where that says that it is asked
+    /// too much, and with the pause that it asks for.
+    pub fn passing_error(&self, code: ErrorCode, message: String) -> Error {
+        let error = Error::transient(code, message);
+        let error = match self.status {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => error.of_server(),
+            _ => error,
+        };
+        match self.retry_after() {
+            Some(pause) => error.after(pause),
+            None => error,
+        }
     }
 
     /// How long the server wants to be left alone, where it says so: seconds or a date, as RFC
@@ -55,6 +71,19 @@ mod tests {
         for status in [200, 201, 400, 401, 403, 404, 409, 413, 501] {
             assert!(!answer(status, "1").is_passing());
         }
+    }
+
+    #[test]
+    fn a_server_that_is_asked_too_much_is_so_for_every_request() {
+        let error =
+            |status, retry_after| answer(status, retry_after).passing_error(ErrorCode::Backend, "".into());
+        for status in [429, 503] {
+            assert!(error(status, "1").is_of_server());
+        }
+        // One request may be the reason.
+        assert!(!error(500, "1").is_of_server());
+        assert_eq!(error(429, "3").pause(), Some(Duration::from_secs(3)));
+        assert_eq!(error(429, "").pause(), None);
     }
 
     #[test]

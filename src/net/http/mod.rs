@@ -7,7 +7,6 @@ mod answer;
 mod doubt;
 mod kept;
 mod origin;
-mod pace;
 mod wire;
 
 use std::future::poll_fn;
@@ -27,8 +26,8 @@ pub(crate) use self::answer::Answer;
 pub(crate) use self::doubt::{Doubt, Underway};
 use self::kept::{Broken, Kept};
 pub(crate) use self::origin::{parse_url, Origin};
-pub(crate) use self::pace::Pace;
 use super::stream;
+use super::traffic::Traffic;
 use crate::config::wrong;
 use crate::core::{Backoff, Error};
 
@@ -55,6 +54,8 @@ struct Shared {
     watcher: AtomicWaker,
     /// The watcher pauses.
     is_pausing: AtomicBool,
+    /// What moves on all of them.
+    traffic: Traffic,
 }
 
 impl Client {
@@ -73,6 +74,7 @@ impl Client {
             idle: Mutex::new(Vec::new()),
             watcher: AtomicWaker::new(),
             is_pausing: AtomicBool::new(false),
+            traffic: Traffic::default(),
         };
         Ok(Client { shared: Arc::new(shared) })
     }
@@ -136,6 +138,11 @@ impl Client {
     pub fn waits_for_timer(&self) -> bool {
         self.shared.is_pausing.load(Ordering::Relaxed)
     }
+
+    /// For [`Connection::moved`](crate::core::Connection::moved).
+    pub fn moved(&self) -> u64 {
+        self.shared.traffic.total()
+    }
 }
 
 impl Shared {
@@ -145,7 +152,7 @@ impl Shared {
 
     async fn dial(&self) -> Result<Kept, Error> {
         let Origin { host, port, tls } = &self.origin;
-        let stream = stream::dial(host, *port, tls.as_ref()).await?;
+        let stream = stream::dial(host, *port, tls.as_ref(), &self.traffic).await?;
         Kept::new(stream).await.map_err(Broken::into_error)
     }
 

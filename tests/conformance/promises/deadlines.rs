@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use deepstream_connector::core::{Error, ErrorCode};
+use deepstream_connector::core::{Applied, Error, ErrorCode};
 use serde_json::json;
 
 use super::{promise, Need, Promise, Scope};
@@ -15,6 +15,7 @@ pub const PROMISES: &[Promise] = &[
     promise!(a_deadline_passes_without_a_connection).scope(Scope::Server),
     promise!(a_deadline_may_be_the_operations_own).scope(Scope::Server).needs(&[Need::Timeout]),
     promise!(each_name_of_a_bulk_times_out).scope(Scope::Server).needs(&[Need::DeleteMany]),
+    promise!(whether_a_late_write_may_have_been_applied_is_a_field).scope(Scope::Server),
     promise!(the_message_says_what_was_sent).scope(Scope::Faulty),
     promise!(what_was_not_sent_is_never_stored).scope(Scope::Faulty),
     promise!(coalesced_waiters_time_out_individually).scope(Scope::Faulty),
@@ -59,6 +60,7 @@ fn a_deadline_passes_without_a_connection(stage: &mut Stage) {
     for request in requests {
         let message = stage.fails(request, ErrorCode::Timeout);
         assert!(message.contains(NOT_SENT), "{message}");
+        assert_eq!(stage.applied(request), Applied::No, "{message}");
     }
     assert_took(began, 300);
     stage.restart();
@@ -97,6 +99,25 @@ fn each_name_of_a_bulk_times_out(stage: &mut Stage) {
         }
         code => assert_eq!(name_of(code), "TIMEOUT"),
     }
+    assert_eq!(stage.applied(request), Applied::Unknown);
+}
+
+fn whether_a_late_write_may_have_been_applied_is_a_field(stage: &mut Stage) {
+    stage.open_with(json!({"timeout": 300}));
+    stage.store("a", 1, "{}");
+    stage.freeze();
+    let (read, written) = stage.burst(|stage| (stage.get("a"), stage.set("b", 2, "{}")));
+    for (request, applied) in [(read, Applied::No), (written, Applied::Unknown)] {
+        let message = stage.fails(request, ErrorCode::Timeout);
+        assert_eq!(stage.applied(request), applied, "{message}");
+    }
+    stage.thaw();
+    stage.kill();
+    stage.begin_with(json!({"timeout": 300}));
+    let unsent = stage.set("c", 3, "{}");
+    let message = stage.fails(unsent, ErrorCode::Timeout);
+    assert_eq!(stage.applied(unsent), Applied::No, "{message}");
+    stage.restart();
 }
 
 fn the_message_says_what_was_sent(stage: &mut Stage) {
@@ -111,14 +132,17 @@ fn the_message_says_what_was_sent(stage: &mut Stage) {
     });
     let message = stage.fails(sent, ErrorCode::Timeout);
     assert!(message.contains(SENT), "{message}");
+    assert_eq!(stage.applied(sent), Applied::Unknown);
     for request in [waiting, delete, behind] {
         let message = stage.fails(request, ErrorCode::Timeout);
         assert!(message.contains(NOT_SENT), "{message}");
+        assert_eq!(stage.applied(request), Applied::No);
     }
     // A read changes nothing, sent or not.
     let message = stage.fails(read, ErrorCode::Timeout);
     assert!(!message.contains("applied") && !message.contains("sent"), "{message}");
     assert!(message.contains("the faulty server"), "{message}");
+    assert_eq!(stage.applied(read), Applied::No);
 }
 
 fn what_was_not_sent_is_never_stored(stage: &mut Stage) {

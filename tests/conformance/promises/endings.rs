@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use deepstream_connector::core::ErrorCode;
+use deepstream_connector::core::{Applied, ErrorCode};
 use serde_json::json;
 
 use super::{promise, Need, Promise, Scope};
@@ -84,6 +84,8 @@ fn close_gives_up_at_its_timeout(stage: &mut Stage) {
         let message = stage.fails(request, ErrorCode::Closed);
         assert!(message.contains("closeTimeout"), "{message}");
     }
+    let [written, read, other] = requests.map(|request| stage.applied(request));
+    assert_eq!((written, read, other), (Applied::Unknown, Applied::No, Applied::No));
     assert!(took >= Duration::from_millis(300), "`close` gave up after {took:?}");
     assert!(took < Duration::from_secs(5), "`close` took {took:?}");
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use deepstream_connector::core::{Error, ErrorCode, Kind};
+use deepstream_connector::core::{Applied, Error, ErrorCode, Kind};
 use serde_json::json;
 
 use super::{promise, Promise, Scope};
@@ -123,6 +123,7 @@ fn a_panic_in_a_batch_fails_that_batch(stage: &mut Stage) {
     let set = stage.set("a", 1, "{}");
     let message = stage.fails(set, ErrorCode::Panic);
     assert!(message.contains("bug"), "{message}");
+    assert_eq!(stage.applied(set), Applied::Unknown);
     stage.store("a", 2, "{}");
     stage.assert_holds("a", 2, "{}");
     assert_eq!(stage.times_ready(), 1);
@@ -145,7 +146,7 @@ fn too_few_results_are_an_error_for_all(stage: &mut Stage) {
     server.plan([Fate::WrongCount]);
     let request = stage.many(Verb::Get, ["a", "b", "c"]);
     for answer in stage.all(request) {
-        assert_eq!(name_of(answer.code), "PANIC", "{answer}");
+        assert_eq!((name_of(answer.code).as_str(), answer.applied), ("PANIC", Applied::No), "{answer}");
         assert!(answer.message.contains("2 results for 3 keys"), "{answer}");
     }
     assert_eq!(stage.load("a"), None);
@@ -158,7 +159,7 @@ fn an_error_for_a_batch_is_one_for_each(stage: &mut Stage) {
     let request = stage.set_many(vec![entry("a", 1, "{}"), entry("b", 1, "{}")]);
     for answer in stage.all(request) {
         assert_eq!((name_of(answer.code).as_str(), answer.message.as_str()), ("BACKEND", "the disk is full"));
-        assert!(!answer.retryable);
+        assert_eq!((answer.retryable, answer.applied), (false, Applied::No));
     }
     assert_eq!(stage.times_ready(), 1);
 }

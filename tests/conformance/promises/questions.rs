@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use deepstream_connector::core::ErrorCode;
+use deepstream_connector::core::{Applied, ErrorCode};
 use serde_json::{json, Value};
 
 use super::{promise, Need, Promise, Scope};
@@ -215,6 +215,8 @@ fn a_scan_is_asked_again_after_an_outage(stage: &mut Stage) {
     let scan = stage.scan("", 10);
     stage.wait_for("the question", |_| server.scans() == 1);
     server.lose("the server went away");
+    // An answer that comes before that is seen would be one.
+    stage.wait_for("`error`", |stage| !stage.troubles().is_empty());
     server.release();
     assert_eq!(stage.page(scan).0, [entry("a", 1, "{}")]);
     assert_eq!(server.scans(), 2);
@@ -225,6 +227,7 @@ fn a_command_whose_answer_is_lost_is_not_sent_again(stage: &mut Stage) {
     let command = stage.command("lose", &Value::Null);
     let message = stage.fails(command, ErrorCode::Unavailable);
     assert!(message.contains("may have been carried out"), "{message}");
+    assert_eq!(stage.applied(command), Applied::Unknown);
     stage.wait_for_recovery("a");
     assert_eq!(stage.faulty().commands(), ["lose"]);
 }
@@ -238,6 +241,7 @@ fn a_question_ends_at_its_deadline(stage: &mut Stage) {
     assert!(!message.contains("may have been"), "{message}");
     let message = stage.fails(command, ErrorCode::Timeout);
     assert!(message.contains("may have been carried out"), "{message}");
+    assert_eq!((stage.applied(scan), stage.applied(command)), (Applied::No, Applied::Unknown));
     server.release();
     stage.store("a", 1, "{}");
 }
@@ -246,6 +250,7 @@ fn a_panic_in_a_command_fails_it_alone(stage: &mut Stage) {
     stage.open();
     let (bad, good) = (stage.command("panic", &Value::Null), stage.command("echo", &json!(2)));
     stage.fails(bad, ErrorCode::Panic);
+    assert_eq!(stage.applied(bad), Applied::Unknown);
     assert_eq!(stage.answered(good), json!(2));
 }
 
@@ -270,6 +275,7 @@ fn free_answers_questions(stage: &mut Stage) {
     stage.wait_for("the command", |_| !server.commands().is_empty());
     stage.free();
     stage.fails(command, ErrorCode::Closed);
+    assert_eq!(stage.applied(command), Applied::Unknown);
 }
 
 fn notifications_reach_the_host(stage: &mut Stage) {

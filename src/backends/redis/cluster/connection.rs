@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use redis::Value;
 
 use super::super::decode::Reply;
-use super::super::multiplexed_connection::last_reply;
+use super::super::multiplexed_connection::good_replies;
 use super::super::replica_reads::ReplicaReads;
 use super::super::replies;
 use super::super::storage_options::StorageOptions;
@@ -21,9 +21,6 @@ use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Notice, Record
 use crate::net::fleet::Node;
 use crate::net::pipeline::Replies;
 
-/// How often the commands for one record are redirected before the engine has to retry them.
-const MAX_REDIRECTIONS: usize = 5;
-
 /// Goes before commands that follow an `ASK` redirection; it has one reply.
 const ASKING: &[u8] = b"*1\r\n$6\r\nASKING\r\n";
 
@@ -31,6 +28,8 @@ const ASKING: &[u8] = b"*1\r\n$6\r\nASKING\r\n";
 pub(super) struct ClusterConnection {
     nodes: ClusterNodes,
     storage: StorageOptions,
+    /// How often the commands for one record are redirected before the engine has to retry them.
+    max_redirections: usize,
 }
 
 /// The commands for one record, and its slot.
@@ -50,11 +49,11 @@ struct Routed {
 type Routes = BTreeMap<Node, Vec<Routed>>;
 
 /// What has come of each record's commands so far.
-type Results = [Option<Result<Reply, Error>>];
+type Results = [Option<Result<Replies<Reply>, Error>>];
 
 impl ClusterConnection {
-    pub fn new(nodes: ClusterNodes, storage: StorageOptions) -> ClusterConnection {
-        ClusterConnection { nodes, storage }
+    pub fn new(nodes: ClusterNodes, storage: StorageOptions, max_redirections: usize) -> ClusterConnection {
+        ClusterConnection { nodes, storage, max_redirections }
     }
 
     fn slot_commands(&self, key: &str, commands: Vec<u8>) -> SlotCommands {
@@ -62,13 +61,13 @@ impl ClusterConnection {
     }
 
     /// Sends each record's commands to the primary of its slot and follows redirections. Each has
-    /// so many replies, of which the last counts.
+    /// so many replies.
     async fn execute(
         &self,
         batch: &[SlotCommands],
         replies: usize,
         is_write: bool,
-    ) -> Vec<Result<Reply, Error>> {
+    ) -> Vec<Result<Replies<Reply>, Error>> {
         let mut results: Vec<_> = repeat_with(|| None).take(batch.len()).collect();
         let mut routes = Routes::new();
         for (index, SlotCommands { slot, .. }) in batch.iter().enumerate() {
@@ -81,7 +80,7 @@ impl ClusterConnection {
                 }
             }
         }
-        for _ in 0..=MAX_REDIRECTIONS {
+        for redirections in 0..=self.max_redirections {
             let sent = std::mem::take(&mut routes);
             let requests =
                 sent.iter().map(|(node, routed)| self.send(node, routed, batch, replies, is_write));
@@ -95,6 +94,11 @@ impl ClusterConnection {
                     }
                     Err(error) => {
                         self.nodes.request_refresh();
+                        // The target of a redirection is not the node that the record's group is at.
+                        let error = match redirections {
+                            0 => error,
+                            _ => transient(error.message().to_owned()),
+                        };
                         for Routed { index, .. } in routed {
                             results[*index] = Some(Err(error.clone()));
                         }
@@ -193,7 +197,7 @@ impl ClusterConnection {
                 routes.entry(to).or_default().push(Routed { index, is_asking: true });
             }
             None => {
-                let result = last_reply(response).map_err(|error| self.record_error(error));
+                let result = good_replies(response).map_err(|error| self.record_error(error));
                 results[index] = Some(result);
             }
         }
@@ -206,7 +210,10 @@ impl ClusterConnection {
             return error;
         }
         self.nodes.request_refresh();
-        transient(error.message().to_owned())
+        match error.is_of_server() {
+            true => error,
+            false => transient(error.message().to_owned()),
+        }
     }
 
     async fn read(&self, keys: &[Key], head: bool) -> Vec<Result<Vec<Option<Bytes>>, Error>> {
@@ -215,35 +222,35 @@ impl ClusterConnection {
             .iter()
             .map(|key| self.slot_commands(key, layout.read(std::slice::from_ref(key), head)))
             .collect();
-        let count = layout.values_per_read(head);
-        let results = match self.nodes.replica_reads() {
-            Some(replica_reads) => self.read_from_replicas_first(replica_reads, batch, count).await,
-            None => self.execute(&batch, 1, false).await,
+        let Some(replica_reads) = self.nodes.replica_reads() else {
+            return self.read_from_primaries(&batch, head).await;
         };
-        results
-            .into_iter()
-            .map(|result| result?.into_bulk_strings(count).map_err(|error| self.record_error(error)))
-            .collect()
-    }
-
-    /// Reads from replicas, and from primaries what is missing there; `count` strings for each
-    /// record.
-    async fn read_from_replicas_first(
-        &self,
-        replica_reads: &ReplicaReads,
-        batch: Vec<SlotCommands>,
-        count: usize,
-    ) -> Vec<Result<Reply, Error>> {
-        let found = self.read_from_replicas(replica_reads, &batch, count).await;
+        let found = self.read_from_replicas(replica_reads, &batch, head).await;
         let missing: Vec<SlotCommands> = batch
             .into_iter()
             .zip(&found)
-            .filter(|(_, reply)| reply.is_none())
+            .filter(|(_, values)| values.is_none())
             .map(|(commands, _)| commands)
             .collect();
-        let mut results = self.execute(&missing, 1, false).await.into_iter();
+        let mut results = self.read_from_primaries(&missing, head).await.into_iter();
         let lost = || Err(replies::unexpected());
-        found.into_iter().map(|reply| reply.map_or_else(|| results.next().unwrap_or_else(lost), Ok)).collect()
+        found
+            .into_iter()
+            .map(|values| values.map_or_else(|| results.next().unwrap_or_else(lost), Ok))
+            .collect()
+    }
+
+    async fn read_from_primaries(
+        &self,
+        batch: &[SlotCommands],
+        head: bool,
+    ) -> Vec<Result<Vec<Option<Bytes>>, Error>> {
+        let layout = &self.storage.layout;
+        let results = self.execute(batch, layout.replies_per_read(1, head), false).await;
+        results
+            .into_iter()
+            .map(|result| layout.values(result?, 1, head).map_err(|error| self.record_error(error)))
+            .collect()
     }
 
     /// What replicas have; nothing where they may have an older state of the record.
@@ -251,8 +258,10 @@ impl ClusterConnection {
         &self,
         replica_reads: &ReplicaReads,
         batch: &[SlotCommands],
-        count: usize,
-    ) -> Vec<Option<Reply>> {
+        head: bool,
+    ) -> Vec<Option<Vec<Option<Bytes>>>> {
+        let layout = &self.storage.layout;
+        let count = layout.replies_per_read(1, head);
         let mut by_primary: BTreeMap<Node, Vec<usize>> = BTreeMap::new();
         for (index, SlotCommands { slot, .. }) in batch.iter().enumerate() {
             if let Some(primary) = self.nodes.primary_of(*slot) {
@@ -263,18 +272,19 @@ impl ClusterConnection {
             let commands: Vec<u8> =
                 indexes.iter().flat_map(|index| &batch[*index].commands).copied().collect();
             let replicas = self.nodes.replicas_of(batch[indexes[0]].slot);
-            let reply = replica_reads.send(&replicas, &commands, indexes.len()).await;
+            let reply = replica_reads.send(&replicas, &commands, indexes.len() * count).await;
             reply.zip(self.nodes.primaries().connection(primary).ok())
         });
-        let replies = join_all(requests).await;
-        let mut found: Vec<Option<Reply>> = repeat_with(|| None).take(batch.len()).collect();
-        for (indexes, reply) in by_primary.values().zip(replies) {
-            let Some((replica, primary)) = reply else { continue };
-            for (index, reply) in indexes.iter().zip(replica.replies) {
-                let is_whole = matches!(&reply, Reply::BulkStrings(values)
-                    if values.len() == count && values.iter().all(Option::is_some));
-                if is_whole && replica_reads.has_reached(batch[*index].slot, &primary, replica.offset) {
-                    found[*index] = Some(reply);
+        let responses = join_all(requests).await;
+        let mut found: Vec<Option<Vec<Option<Bytes>>>> = vec![None; batch.len()];
+        for (indexes, response) in by_primary.values().zip(responses) {
+            let Some((replica, primary)) = response else { continue };
+            let mut replies = replica.replies.into_iter();
+            for index in indexes {
+                let values = layout.values(replies.by_ref().take(count).collect(), 1, head);
+                let whole = values.ok().filter(|values| values.iter().all(Option::is_some));
+                if replica_reads.has_reached(batch[*index].slot, &primary, replica.offset) {
+                    found[*index] = whole;
                 }
             }
         }
@@ -328,8 +338,8 @@ impl Connection for ClusterConnection {
         Ok(results
             .into_iter()
             .map(|result| {
-                let result = match result? {
-                    Reply::Value(Value::Array(results)) => replies::exec_result(results),
+                let result = match result?.pop() {
+                    Some(Reply::Value(Value::Array(results))) => replies::exec_result(results),
                     _ => Err(replies::unexpected()),
                 };
                 result.map_err(|error| self.record_error(error))
@@ -352,5 +362,9 @@ impl Connection for ClusterConnection {
 
     fn waits_for_timer(&self) -> bool {
         self.nodes.waits_for_timer()
+    }
+
+    fn moved(&self, _: usize) -> Option<u64> {
+        Some(self.nodes.bytes_moved())
     }
 }

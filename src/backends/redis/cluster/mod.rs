@@ -33,21 +33,22 @@ use crate::config::Settings;
 use crate::core::{Backend, Description, Error, ErrorCode, Key, Link};
 use crate::net::fleet::{Dial, Dialed, Fleet, Node, Timeouts};
 use crate::net::pipeline::while_alive;
+use crate::net::traffic::Traffic;
 
 pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
     let settings = options::for_cluster(settings)?;
     let seeds = options::nodes(&settings, "nodes", "the nodes of a cluster", DEFAULT_PORT)?;
     let dialer = NodeDialer(ConnectionInfo::from_settings(&settings)?);
-    let mut storage = StorageOptions::from_settings(&settings, Layout::for_cluster(&settings)?);
+    let storage = StorageOptions::from_settings(&settings, Layout::for_cluster(&settings)?);
     let mut timeouts = Timeouts::from_options(&settings.engine());
-    // A connection carries out nothing else while it waits for the replicas.
+    // A connection is silent while it waits for the replicas.
     timeouts.reply += storage.acknowledgement.as_ref().map(|wait| wait.timeout()).unwrap_or_default();
-    storage.ttl = storage.ttl.filter(|ttl| *ttl > 0);
     Ok(Arc::new(Cluster {
         seeds,
         dialer,
         storage,
         reads_from_replicas: options::reads_from_replicas(&settings),
+        max_redirections: options::max_redirections(&settings),
         required_offsets: RequiredOffsets::default(),
         timeouts,
         topology: Arc::new(RwLock::new(Topology::empty())),
@@ -61,9 +62,13 @@ struct NodeDialer(ConnectionInfo);
 impl Dial for NodeDialer {
     type Connection = MultiplexedConnection;
 
-    fn dial(&self, node: &Node) -> BoxFuture<'static, Result<Dialed<MultiplexedConnection>, Error>> {
-        let node = self.0.at(&node.host, node.port);
-        Box::pin(async move { node?.connect().await })
+    fn dial(
+        &self,
+        node: &Node,
+        traffic: &Traffic,
+    ) -> BoxFuture<'static, Result<Dialed<MultiplexedConnection>, Error>> {
+        let (node, traffic) = (self.0.at(&node.host, node.port), traffic.clone());
+        Box::pin(async move { node?.connect(&traffic).await })
     }
 }
 
@@ -72,6 +77,7 @@ struct Cluster {
     dialer: NodeDialer,
     storage: StorageOptions,
     reads_from_replicas: bool,
+    max_redirections: usize,
     required_offsets: RequiredOffsets,
     timeouts: Timeouts,
     /// As last refreshed, also by former connections.
@@ -91,7 +97,7 @@ impl Backend for Cluster {
         let (fleet, background) = Fleet::start(self.dialer.clone(), primaries, self.timeouts);
         let mut lifeline: BoxFuture<'static, Error> = Box::pin(background);
         let replica_reads = self.reads_from_replicas.then(|| {
-            let dialer = ReplicaDialer { connection_info: self.dialer.0.clone(), is_cluster: true };
+            let dialer = ReplicaDialer { connection_info: self.dialer.0.clone(), primary: None };
             let replicas: Vec<Node> = topology.replicas().cloned().collect();
             ReplicaReads::start(dialer, replicas, self.timeouts, self.required_offsets.clone())
         });
@@ -104,7 +110,7 @@ impl Backend for Cluster {
         if let Some(background) = replica_background {
             lifeline = Box::pin(select(lifeline, Box::pin(background)).map(|end| end.factor_first().0));
         }
-        let connection = ClusterConnection::new(nodes, self.storage.clone());
+        let connection = ClusterConnection::new(nodes, self.storage.clone(), self.max_redirections);
         Ok(Link { connection: Arc::new(connection), lifeline })
     }
 
@@ -136,7 +142,7 @@ impl Cluster {
     }
 
     async fn discover_topology_from(&self, node: &Node) -> Result<Topology, Error> {
-        let (connection, mut lifeline) = self.dialer.dial(node).await?;
+        let (connection, mut lifeline) = self.dialer.dial(node, &Traffic::default()).await?;
         while_alive(&mut lifeline, request_topology(&connection, node)).await
     }
 }

@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use super::super::multiplexed_connection::MultiplexedConnection;
 use super::super::replica_reads::ReplicaReads;
+use super::super::replies;
 use super::topology::Topology;
 use crate::config::wrong;
 use crate::core::{Error, Notice};
@@ -150,6 +151,11 @@ impl ClusterNodes {
             || self.replica_reads.as_ref().is_some_and(|replica_reads| replica_reads.waits_for_timer())
     }
 
+    /// What moved on the connections to all nodes.
+    pub fn bytes_moved(&self) -> u64 {
+        self.primaries.moved() + self.replica_reads.as_ref().map_or(0, |replicas| replicas.moved())
+    }
+
     fn topology(&self) -> RwLockReadGuard<'_, Topology> {
         self.topology.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -163,7 +169,7 @@ pub(super) async fn request_topology(
     let command = redis::cmd("CLUSTER").arg("SLOTS").get_packed_command();
     match connection.send(command, 0).await {
         Ok(reply) => Topology::from_reply(reply, node),
-        Err(error) if error.message().contains("cluster support disabled") => Err(wrong(format!(
+        Err(error) if replies::is_no_cluster(&error) => Err(wrong(format!(
             "{node} is no node of a cluster; leave the option \"nodes\" out and give \"host\""
         ))),
         Err(error) => Err(error),

@@ -31,12 +31,14 @@ use super::multiplexed_connection::MultiplexedConnection;
 use super::options;
 use super::replica_reads::RequiredOffsets;
 use super::replicas::Replicas;
+use super::replies;
 use super::role::{is_primary, ROLE};
 use super::storage_options::StorageOptions;
 use crate::config::{wrong, Settings};
-use crate::core::{Backend, Description, Error, ErrorCode, Link};
+use crate::core::{Backend, Description, Error, Link};
 use crate::net::fleet::Timeouts;
 use crate::net::pipeline::while_alive;
+use crate::net::traffic::Traffic;
 
 const DEFAULT_SENTINEL_PORT: u16 = 26_379;
 
@@ -85,11 +87,13 @@ impl Backend for Sentinel {
         let (primary, configuration) =
             while_alive(&mut subscriptions, self.connect_to_primary(&discovery)).await?;
         self.config_epoch.fetch_max(configuration.config_epoch, Ordering::Relaxed);
-        let Primary { connection, mut lifeline, role } = primary;
-        let mut connection =
-            RedisConnection::new(connection, self.storage.clone()).discovered_by(Arc::clone(&discovery));
+        let Primary { connection: primary, traffic, mut lifeline, role } = primary;
+        let patience = self.sentinels.options.timeout;
+        let mut connection = RedisConnection::new(primary.clone(), traffic, patience, self.storage.clone())
+            .discovered_by(Arc::clone(&discovery));
         if let Some((timeouts, required)) = &self.replica_reads {
-            let (replicas, background) = Replicas::discovered(&self.primary, &role, *timeouts, required);
+            let (replicas, background) =
+                Replicas::discovered(&self.primary, &primary, &role, *timeouts, required);
             connection = connection.reading_from(replicas);
             lifeline = Box::pin(select(lifeline, Box::pin(background)).map(|end| end.factor_first().0));
         }
@@ -109,6 +113,8 @@ impl Backend for Sentinel {
 /// A connection to a primary.
 struct Primary {
     connection: MultiplexedConnection,
+    /// What moves on it.
+    traffic: Traffic,
     lifeline: BoxFuture<'static, Error>,
     /// Its reply to `ROLE`, if we may ask.
     role: Reply,
@@ -138,9 +144,10 @@ impl Sentinel {
 
     async fn connect_to(&self, configuration: &PrimaryConfiguration) -> Result<Primary, Error> {
         let info = self.primary.at(&configuration.host, configuration.port)?;
-        let (connection, mut lifeline) = info.connect().await?;
+        let traffic = Traffic::default();
+        let (connection, mut lifeline) = info.connect(&traffic).await?;
         match while_alive(&mut lifeline, confirm_role(&connection)).await? {
-            Some(role) => Ok(Primary { connection, lifeline, role }),
+            Some(role) => Ok(Primary { connection, traffic, lifeline, role }),
             None => {
                 let address = configuration.address();
                 Err(Error::connection(format!("{address} is no primary yet, or no more")))
@@ -154,9 +161,7 @@ async fn confirm_role(connection: &MultiplexedConnection) -> Result<Option<Reply
     match connection.send(ROLE.to_vec(), 0).await {
         Ok(reply) => Ok(is_primary(&reply).then_some(reply)),
         // A user without permission to ask; a replica would refuse the first write.
-        Err(error) if error.code() == ErrorCode::Backend && error.message().contains("NOPERM") => {
-            Ok(Some(Reply::Value(Value::Nil)))
-        }
+        Err(error) if replies::is_forbidden(&error) => Ok(Some(Reply::Value(Value::Nil))),
         Err(error) => Err(error),
     }
 }

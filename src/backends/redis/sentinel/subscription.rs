@@ -12,12 +12,14 @@ use tokio::time::{sleep, timeout};
 use super::super::connection_info::ConnectionInfo;
 use super::super::decode::Reply;
 use super::super::multiplexed_connection::{last_reply, MultiplexedConnection};
+use super::super::replies;
 use super::super::replies::unexpected;
 use super::configuration::PrimaryConfiguration;
 use super::discovery::PrimaryDiscovery;
 use crate::config::wrong;
 use crate::core::{Backoff, EngineOptions, Error, ErrorCode};
 use crate::net::pipeline::while_alive;
+use crate::net::traffic::Traffic;
 
 /// The messages when a sentinel begins a failover, when it aborts it, and when there is another
 /// primary; see <https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/#pubsub-messages>.
@@ -100,7 +102,7 @@ impl Subscription {
 
     /// Reports the configuration, and returns when it may have changed.
     async fn subscribe(&self) -> Result<(), Error> {
-        let (connection, mut lifeline) = self.in_time(self.sentinel.connect()).await?;
+        let (connection, mut lifeline) = self.in_time(self.sentinel.connect(&Traffic::default())).await?;
         while_alive(&mut lifeline, self.report_and_listen(&connection)).await
     }
 
@@ -137,7 +139,7 @@ impl Subscription {
 }
 
 fn unknown_name(error: Error) -> Error {
-    match error.message().contains("No such master") {
+    match replies::is_unknown_primary(&error) {
         true => wrong("there is no primary of that name; see the option \"name\""),
         false => error,
     }
