@@ -57,12 +57,22 @@ pub(crate) fn value(data: &Bytes) -> Option<Bytes> {
 
 /// The record that stands for a value.
 pub(crate) fn record_of_value(value: &[u8]) -> Record {
-    let version = serde_json::from_slice(value).map_or(0, |Versioned { version }| version);
+    let versioned = if is_object(value) { serde_json::from_slice(value).ok() } else { None };
+    let version = versioned.map_or(0, |Versioned { version }| version);
     Record { version, data: [BEGIN, b":", value, b"}"].concat().into() }
+}
+
+/// Whether a text of JSON is an object's.
+pub(crate) fn is_object(text: &[u8]) -> bool {
+    text.trim_ascii_start().starts_with(b"{")
 }
 
 /// The record in a text of exactly a version and data.
 pub(crate) fn exact(text: &Bytes) -> Option<Record> {
+    // A list would do for one as well.
+    if !is_object(text) {
+        return None;
+    }
     let Exact { version, data } = serde_json::from_slice(text).ok()?;
     Some(Record { version, data: text.slice_ref(data.get().as_bytes()) })
 }
@@ -123,6 +133,8 @@ mod tests {
             (r#"{"_v":3,"_d":{"__dsValue":1}}"#, 3),
             (r#"{"__dsValue":1}"#, 0),
             ("[1]", 0),
+            ("[1,2]", 0),
+            (r#" [1,{"_v":1}]"#, 0),
             ("\"text\"", 0),
             ("-0", 0),
             ("null", 0),
