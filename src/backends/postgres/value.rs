@@ -310,13 +310,15 @@ mod tests {
                 assert_eq!(write_classic(shape, &value(text)), text);
                 assert_eq!(read_classic(shape, None, text), Ok(value(text)));
             }
-            let written = write_classic(COLUMN, &value(text));
+            let stored = value(text);
+            let written = write_classic(COLUMN, &stored);
             assert_eq!(written.as_bytes(), &value(text).data[..]);
             assert_eq!(read_classic(COLUMN, Some(value(text).version), &written), Ok(value(text)));
         }
         for text in [r#"{"a":1,"__ds":{"_v":2}}"#, r#"{"a":"\u0000"}"#, r#"{"_v":3,"_d":{"__dsValue":1}}"#] {
             for shape in [V1, V1_JSONB] {
-                let written = write_classic(shape, &value(text));
+                let stored = value(text);
+                let written = write_classic(shape, &stored);
                 assert_eq!(read_classic(shape, None, &written), Ok(value(text)), "{written}");
             }
         }

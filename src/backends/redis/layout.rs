@@ -402,9 +402,8 @@ mod tests {
         for text in
             [r#"{"firstname":"Wolfram"}"#, r#"{"_v":3,"_d":{},"by":1}"#, "5", "null", r#"{"_v":3,"_d":[]}"#]
         {
-            let [Ok(Some(record))] = &layout.records(vec![Some(Bytes::from(text))])[..] else {
-                panic!("{text}")
-            };
+            let records = layout.records(vec![Some(Bytes::from(text))]);
+            let [Ok(Some(record))] = &records[..] else { panic!("{text}") };
             assert_eq!(layout.text(record), text);
             assert_eq!(layout.write(&[("a".into(), record.clone())]), reference(&["MSET", "a", text]));
         }
