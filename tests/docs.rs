@@ -9,6 +9,7 @@ mod pages;
 mod places;
 mod programs;
 mod tables;
+mod types;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -109,6 +110,7 @@ fn the_readme_has_at_most_200_lines() {
 
 fn the_tables_are_those_of_the_code() {
     tables::compare();
+    types::compare();
 }
 
 /// A page with its options and a program or configuration; a row in the README and among the

@@ -6,6 +6,7 @@ use super::collections::{self, Collections};
 use super::layout::Layout;
 use crate::config::{wrong, Settings};
 use crate::core::Error;
+use crate::records::classic;
 use std::time::Duration;
 
 const DEFAULT_COLLECTION: &str = "deepstream_docs";
@@ -37,6 +38,7 @@ impl Options {
     pub fn from_settings(settings: &Settings) -> Result<Options, Error> {
         let connection = connection(settings)?;
         let layout = match settings.text("layout") {
+            Some("V1") if classic::has_values(settings) => Layout::Classic,
             Some("V1") => Layout::V1,
             _ => Layout::V2,
         };
@@ -45,7 +47,7 @@ impl Options {
                 return Err(wrong("the option \"splitChar\" is empty; leave it out for its default"))
             }
             (Some(text), _) => Some(text.to_owned()),
-            (None, Layout::V1) => None,
+            (None, Layout::V1 | Layout::Classic) => None,
             (None, Layout::V2) => Some(DEFAULT_SPLIT_CHAR.to_owned()),
         };
         let default = settings.text("defaultCollection").unwrap_or(DEFAULT_COLLECTION).to_owned();

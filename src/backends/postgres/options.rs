@@ -14,6 +14,7 @@ use super::tls::Connector;
 use crate::config::{wrong, Settings};
 use crate::core::{Error, Notice};
 use crate::net::stream;
+use crate::records::classic;
 
 const DEFAULT_HOST: &str = "localhost";
 const DEFAULT_PORT: u16 = 5432;
@@ -75,6 +76,8 @@ pub(super) struct Options {
     pub schema: String,
     pub names: Names,
     pub layout: Layout,
+    /// A record may stand for a value of the classic interface.
+    pub has_values: bool,
     pub use_jsonb: bool,
     pub bigint_versions: bool,
     pub role: Option<String>,
@@ -179,6 +182,7 @@ impl Options {
                 Some("V1") => Layout::V1,
                 _ => Layout::V2,
             },
+            has_values: classic::has_values(settings),
             use_jsonb: settings.flag("useJsonb") == Some(true),
             bigint_versions: settings.flag("bigintVersions") == Some(true),
             role: match settings.text("role") {

@@ -131,7 +131,8 @@ impl Scan<'_> {
         };
         let key = self.pool.options.names.key(&listed.table, listed.comment.as_deref(), &place);
         let (Some(key), Some(text)) = (key, row.try_get::<_, Option<&str>>(2)?) else { return Ok(None) };
-        let record = value::read(shape, row.try_get(1)?, text);
+        let read = if self.pool.options.has_values { value::read_classic } else { value::read };
+        let record = read(shape, row.try_get(1)?, text);
         Ok(record.ok().map(|record| (Key::from(key), record)))
     }
 }

@@ -333,8 +333,9 @@ impl<'a> Batch<'a> {
             return self.session.execute(query, &[(&ids, Type::TEXT_ARRAY)]).await;
         };
         let versions: Vec<i64> = rows.iter().map(|(place, _)| entries[*place].1.version).collect();
+        let write = if self.pool.options.has_values { value::write_classic } else { value::write };
         let values: Vec<Cow<'_, str>> =
-            rows.iter().map(|(place, _)| value::write(*shape, &entries[*place].1)).collect();
+            rows.iter().map(|(place, _)| write(*shape, &entries[*place].1)).collect();
         let keys: Vec<Option<&str>> = rows.iter().map(|(_, row)| row.key.as_deref()).collect();
         let mut parameters: Vec<Parameter<'_>> = vec![(&ids, Type::TEXT_ARRAY)];
         if shape.version != Version::InVal {
