@@ -65,6 +65,8 @@ pub const PARTS: &[Part] = &[
     race::PART,
     #[cfg(feature = "sqlite")]
     sqlite::WRITER,
+    #[cfg(feature = "sqlite")]
+    sqlite::VISITOR,
     #[cfg(feature = "postgres")]
     postgres_faults::TABLE_MAKER,
     #[cfg(feature = "postgres")]
