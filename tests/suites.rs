@@ -67,6 +67,8 @@ pub const PARTS: &[Part] = &[
     sqlite::WRITER,
     #[cfg(feature = "sqlite")]
     sqlite::VISITOR,
+    #[cfg(feature = "memcached")]
+    memcached::LOSSY,
     #[cfg(feature = "postgres")]
     postgres_faults::TABLE_MAKER,
     #[cfg(feature = "postgres")]
