@@ -67,6 +67,8 @@ pub const PARTS: &[Part] = &[
     sqlite::WRITER,
     #[cfg(feature = "sqlite")]
     sqlite::VISITOR,
+    #[cfg(feature = "redis")]
+    redis::LOSSY,
     #[cfg(feature = "memcached")]
     memcached::LOSSY,
     #[cfg(feature = "postgres")]
