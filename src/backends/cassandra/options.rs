@@ -67,8 +67,10 @@ impl Options {
             ));
         }
         let contact_points = contact_points(settings)?;
-        one_of(settings, "consistency", "queryOptions")?;
         let number = settings.object("queryOptions").and_then(|inner| inner.integer("consistency"));
+        if number.is_some() {
+            one_of(settings, "consistency", "queryOptions")?;
+        }
         let consistency = settings.text("consistency").or(number.map(numbered).transpose()?);
         let level = |name: &str| in_protocol(settings.text(name).or(consistency).unwrap_or_default());
         Ok(Options {
@@ -323,7 +325,7 @@ mod tests {
             (r#"{"columns": "a, data"}"#, "\"columns\""),
             (r#"{"columns": "a, a"}"#, "\"columns\""),
             (r#"{"cloud": {"secureConnectBundle": "a.zip"}}"#, "\"contactPoints\""),
-            (r#"{"consistency": "ONE", "queryOptions": {}}"#, "\"queryOptions\""),
+            (r#"{"consistency": "ONE", "queryOptions": {"consistency": 1}}"#, "\"queryOptions\""),
             (r#"{"queryOptions": {"consistency": 0}}"#, "\"queryOptions.consistency\""),
             (r#"{"compression": "gzip"}"#, "\"compression\""),
             (r#"{"tls": true, "sslOptions": false}"#, "\"sslOptions\""),
