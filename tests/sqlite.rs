@@ -516,7 +516,7 @@ pub const VISITOR: Part = ("sqlite visitor", count_users);
 
 fn count_users() {
     let plain = Plain::open(std::env::var_os(PATH).unwrap()).unwrap();
-    let count: usize = plain.query_row("SELECT count(*) FROM users", [], |row| row.get(0)).unwrap();
+    let count: i64 = plain.query_row("SELECT count(*) FROM users", [], |row| row.get(0)).unwrap();
     println!("{count} users");
     plain.close().unwrap();
 }

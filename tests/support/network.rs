@@ -22,7 +22,9 @@ pub fn run(recipe: &str, name: &str) {
     let part = part::command(name);
     let mut command = Command::new("unshare");
     command.arg("--net").arg(part.get_program());
-    part.get_envs().for_each(|(name, value)| drop(command.env(name, value.unwrap_or_default())));
+    for (name, value) in part.get_envs() {
+        command.env(name, value.unwrap_or_default());
+    }
     assert!(command.status().unwrap().success(), "see above");
 }
 
