@@ -386,7 +386,7 @@ fn reads_do_not_wait_for_a_write_that_waits_for_replicas() {
     server.client(&["MSET", "b_v", "1", "b_d", "{}"]);
     let (sender, receiver) = std::sync::mpsc::channel();
     let record = Record { version: 1, data: "{}".into() };
-    client.connector.set("a", record, move |result| sender.send(result).unwrap()).unwrap();
+    client.connector.set("a", record, move |result| drop(sender.send(result))).unwrap();
     let waits = || server.client(&["INFO", "clients"]).contains("blocked_clients:1");
     wait_until("the write waits for replicas", waits);
     let reads = (0..20).map(|_| client.head("b").unwrap()).collect::<Vec<_>>();
