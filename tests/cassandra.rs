@@ -274,6 +274,15 @@ fn what_is_no_record_is_corrupt_and_harms_nobody_else() {
             other => assert_eq!(other.unwrap_err().code(), ErrorCode::Corrupt, "{key}"),
         }
     }
+    let listed = client.list(10);
+    assert_eq!(listed.iter().map(|(key, _)| &**key).collect::<Vec<_>>(), ["good"]);
+    for key in ["dataless", "versionless", "broken"] {
+        let is_named =
+            |told: Told| matches!(told, Told::Log(line) if line.contains(&format!("left out \"{key}\"")));
+        while !is_named(client.told.recv_timeout(crate::support::PATIENCE).expect(key)) {}
+        // In whatever order.
+        client.list(10);
+    }
     client.set("broken", 2, "[]").unwrap();
     assert_eq!(client.get("broken").unwrap(), Some((2, "[]".into())));
 }

@@ -32,6 +32,7 @@ pub const TESTS: &[Test] = &[
     test!(a_locked_row_waits_alone),
     test!(a_query_that_timed_out_is_cancelled),
     test!(a_server_that_became_read_only_is_left),
+    test!(an_idle_session_that_the_server_ends_is_no_outage_and_pings_keep_it),
 ];
 
 fn open(server: &Server, options: &str) -> Client {
@@ -468,4 +469,37 @@ fn a_server_that_became_read_only_is_left() {
     // It is still read-only on the session that was made meanwhile.
     client.set("a", 2, "{}").unwrap();
     assert_eq!(client.head("a").unwrap(), Some(2));
+}
+
+fn an_idle_session_that_the_server_ends_is_no_outage_and_pings_keep_it() {
+    let server = Server::start("postgres", &[]);
+    server.client(&["-c", "ALTER ROLE connector SET idle_session_timeout = '1s'"]);
+    let quiet = open(&server, r#", "application_name": "quiet""#);
+    let kept = open(&server, r#", "application_name": "kept", "pingInterval": 200"#);
+    for client in [&quiet, &kept] {
+        client.set("users/1", 1, "{}").unwrap();
+        assert!(matches!(client.event(), Told::Ready));
+    }
+    let sessions = |name: &str| {
+        let sql = format!("SELECT pid FROM pg_stat_activity WHERE application_name = '{name}' ORDER BY pid");
+        server.client(&["-c", &sql])
+    };
+    let (mut seen, kept_ones) = (vec![sessions("quiet")], sessions("kept"));
+    let begin = Instant::now();
+    while seen.len() < 3 {
+        assert!(begin.elapsed() < PATIENCE, "the server ends no idle session: {seen:?}");
+        let now = sessions("quiet");
+        if !now.is_empty() && !seen.contains(&now) {
+            seen.push(now);
+        }
+    }
+    assert_eq!(sessions("kept"), kept_ones);
+    for client in [&quiet, &kept] {
+        assert!(client.told.try_iter().all(|told| matches!(told, Told::Log(_))));
+        assert_eq!(client.head("users/1").unwrap(), Some(1));
+    }
+    server.ctl(&["kill"]);
+    for client in [&quiet, &kept] {
+        assert!(matches!(client.event(), Told::Error { fatal: false, .. }), "a crash is an outage");
+    }
 }

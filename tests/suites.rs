@@ -65,6 +65,12 @@ pub const PARTS: &[Part] = &[
     race::PART,
     #[cfg(feature = "sqlite")]
     sqlite::WRITER,
+    #[cfg(feature = "sqlite")]
+    sqlite::VISITOR,
+    #[cfg(feature = "redis")]
+    redis::LOSSY,
+    #[cfg(feature = "memcached")]
+    memcached::LOSSY,
     #[cfg(feature = "postgres")]
     postgres_faults::TABLE_MAKER,
     #[cfg(feature = "postgres")]

@@ -9,6 +9,8 @@ use super::spec::OptionSpec;
 const ALIASES: &[(&str, &[&str])] = &[
     // `username`: Redis, CouchDB, Cassandra, memcached.
     ("user", &["username"]),
+    // What most others have.
+    ("contactPoints", &["host"]),
     ("sentinelUser", &["sentinelUsername"]),
     // `connectionString`: deepstream's storages; `uri`: npm's mysql clients.
     ("url", &["connectionString", "uri"]),

@@ -7,6 +7,7 @@
 //! | `naming.rs` | a key in two parts: collection and id |
 //! | `tables.rs` | a table for each collection, in SQL |
 //! | `paging.rs` | pages of all records, table by table |
+//! | `omissions.rs` | what listings leave out |
 //! | `hash.rs` | names that a database cannot take as they are |
 //! | `members.rs` | an object's members, and whether it has a name twice |
 //! | `numbers.rs` | whether a number comes back with its value |
@@ -26,6 +27,8 @@ pub(crate) mod members;
 pub(crate) mod naming;
 #[cfg(feature = "documents")]
 pub(crate) mod numbers;
+#[cfg(feature = "paging")]
+pub(crate) mod omissions;
 #[cfg(feature = "paging")]
 pub(crate) mod paging;
 #[cfg(feature = "tables")]

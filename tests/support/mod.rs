@@ -2,6 +2,7 @@
 //! callbacks can be waited for.
 
 pub mod load;
+pub mod network;
 pub mod part;
 pub mod pool;
 pub mod race;

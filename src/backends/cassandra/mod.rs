@@ -11,6 +11,7 @@
 //! one.
 
 mod columns;
+mod datacentres;
 mod failure;
 mod options;
 mod pages;
@@ -81,6 +82,7 @@ impl Cassandra {
             .known_nodes(&options.contact_points)
             .default_execution_profile_handle(profile.into_handle())
             .pool_size(PoolSize::PerHost(NonZeroUsize::MIN))
+            .compression(options.compression)
             .connection_timeout(options.connect_timeout)
             .keepalive_interval(options.heartbeat)
             .keepalive_timeout(HEARTBEAT_PATIENCE)
@@ -124,20 +126,6 @@ impl Cassandra {
         }
         Ok(prepared)
     }
-
-    fn check_datacentre(&self, session: &Session) -> Result<(), Error> {
-        let Some(wanted) = &self.options.datacentre else { return Ok(()) };
-        let mut known = schema::datacentres(session);
-        if known.iter().any(|name| name == wanted) {
-            return Ok(());
-        }
-        known.sort();
-        known.dedup();
-        Err(wrong(format!(
-            "the option \"localDataCenter\" is \"{wanted}\", and the cluster has no such datacentre; give one of {}",
-            known.join(", ")
-        )))
-    }
 }
 
 #[async_trait]
@@ -156,7 +144,7 @@ impl Backend for Cassandra {
 
     async fn connect(&self) -> Result<Link, Error> {
         let session = Arc::new(self.session().await?);
-        self.check_datacentre(&session)?;
+        datacentres::check(&self.options, schema::datacentres(&session))?;
         let prepared = self.prepare(&session).await?;
         let lifeline = session::until_lost(Arc::clone(&session));
         let connection = CassandraConnection::new(session, prepared, Arc::clone(&self.options));

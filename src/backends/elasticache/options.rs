@@ -4,7 +4,7 @@ use crate::backends::{memcached, redis};
 use crate::config::{wrong, OptionKind, OptionSpec, Settings};
 use crate::core::Error;
 use crate::net::fleet::Node;
-use crate::net::tls;
+use crate::net::{renewal, tls};
 
 pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
@@ -94,6 +94,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         default: "false",
         meaning: "memcached: whether the keys of a node that is away go to the next one on the ring until it is back.",
     },
+    renewal::PING_INTERVAL,
     OptionSpec {
         name: "memcachedOptions",
         kind: OptionKind::Object(memcached::options::CLIENT_OPTIONS),

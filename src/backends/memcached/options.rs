@@ -7,7 +7,7 @@ use super::names::Names;
 use crate::config::{OptionKind, OptionSpec, Settings};
 use crate::core::Error;
 use crate::net::fleet::{Node, Timeouts};
-use crate::net::tls;
+use crate::net::{renewal, tls};
 
 pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
@@ -48,6 +48,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         default: "false",
         meaning: "`true`, or an object: see the TLS options.",
     },
+    renewal::PING_INTERVAL,
     OptionSpec {
         name: "memcachedOptions",
         kind: OptionKind::Object(CLIENT_OPTIONS),

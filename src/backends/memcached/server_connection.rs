@@ -11,7 +11,7 @@ use super::{binary, meta};
 use crate::config::{wrong, Settings};
 use crate::core::Error;
 use crate::net::fleet::{Dial, Dialed, Node};
-use crate::net::pipeline::{while_alive, Decode, Pipeline, Replies};
+use crate::net::pipeline::{while_alive, Decode, Pings, Pipeline, Replies};
 use crate::net::stream;
 use crate::net::tls::Tls;
 use crate::net::traffic::Traffic;
@@ -104,6 +104,7 @@ pub(super) struct ServerDialer {
     protocol: Protocol,
     credentials: Option<(String, String)>,
     tls: Option<Tls>,
+    pings: Option<Pings>,
 }
 
 impl ServerDialer {
@@ -128,7 +129,16 @@ impl ServerDialer {
                 return Err(wrong("with ASCII authentication \"user\" and \"password\" have no spaces; take others, or \"authentication\": \"sasl\""));
             }
         }
-        Ok(ServerDialer { protocol, credentials, tls: Tls::from_settings(settings, "127.0.0.1", false)? })
+        let mut ping = Vec::new();
+        codec!(protocol, no_op(&mut ping));
+        let pings = Pings::from_settings(settings, &ping);
+        let tls = Tls::from_settings(settings, "127.0.0.1", false)?;
+        Ok(ServerDialer { protocol, credentials, tls, pings })
+    }
+
+    /// How idle connections are kept open.
+    pub fn pings(&self) -> Option<&Pings> {
+        self.pings.as_ref()
     }
 
     async fn connect(self, node: Node, traffic: Traffic) -> Result<Dialed<ServerConnection>, Error> {
@@ -138,7 +148,7 @@ impl ServerDialer {
             Protocol::Meta => Decoder::Meta(meta::Decoder::default()),
             Protocol::Binary => Decoder::Binary(binary::Decoder::default()),
         };
-        let (pipeline, lifeline) = Pipeline::new(stream, decoder);
+        let (pipeline, lifeline) = Pipeline::pinging(stream, decoder, self.pings.clone());
         let mut lifeline: BoxFuture<'static, Error> = Box::pin(lifeline);
         let connection =
             ServerConnection { pipeline, protocol: self.protocol, item_size_max: Arc::default() };

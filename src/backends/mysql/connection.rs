@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use async_trait::async_trait;
 
@@ -307,6 +308,10 @@ impl Connection for MysqlConnection {
 
     async fn close(&self) {
         self.sessions.close().await;
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        self.sessions.wake_at()
     }
 
     fn moved(&self, _: usize) -> Option<u64> {

@@ -16,9 +16,9 @@ mod statements;
 mod tables;
 mod wire;
 
-use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -31,6 +31,7 @@ use self::statements::Dialect;
 use self::tables::{Mysql, Tables};
 use crate::config::{wrong, Settings};
 use crate::core::{Backend, Description, Error, Link};
+use crate::net::renewal::{self, Renewable, Renewing};
 
 /// Large enough to keep the server busy, small enough not to hold up its other clients.
 const MAX_BATCH_RECORDS: usize = 1024;
@@ -45,7 +46,7 @@ pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
     let in_vain = options::given_in_vain(settings);
     let lock_wait_seconds = (settings.engine().timeout / 2).as_secs().clamp(1, 50);
     let mark = format!("{:032x}", u128::from_ne_bytes(drawn));
-    Ok(Arc::new(Databases {
+    let databases = Databases {
         target: if settings.text("type") == Some("mariadb") { Dialect::MariaDb } else { Dialect::Mysql }
             .name(),
         server: Arc::new(Server::new(address, login, lock_wait_seconds, mark)),
@@ -54,7 +55,9 @@ pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
         remark: (!in_vain.is_empty())
             .then(|| format!("the options {} are accepted and not needed", in_vain.join(", "))),
         has_remarked: AtomicBool::new(false),
-    }))
+        ping_interval: renewal::ping_interval(settings),
+    };
+    Ok(Arc::new(Renewing::new(databases, settings.engine().connect_timeout)))
 }
 
 /// A server, and how it is used.
@@ -66,7 +69,10 @@ struct Databases {
     tables: Tables,
     remark: Option<String>,
     has_remarked: AtomicBool,
+    ping_interval: Option<Duration>,
 }
+
+impl Renewable for Databases {}
 
 #[async_trait]
 impl Backend for Databases {
@@ -82,7 +88,8 @@ impl Backend for Databases {
     }
 
     async fn connect(&self) -> Result<Link, Error> {
-        let (sessions, dialect, largest_packet) = Sessions::open(&self.server, self.connections).await?;
+        let (sessions, dialect, largest_packet) =
+            Sessions::open(&self.server, self.connections, self.ping_interval).await?;
         let sessions = Arc::new(sessions);
         let remark = self.remark.clone().filter(|_| !self.has_remarked.swap(true, Ordering::Relaxed));
         let connection = MysqlConnection {
@@ -92,9 +99,6 @@ impl Backend for Databases {
             largest_packet,
             remark: Mutex::new(remark),
         };
-        Ok(Link {
-            connection: Arc::new(connection),
-            lifeline: Box::pin(poll_fn(move |cx| sessions.poll_loss(cx))),
-        })
+        Ok(Link { connection: Arc::new(connection), lifeline: Box::pin(sessions.watch()) })
     }
 }

@@ -7,6 +7,7 @@ use url::Url;
 use super::wire::Login;
 use crate::config::{wrong, OptionKind, OptionSpec, Settings};
 use crate::core::Error;
+use crate::net::renewal;
 use crate::net::stream;
 use crate::net::tls::{self, Tls};
 use crate::records::tables;
@@ -57,6 +58,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
     not_needed("timezone", OptionKind::Text),
     not_needed("waitForConnections", OptionKind::Flag),
     not_needed("queueLimit", OptionKind::Integer(0, i64::MAX)),
+    renewal::PING_INTERVAL,
     not_needed("maxIdle", OptionKind::Integer(0, i64::MAX)),
     not_needed("idleTimeout", OptionKind::Integer(0, i64::MAX)),
     not_needed("enableKeepAlive", OptionKind::Flag),

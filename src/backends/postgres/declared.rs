@@ -3,7 +3,7 @@
 
 use super::security::SSL_MODES;
 use crate::config::{OptionKind, OptionSpec};
-use crate::net::tls;
+use crate::net::{renewal, tls};
 
 const TABLE: &[OptionSpec] = &[
     OptionSpec {
@@ -156,6 +156,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         default: "30000",
         meaning: "How long a connection beyond the first stays when nothing needs it, in milliseconds; 0 is for ever.",
     },
+    renewal::PING_INTERVAL,
     OptionSpec {
         name: "application_name",
         kind: OptionKind::Text,

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::config::Settings;
 use crate::core::{Backend, BatchResult, Connection, Description, Error, Key, Link, Notice, Page, Record};
+use crate::net::renewal::{Renewable, Renewing};
 
 mod address;
 mod commands;
@@ -57,7 +58,8 @@ const BATCHES: usize = 2;
 pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
     let options = Arc::new(Options::read(settings)?);
     let remarks = Mutex::new(options.remarks.clone());
-    Ok(Arc::new(Postgres { options, estate: Arc::default(), remarks: Arc::new(remarks) }))
+    let postgres = Postgres { options, estate: Arc::default(), remarks: Arc::new(remarks) };
+    Ok(Arc::new(Renewing::new(postgres, settings.engine().connect_timeout)))
 }
 
 struct Postgres {
@@ -65,6 +67,13 @@ struct Postgres {
     estate: Arc<Estate>,
     /// What is still to be said.
     remarks: Remarks,
+}
+
+impl Renewable for Postgres {
+    /// What was told meanwhile is missed.
+    fn is_missed(&self) -> bool {
+        !self.estate.news.channels().is_empty()
+    }
 }
 
 type Remarks = Arc<Mutex<Vec<Notice>>>;

@@ -13,7 +13,7 @@ use super::security::Security;
 use super::tls::Connector;
 use crate::config::{wrong, Settings};
 use crate::core::{Error, Notice};
-use crate::net::stream;
+use crate::net::{renewal, stream};
 use crate::records::classic;
 
 const DEFAULT_HOST: &str = "localhost";
@@ -86,6 +86,8 @@ pub(super) struct Options {
     pub max: usize,
     /// How long a spare connection stays; `None` is for ever.
     pub idle_timeout: Option<Duration>,
+    /// How often an idle connection is used.
+    pub ping_interval: Option<Duration>,
     pub statement_timeout: Option<Duration>,
     /// How long to wait for somebody else's lock; `None` leaves it to the server.
     pub lock_timeout: Option<Duration>,
@@ -198,6 +200,7 @@ impl Options {
                 delete: told("DELETE"),
             },
             max: settings.count("maxConnections").unwrap_or(DEFAULT_MAX),
+            ping_interval: renewal::ping_interval(settings),
             idle_timeout: match settings.milliseconds("idleTimeoutMillis") {
                 None => Some(DEFAULT_IDLE),
                 Some(Duration::ZERO) => None,

@@ -1,13 +1,14 @@
 //! The connections behind one connector, and their background work.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
+use std::convert::Infallible;
+use std::future::{poll_fn, Future};
+use std::pin::{pin, Pin};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use futures_util::future::BoxFuture;
+use futures_util::future::{select, BoxFuture, Either};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, OwnedMappedMutexGuard, OwnedMutexGuard};
@@ -30,6 +31,8 @@ pub(super) struct Pool {
     drivers: Drivers,
     /// The session of commands and notifications, once one is asked for.
     guest: Arc<tokio::sync::Mutex<Option<Session>>>,
+    /// When that is to be used, if it has to be.
+    next_guest_ping: Mutex<Option<Instant>>,
 }
 
 /// What ended in the background.
@@ -83,6 +86,10 @@ impl pool::Session for Session {
             false => Poll::Pending,
         }
     }
+
+    fn ping(&mut self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(Session::ping(self))
+    }
 }
 
 impl Pool {
@@ -101,9 +108,11 @@ impl Pool {
             estate: Arc::clone(estate),
             shapes: Shapes::default(),
             locks: Locks::default(),
-            sessions: pool::Pool::new(source, session, options.max, options.idle_timeout),
+            sessions: pool::Pool::new(source, session, options.max, options.idle_timeout)
+                .pinging(options.ping_interval),
             drivers,
             guest: Arc::default(),
+            next_guest_ping: Mutex::new(options.ping_interval.map(|every| Instant::now() + every)),
         });
         adopt(&pool.drivers, driver, Ended::Worker);
         let channels = estate.news.channels();
@@ -113,7 +122,14 @@ impl Pool {
             adopt(&pool.drivers, driver, Ended::Guest);
             *pool.guest.lock().await = Some(session);
         }
-        let work = Work { pool: Arc::clone(&pool), receiver, drivers: FuturesUnordered::new() };
+        let keeper = Arc::clone(&pool);
+        let keep_open = async move {
+            match select(pin!(keeper.sessions.keep_open()), pin!(keeper.keep_guest_open())).await {
+                Either::Left((never, _)) | Either::Right((never, _)) => never,
+            }
+        };
+        let keep_open = Box::pin(keep_open);
+        let work = Work { pool: Arc::clone(&pool), receiver, drivers: FuturesUnordered::new(), keep_open };
         Ok((pool, Box::pin(work)))
     }
 
@@ -151,9 +167,36 @@ impl Pool {
         let _ = self.drivers.send(Box::pin(errand));
     }
 
+    /// Uses the session of commands from time to time, where that is asked for.
+    async fn keep_guest_open(&self) -> Infallible {
+        loop {
+            poll_fn(|_| match self.next_guest_ping().is_some_and(|next| next <= Instant::now()) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            })
+            .await;
+            *self.next_guest_ping.lock().unwrap_or_else(PoisonError::into_inner) =
+                self.options.ping_interval.map(|every| Instant::now() + every);
+            // One that is taken is in use.
+            if let Ok(mut guest) = self.guest.try_lock() {
+                if let Some(session) = guest.as_mut() {
+                    // A failure is the session's end, which its driver tells.
+                    let _ = session.ping().await;
+                }
+            }
+        }
+    }
+
+    fn next_guest_ping(&self) -> Option<Instant> {
+        *self.next_guest_ping.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// When the lifeline has something to do.
     pub fn wake_at(&self) -> Option<Instant> {
-        self.sessions.next_end()
+        [self.sessions.next_end(), self.sessions.next_ping(), self.next_guest_ping()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 
@@ -175,6 +218,7 @@ struct Work {
     pool: Arc<Pool>,
     receiver: mpsc::UnboundedReceiver<BoxFuture<'static, Ended>>,
     drivers: FuturesUnordered<BoxFuture<'static, Ended>>,
+    keep_open: BoxFuture<'static, Infallible>,
 }
 
 impl Future for Work {
@@ -199,6 +243,7 @@ impl Future for Work {
             }
         }
         work.pool.sessions.end_spares(Instant::now());
+        let Poll::Pending = work.keep_open.poll_unpin(cx);
         Poll::Pending
     }
 }

@@ -137,6 +137,11 @@ impl Session {
         Ok(())
     }
 
+    /// Asks for nothing.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.client.batch_execute("").await.map_err(|error| failure::of_connection(&error))
+    }
+
     /// Listens to channels.
     pub async fn listen(&self, channels: &[String], options: &Options) -> Result<(), Error> {
         for channel in channels {

@@ -3,7 +3,7 @@
 use crate::config::{wrong, OptionKind, OptionSpec, Settings};
 use crate::core::Error;
 use crate::net::fleet::Node;
-use crate::net::tls;
+use crate::net::{renewal, tls};
 
 /// The port of Redis and Valkey.
 pub(in crate::backends) const DEFAULT_PORT: u16 = 6379;
@@ -136,6 +136,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         default: "1000",
         meaning: "How long one attempt waits for `waitReplicas`, in milliseconds; the write is tried again until its deadline.",
     },
+    renewal::PING_INTERVAL,
     unused("serverName", "Taken and not needed: see `name` for Sentinel."),
     unused("family", "Taken and not needed: IPv4 and IPv6 are both tried."),
     unused("keepAlive", "Taken and not needed: connections are kept alive."),

@@ -16,6 +16,7 @@ use crate::net::stream::Stream;
 mod command {
     pub const QUIT: u8 = 1;
     pub const QUERY: u8 = 3;
+    pub const PING: u8 = 14;
     pub const PREPARE: u8 = 0x16;
     pub const EXECUTE: u8 = 0x17;
     pub const CLOSE_STATEMENT: u8 = 0x19;
@@ -125,6 +126,15 @@ impl Session {
     pub fn forget_all(&mut self) {
         let texts: Vec<String> = self.prepared.keys().cloned().collect();
         texts.iter().for_each(|text| self.forget(text));
+    }
+
+    /// Asks whether the server is there.
+    pub async fn ping(&mut self) -> Result<(), Error> {
+        self.send(&[command::PING]).await?;
+        match self.packets.receive().await?.first() {
+            Some(&OK) => Ok(()),
+            _ => Err(nonsense()),
+        }
     }
 
     /// Says goodbye.
