@@ -6,6 +6,7 @@
 //! | `naming.rs` | a key in two parts: collection and id |
 //! | `tables.rs` | a table for each collection, in SQL |
 //! | `paging.rs` | pages of all records, table by table |
+//! | `locks.rs` | in which tables somebody else's locks were met |
 //! | `hash.rs` | names that a database cannot take as they are |
 //! | `members.rs` | whether an object has a name twice |
 //! | `numbers.rs` | whether a number comes back with its value |
@@ -17,6 +18,8 @@
 pub(crate) mod envelope;
 #[cfg(feature = "hash")]
 pub(crate) mod hash;
+#[cfg(feature = "pool")]
+pub(crate) mod locks;
 #[cfg(feature = "documents")]
 pub(crate) mod members;
 #[cfg(feature = "naming")]

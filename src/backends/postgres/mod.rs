@@ -20,7 +20,6 @@ mod commands;
 mod declared;
 mod failure;
 mod groups;
-mod locks;
 mod names;
 mod news;
 mod options;
