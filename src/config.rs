@@ -217,6 +217,18 @@ impl Settings {
         Settings { values, findings: self.findings.clone() }
     }
 
+    /// These options, and of others those that are not among them.
+    pub fn over(&self, other: &Settings) -> Settings {
+        let mut values = other.values.clone();
+        values.extend(self.values.clone());
+        Settings { values, findings: self.findings.clone() }
+    }
+
+    /// Those of the options that are taken and have no effect.
+    pub fn without_effect(&self) -> &[String] {
+        &self.findings.without_effect
+    }
+
     /// A text option.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(Value::as_str)
@@ -363,6 +375,13 @@ fn check_value(
                     "the option \"{name}\" is {number}; give a whole number from {low} to {high}"
                 ))),
                 None => refuse(&value, format!("a whole number from {low} to {high}")),
+            }
+        }
+        (OptionKind::FlagObjectOrWord(specs, words), value) => {
+            let given = value.as_str().unwrap_or_default();
+            match words.iter().find(|word| word.eq_ignore_ascii_case(given)) {
+                Some(word) => Ok(Value::from(*word)),
+                None => check_value(value, name, owner, OptionKind::FlagOrObject(specs), findings),
             }
         }
         (OptionKind::Flag | OptionKind::FlagOrObject(_), value @ Value::Bool(_)) => Ok(value),

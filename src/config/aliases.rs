@@ -18,6 +18,8 @@ const ALIASES: &[(&str, &[&str])] = &[
     ("database", &["db"]),
     // `max`: node-postgres; `connectionLimit`: npm's mysql clients; `connections`: the `ironcache` of before.
     ("maxConnections", &["max", "connectionLimit", "connections"]),
+    // `defaultTable`: what deepstream's documentation calls it for MongoDB.
+    ("defaultCollection", &["defaultTable"]),
     // `ssl`: node-postgres and npm's mysql clients; `sslOptions`: cassandra-driver.
     ("tls", &["ssl", "sslOptions"]),
 ];

@@ -40,6 +40,8 @@ pub enum OptionKind {
     Object(&'static [OptionSpec]),
     /// `true`, `false`, or an object with these options.
     FlagOrObject(&'static [OptionSpec]),
+    /// The same, or one of these words.
+    FlagObjectOrWord(&'static [OptionSpec], &'static [&'static str]),
     /// The name or the address of a host, and nothing else.
     Host,
     /// One or more of them with commas between, or the folder of a Unix socket.

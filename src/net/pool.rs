@@ -57,6 +57,13 @@ struct State<S> {
     /// How many fewer than there are slots there may be at the moment, and since when.
     fewer: usize,
     fewer_since: Option<Instant>,
+    /// Why; until one more is made it is the same shortage, and told once.
+    shortage: Option<Shortage>,
+}
+
+enum Shortage {
+    New(Error),
+    Told,
 }
 
 struct Idle<S> {
@@ -100,7 +107,7 @@ impl<S: Source> Pool<S> {
             idle_timeout,
             ping_interval: None,
             permits: Semaphore::new(max),
-            state: Mutex::new(State { idle, slots, fewer: 0, fewer_since: None }),
+            state: Mutex::new(State { idle, slots, fewer: 0, fewer_since: None, shortage: None }),
             watcher: AtomicWaker::new(),
         }
     }
@@ -130,6 +137,7 @@ impl<S: Source> Pool<S> {
             let mut lease = Lease { pool: self, slot, session: None, permit: Some(permit) };
             match self.source.open(slot).await {
                 Ok(session) => {
+                    self.state().shortage = None;
                     lease.session = Some(session);
                     return Ok(lease);
                 }
@@ -141,6 +149,7 @@ impl<S: Source> Pool<S> {
                         return Err(error);
                     }
                     // The others will do.
+                    state.shortage.get_or_insert(Shortage::New(error));
                     state.fewer += 1;
                     state.fewer_since = Some(Instant::now());
                     permit.into_iter().for_each(SemaphorePermit::forget);
@@ -185,6 +194,16 @@ impl<S: Source> Pool<S> {
         match reason {
             Some(reason) if state.open() == 0 => Poll::Ready(reason),
             _ => Poll::Pending,
+        }
+    }
+
+    /// Why no further session could be made, and how many there are; once until one more is made.
+    pub fn shortage(&self) -> Option<(Error, usize)> {
+        let mut state = self.state();
+        let open = state.open();
+        match state.shortage.as_mut().map(|shortage| std::mem::replace(shortage, Shortage::Told)) {
+            Some(Shortage::New(error)) => Some((error, open)),
+            _ => None,
         }
     }
 
@@ -481,9 +500,24 @@ mod tests {
             let next = pool.lease();
             let mut next = pin!(next);
             assert!(waits(next.as_mut()));
+            let told = pool.shortage().map(|(error, open)| (error.message().to_owned(), open));
+            assert_eq!(told, Some(("too many connections".to_owned(), 1)));
             held.done();
             next.await.unwrap().done();
             assert_eq!(server.made(), 1);
+            // It is the same shortage until one more is made.
+            pool.state().fewer_since = Instant::now().checked_sub(SMALLER_FOR);
+            let held = pool.lease().await.unwrap();
+            let next = pool.lease();
+            let mut next = pin!(next);
+            assert!(waits(next.as_mut()) && pool.shortage().is_none());
+            held.done();
+            next.await.unwrap().done();
+            server.room.store(2, Ordering::Relaxed);
+            pool.state().fewer_since = Instant::now().checked_sub(SMALLER_FOR);
+            let both = [pool.lease().await, pool.lease().await];
+            assert_eq!((both.len(), server.made()), (2, 2));
+            assert!(pool.state().shortage.is_none());
         });
     }
 

@@ -8,6 +8,7 @@
 //! | `tables.rs` | a table for each collection, in SQL |
 //! | `paging.rs` | pages of all records, table by table |
 //! | `omissions.rs` | what listings leave out |
+//! | `locks.rs` | in which tables somebody else's locks were met |
 //! | `hash.rs` | names that a database cannot take as they are |
 //! | `members.rs` | an object's members, and whether it has a name twice |
 //! | `numbers.rs` | whether a number comes back with its value |
@@ -21,6 +22,8 @@ pub(crate) mod classic;
 pub(crate) mod envelope;
 #[cfg(feature = "hash")]
 pub(crate) mod hash;
+#[cfg(feature = "pool")]
+pub(crate) mod locks;
 #[cfg(feature = "documents")]
 pub(crate) mod members;
 #[cfg(feature = "naming")]

@@ -50,7 +50,10 @@ fn option_tables() -> Vec<Table> {
         let page = format!("docs/backends/{}.md", entry.name);
         tables.push(options(page.clone(), entry.name, entry.options));
         for option in entry.options {
-            if let OptionKind::FlagOrObject(inner) | OptionKind::Object(inner) = option.kind {
+            if let OptionKind::FlagOrObject(inner)
+            | OptionKind::FlagObjectOrWord(inner, _)
+            | OptionKind::Object(inner) = option.kind
+            {
                 let page = if option.name == "tls" { "docs/options.md".to_owned() } else { page.clone() };
                 let inner = options(page, option.name, inner);
                 // Several options may have the same inside.

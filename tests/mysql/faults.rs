@@ -166,12 +166,17 @@ fn a_hang_in_the_middle_of_a_load_loses_nothing() {
 /// What a connection that was given up still had to do is not done after what came later.
 fn a_connection_that_was_given_up_is_ended_at_the_server() {
     for database in Database::each() {
-        let client = database.open(r#", "timeout": 1500, "connectionLimit": 2"#);
-        client.set("users/1", 1, "{}").unwrap();
+        let maker = database.open("");
+        maker.set("users/1", 1, "{}").unwrap();
+        maker.connector.shut_down();
         let of_ours = || {
             let query = "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND user = 'connector'";
             database.sql(query)
         };
+        wait_until("the connection that made the table has ended", || of_ours() == "0");
+        // Shorter than a lock is waited for.
+        let client = database.open(r#", "timeout": 800, "connectionLimit": 2"#);
+        assert_eq!(client.head("users/1").unwrap(), Some(1));
         assert_eq!(of_ours(), "1");
         // Nobody can wait for that as long as it is held.
         database.while_locked("LOCK TABLES users WRITE", "UNLOCK TABLES", || {

@@ -99,6 +99,19 @@ impl Sessions {
         self.pool.next_ping()
     }
 
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Why there are fewer connections than there may be, once for each time.
+    pub fn shortage(&self) -> Option<String> {
+        let (error, count) = self.pool.shortage()?;
+        Some(format!(
+            "no further connection: {}; the {count} that there are do all the work",
+            error.message()
+        ))
+    }
+
     /// What moved on all connections to the server.
     pub fn moved(&self) -> u64 {
         self.server.traffic.total()

@@ -21,7 +21,6 @@ mod commands;
 mod declared;
 mod failure;
 mod groups;
-mod locks;
 mod names;
 mod news;
 mod options;

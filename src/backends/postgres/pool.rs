@@ -13,13 +13,13 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, OwnedMappedMutexGuard, OwnedMutexGuard};
 
-use super::locks::Locks;
 use super::options::Options;
 use super::session::{Driver, Estate, Session};
 use super::shape::Shapes;
 use crate::core::Error;
 use crate::net::pipeline::while_alive;
 use crate::net::pool;
+use crate::records::locks::Locks;
 
 /// The connections.
 pub(super) struct Pool {
