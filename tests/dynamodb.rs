@@ -17,6 +17,8 @@ pub const TESTS: &[Test] = &[
     test!(a_record_that_is_too_large_is_refused_alone_and_with_both_sizes),
     test!(records_up_to_the_limit_are_taken),
     test!(answers_of_more_than_16_mb_come_in_parts),
+    test!(a_listing_passes_over_what_is_no_record_and_names_it),
+    test!(reads_are_consistent_unless_an_option_says_otherwise),
     test!(records_expire),
     test!(collections_have_tables_of_their_own),
     test!(what_is_signed_is_accepted_and_batches_keep_to_the_limits),
@@ -210,6 +212,30 @@ fn answers_of_more_than_16_mb_come_in_parts() {
     for reply in client.many((0..60).map(|index| (key(index), Operation::Get)).collect()) {
         let Ok(Reply::Record(Some(record))) = reply else { panic!("{reply:?}") };
         assert_eq!(record.data.len(), large.len());
+    }
+}
+
+fn a_listing_passes_over_what_is_no_record_and_names_it() {
+    let server = Server::start("dynamodb", &[]);
+    let client = open(&server, json!({}));
+    assert!(client.many(sets(10)).iter().all(Result::is_ok));
+    let item = json!({"ds_key": {"S": "theirs"}, "name": {"S": "Ada"}});
+    call(&server, "PutItem", &json!({"TableName": "deepstream", "Item": item}));
+    for limit in [1, 3, 100] {
+        let mut keys: Vec<Key> = client.list(limit).into_iter().map(|(key, _)| key).collect();
+        keys.sort();
+        assert_eq!(keys, sets(10).into_iter().map(|(key, _)| key).collect::<Vec<_>>());
+        client.line_with("\"theirs\"");
+    }
+}
+
+fn reads_are_consistent_unless_an_option_says_otherwise() {
+    let server = Server::start("dynamodb-stub", &[]);
+    for (options, consistent) in [(json!({}), true), (json!({"consistentRead": false}), false)] {
+        let client = open(&server, options);
+        client.set("a", 1, "{}").unwrap();
+        assert_eq!(client.get("a").unwrap(), Some((1, "{}".into())));
+        assert_eq!(tell(&server, "report")["consistent"], consistent);
     }
 }
 

@@ -243,6 +243,16 @@ impl Client {
         receiver.recv_timeout(PATIENCE).expect("a callback is missing")
     }
 
+    /// Waits for a line of the log with these words; what is told before it is forgotten.
+    pub fn line_with(&self, words: &str) -> String {
+        loop {
+            match self.told.recv_timeout(PATIENCE).expect("a line is missing") {
+                Told::Log(line) if line.contains(words) => return line,
+                _ => {}
+            }
+        }
+    }
+
     /// The next event that is not a line of the log.
     pub fn event(&self) -> Told {
         loop {

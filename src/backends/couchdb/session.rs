@@ -1,4 +1,4 @@
-//! The login: the password with each request, or the cookie of a session.
+//! The login: the password or a token with each request, or the cookie of a session.
 //!
 //! <https://docs.couchdb.org/en/stable/api/server/authn.html>
 
@@ -25,6 +25,7 @@ const SESSION: &str = "AuthSession";
 pub(super) enum Way {
     Basic,
     Cookie,
+    Token,
 }
 
 /// Who we are, and the session that we have.
@@ -45,15 +46,29 @@ impl Login {
         }
         let header = match way {
             Way::Basic => {
-                let mut value =
-                    HeaderValue::try_from(format!("Basic {}", STANDARD.encode(format!("{name}:{password}"))))
-                        .map_err(|_| wrong("the password is too long for a header of HTTP"))?;
-                value.set_sensitive(true);
-                Some(value)
+                let shown = format!("Basic {}", STANDARD.encode(format!("{name}:{password}")));
+                Some(secret(shown, "the password is too long for a header of HTTP")?)
             }
-            Way::Cookie => None,
+            Way::Cookie | Way::Token => None,
         };
         Ok(Login { name, password, way, header: Mutex::new(header) })
+    }
+
+    /// By a JSON Web Token.
+    ///
+    /// # Errors
+    /// It has characters that no header can have.
+    pub fn by_token(token: &str) -> Result<Login, Error> {
+        let words =
+            "the option \"jwt\" is no JSON Web Token; give its three parts with the dots between them";
+        let header = secret(format!("Bearer {token}"), words)?;
+        let nobody = String::new();
+        Ok(Login {
+            name: nobody.clone(),
+            password: nobody,
+            way: Way::Token,
+            header: Mutex::new(Some(header)),
+        })
     }
 
     fn header(&self) -> MutexGuard<'_, Option<HeaderValue>> {
@@ -63,7 +78,7 @@ impl Login {
     /// Puts what it takes into a request; returns the header's value.
     pub fn show(&self, headers: &mut HeaderMap) -> Option<HeaderValue> {
         let value = self.header().clone()?;
-        let name = if self.way == Way::Basic { AUTHORIZATION } else { COOKIE };
+        let name = if self.way == Way::Cookie { COOKIE } else { AUTHORIZATION };
         headers.insert(name, value.clone());
         Some(value)
     }
@@ -81,15 +96,18 @@ impl Login {
     ///
     /// # Errors
     /// The server refuses the name or the password.
-    pub async fn begin(&self, client: &Client, refused: Option<&HeaderValue>) -> Result<(), Error> {
-        if self.way == Way::Basic {
-            return Err(refusal());
-        }
+    pub async fn begin(
+        &self,
+        client: &Client,
+        prefix: &str,
+        refused: Option<&HeaderValue>,
+    ) -> Result<(), Error> {
         if self.header().as_ref() != refused {
             return Ok(());
         }
         let body = json!({"name": self.name, "password": self.password}).to_string();
-        let request = Request::post("/_session").header(CONTENT_TYPE, JSON).body(Bytes::from(body));
+        let request =
+            Request::post(format!("{prefix}/_session")).header(CONTENT_TYPE, JSON).body(Bytes::from(body));
         let request =
             request.map_err(|_| Error::connection("the request for a session cannot be written"))?;
         let answer = client.send(request).await?;
@@ -99,20 +117,35 @@ impl Login {
                 Ok(())
             }
             _ if answer.is_passing() => Err(Error::connection("CouchDB begins no session at the moment")),
-            _ => Err(refusal()),
+            _ => Err(refusal(Some(self))),
         }
     }
 
+    pub fn has_sessions(&self) -> bool {
+        self.way == Way::Cookie
+    }
+
     pub fn needs_session(&self) -> bool {
-        self.way == Way::Cookie && self.header().is_none()
+        self.has_sessions() && self.header().is_none()
     }
 }
 
-pub(super) fn refusal() -> Error {
-    Error::new(
-        ErrorCode::Authentication,
-        "CouchDB refused the login; see the options \"user\" and \"password\"",
-    )
+/// The value of a header that is shown to nobody else.
+fn secret(text: String, words: &str) -> Result<HeaderValue, Error> {
+    let mut value = HeaderValue::try_from(text).map_err(|_| wrong(words))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+pub(super) fn refusal(login: Option<&Login>) -> Error {
+    let words = match login {
+        None => "CouchDB wants a login; give \"user\" and \"password\", or \"jwt\"",
+        Some(login) if login.way == Way::Token => {
+            "CouchDB refused the token; see the option \"jwt\" and the server's jwt_keys"
+        }
+        Some(_) => "CouchDB refused the login; see the options \"user\" and \"password\"",
+    };
+    Error::new(ErrorCode::Authentication, words)
 }
 
 /// The session's cookie, as it is to be sent back.
