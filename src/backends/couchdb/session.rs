@@ -11,7 +11,7 @@ use hyper::header::{HeaderMap, HeaderValue, AUTHORIZATION, CONTENT_TYPE, COOKIE,
 use hyper::Request;
 use serde_json::json;
 
-use crate::config::wrong;
+use crate::config::{wrong, Secret};
 use crate::core::{Error, ErrorCode};
 use crate::net::http::{Answer, Client};
 
@@ -30,7 +30,7 @@ pub(super) enum Way {
 /// Who we are, and the session that we have.
 pub(super) struct Login {
     name: String,
-    password: String,
+    password: Secret,
     way: Way,
     /// The value of the header, as requests have it.
     header: Mutex<Option<HeaderValue>>,
@@ -39,19 +39,13 @@ pub(super) struct Login {
 impl Login {
     /// # Errors
     /// The name has a colon, which the header cannot carry.
-    pub fn new(name: String, password: String, way: Way) -> Result<Login, Error> {
+    pub fn new(name: String, password: Secret, way: Way) -> Result<Login, Error> {
         if name.contains(':') {
             return Err(wrong("the option \"user\" has a colon, which HTTP cannot carry"));
         }
-        let header = match way {
-            Way::Basic => {
-                let mut value =
-                    HeaderValue::try_from(format!("Basic {}", STANDARD.encode(format!("{name}:{password}"))))
-                        .map_err(|_| wrong("the password is too long for a header of HTTP"))?;
-                value.set_sensitive(true);
-                Some(value)
-            }
-            Way::Cookie => None,
+        let header = match (way, password.as_text()) {
+            (Way::Basic, Some(password)) => Some(basic(&name, password)?),
+            _ => None,
         };
         Ok(Login { name, password, way, header: Mutex::new(header) })
     }
@@ -77,18 +71,25 @@ impl Login {
         }
     }
 
-    /// Begins a session, unless somebody has begun another one than `refused` meanwhile.
+    /// Begins a session, or has the password told anew, unless somebody has come by another header
+    /// than `refused` meanwhile.
     ///
     /// # Errors
     /// The server refuses the name or the password.
     pub async fn begin(&self, client: &Client, refused: Option<&HeaderValue>) -> Result<(), Error> {
-        if self.way == Way::Basic {
-            return Err(refusal());
-        }
         if self.header().as_ref() != refused {
             return Ok(());
         }
-        let body = json!({"name": self.name, "password": self.password}).to_string();
+        let password = self.password.current().await?;
+        if self.way == Way::Basic {
+            let header = basic(&self.name, &password)?;
+            if refused == Some(&header) {
+                return Err(refusal());
+            }
+            *self.header() = Some(header);
+            return Ok(());
+        }
+        let body = json!({"name": self.name, "password": &*password}).to_string();
         let request = Request::post("/_session").header(CONTENT_TYPE, JSON).body(Bytes::from(body));
         let request =
             request.map_err(|_| Error::connection("the request for a session cannot be written"))?;
@@ -104,8 +105,15 @@ impl Login {
     }
 
     pub fn needs_session(&self) -> bool {
-        self.way == Way::Cookie && self.header().is_none()
+        self.header().is_none()
     }
+}
+
+fn basic(name: &str, password: &str) -> Result<HeaderValue, Error> {
+    let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(format!("{name}:{password}"))))
+        .map_err(|_| wrong("the password is too long for a header of HTTP"))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 pub(super) fn refusal() -> Error {
@@ -132,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_password_is_in_no_debug_output() {
-        let login = Login::new("name".into(), "hunter2".into(), Way::Basic).unwrap();
+        let login = Login::new("name".into(), Secret::text("password", "hunter2"), Way::Basic).unwrap();
         let mut headers = HeaderMap::new();
         login.show(&mut headers);
         assert_eq!(headers[AUTHORIZATION], "Basic bmFtZTpodW50ZXIy");
@@ -141,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_cookie_is_taken_and_renewed() {
-        let login = Login::new("name".into(), "hunter2".into(), Way::Cookie).unwrap();
+        let login = Login::new("name".into(), Secret::text("password", "hunter2"), Way::Cookie).unwrap();
         assert!(login.needs_session());
         let answer = |cookie: &str| Answer {
             status: StatusCode::OK,

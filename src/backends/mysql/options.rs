@@ -5,7 +5,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::wire::Login;
-use crate::config::{wrong, OptionKind, OptionSpec, Settings};
+use crate::config::{wrong, OptionKind, OptionSpec, Secret, Settings};
 use crate::core::Error;
 use crate::net::stream;
 use crate::net::tls::{self, Tls};
@@ -31,7 +31,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         meaning: "Unix socket, instead of host and port.",
     },
     OptionSpec { name: "user", kind: OptionKind::Text, default: "root", meaning: "Whom to log in as." },
-    OptionSpec { name: "password", kind: OptionKind::Text, default: "none", meaning: "The user's password." },
+    OptionSpec { name: "password", kind: OptionKind::Secret, default: "none", meaning: "The user's password." },
     OptionSpec {
         name: "database",
         kind: OptionKind::Text,
@@ -126,9 +126,12 @@ pub(super) fn server(settings: &Settings) -> Result<(Address, Login), Error> {
             Address::Tcp { host, port: port.or(parts.port).unwrap_or(DEFAULT_PORT) }
         }
     };
+    let secret = settings.secret("password");
+    let secret = secret.unwrap_or_else(|| Secret::text("password", parts.password.unwrap_or_default()));
     let login = Login {
         user: own("user").or(parts.user).unwrap_or_else(|| "root".into()),
-        password: own("password").or(parts.password).unwrap_or_default(),
+        password: secret.as_text().unwrap_or_default().to_owned(),
+        secret,
         database: own("database").or(parts.database).filter(|name| !name.is_empty()).ok_or_else(|| {
             wrong("the option \"database\" is missing; give the database that is to have the tables")
         })?,

@@ -119,7 +119,7 @@ impl Server {
             Address::Tcp { host, port } => stream::dial(host, *port, None, &self.traffic).await?,
             Address::Unix { path } => stream::dial_unix(path, &self.traffic).await?,
         };
-        let mut session = Session::log_in(stream, &self.login).await?;
+        let mut session = Session::log_in(stream, &self.login.current().await?).await?;
         check_version(&session)?;
         session.run(&statements::set_up(self.lock_wait_seconds)).await?;
         session.run(statements::ISOLATION).await?;
