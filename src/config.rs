@@ -4,6 +4,7 @@
 //! tables in `docs/` follow from that.
 
 mod aliases;
+mod secret;
 mod servers;
 mod shown;
 mod spec;
@@ -15,6 +16,7 @@ use serde_json::error::Category;
 use serde_json::{Map, Value};
 
 pub use aliases::aliases;
+pub use secret::Secret;
 pub use servers::{Login, Server};
 pub use shown::shown;
 pub use spec::{OptionKind, OptionSpec};
@@ -234,6 +236,12 @@ impl Settings {
         self.get(name).and_then(Value::as_str)
     }
 
+    /// A secret that may change.
+    pub fn secret(&self, name: &'static str) -> Option<Secret> {
+        let patience = self.engine().connect_timeout;
+        self.get(name).and_then(|value| Secret::of(name, value, patience))
+    }
+
     /// A whole number.
     pub fn integer(&self, name: &str) -> Option<i64> {
         self.get(name).and_then(Value::as_i64)
@@ -363,6 +371,11 @@ fn check_value(
         (OptionKind::Text, value @ Value::String(_)) => Ok(value),
         (OptionKind::Text, Value::Number(number)) => Ok(Value::String(number.to_string())),
         (OptionKind::Text, value) => refuse(&value, "text".into()),
+        (OptionKind::Secret, Value::Number(number)) => Ok(Value::String(number.to_string())),
+        (OptionKind::Secret, value) => match Secret::of("", &value, Duration::ZERO) {
+            Some(_) => Ok(value),
+            None => refuse(&value, secret::SHAPES.into()),
+        },
         (OptionKind::Integer(low, high), value) => {
             let number = match &value {
                 Value::Number(number) => number.as_i64().or_else(|| whole(number.as_f64()?)),

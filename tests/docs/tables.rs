@@ -84,6 +84,7 @@ fn options(page: String, name: &str, specs: &[OptionSpec]) -> Table {
         };
         let choices = match spec.kind {
             OptionKind::Choice(words) => format!(" One of `{}`.", words.join("`, `")),
+            OptionKind::Secret => " It may [change](../options.md#secrets-that-change).".to_owned(),
             _ => String::new(),
         };
         let others: String = aliases(spec.name, specs).map(|other| format!(", `{other}`")).collect();

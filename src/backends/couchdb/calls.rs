@@ -66,7 +66,8 @@ impl Service {
             })?;
             let Some(answer) = self.client.send_for(request, longest).await? else { return Ok(None) };
             let Some(login) = &self.login else { return self.judge(answer).map(Some) };
-            if answer.status == StatusCode::UNAUTHORIZED && may_begin && login.has_sessions() {
+            let is_refused = answer.status == StatusCode::UNAUTHORIZED && !wants_administrator(&answer);
+            if is_refused && may_begin && login.may_change() {
                 may_begin = false;
                 login.begin(&self.client, &self.prefix, shown.as_ref()).await?;
                 continue;

@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 
 use super::session::{Login, Way};
-use crate::config::{wrong, OptionKind, OptionSpec, Settings};
+use crate::config::{wrong, OptionKind, OptionSpec, Secret, Settings};
 use crate::core::Error;
 use crate::net::http::{parse_url, Origin};
 use crate::net::tls::{self, Tls};
@@ -34,7 +34,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         meaning: "The database with the records; it is made if there is none.",
     },
     OptionSpec { name: "user", kind: OptionKind::Text, default: "none", meaning: "User name." },
-    OptionSpec { name: "password", kind: OptionKind::Text, default: "none", meaning: "Password." },
+    OptionSpec { name: "password", kind: OptionKind::Secret, default: "none", meaning: "Password." },
     OptionSpec {
         name: "auth",
         kind: OptionKind::Choice(&["basic", "cookie"]),
@@ -117,7 +117,8 @@ impl Target {
         }
         let given = |name: &str| settings.text(name).map(str::to_owned);
         let token = settings.text("jwt").filter(|token| !token.is_empty());
-        let login = match (given("user").or(parts.0), given("password").or(parts.1)) {
+        let in_url = parts.1.map(|password| Secret::text("password", password));
+        let login = match (given("user").or(parts.0), settings.secret("password").or(in_url)) {
             (None, None) => token.map(Login::by_token).transpose()?,
             _ if token.is_some() => {
                 return Err(wrong(

@@ -11,7 +11,7 @@ use hyper::header::{HeaderMap, HeaderValue, AUTHORIZATION, CONTENT_TYPE, COOKIE,
 use hyper::Request;
 use serde_json::json;
 
-use crate::config::wrong;
+use crate::config::{wrong, Secret};
 use crate::core::{Error, ErrorCode};
 use crate::net::http::{Answer, Client};
 
@@ -31,7 +31,7 @@ pub(super) enum Way {
 /// Who we are, and the session that we have.
 pub(super) struct Login {
     name: String,
-    password: String,
+    password: Secret,
     way: Way,
     /// The value of the header, as requests have it.
     header: Mutex<Option<HeaderValue>>,
@@ -40,16 +40,13 @@ pub(super) struct Login {
 impl Login {
     /// # Errors
     /// The name has a colon, which the header cannot carry.
-    pub fn new(name: String, password: String, way: Way) -> Result<Login, Error> {
+    pub fn new(name: String, password: Secret, way: Way) -> Result<Login, Error> {
         if name.contains(':') {
             return Err(wrong("the option \"user\" has a colon, which HTTP cannot carry"));
         }
-        let header = match way {
-            Way::Basic => {
-                let shown = format!("Basic {}", STANDARD.encode(format!("{name}:{password}")));
-                Some(secret(shown, "the password is too long for a header of HTTP")?)
-            }
-            Way::Cookie | Way::Token => None,
+        let header = match (way, password.as_text()) {
+            (Way::Basic, Some(password)) => Some(basic(&name, password)?),
+            _ => None,
         };
         Ok(Login { name, password, way, header: Mutex::new(header) })
     }
@@ -62,10 +59,9 @@ impl Login {
         let words =
             "the option \"jwt\" is no JSON Web Token; give its three parts with the dots between them";
         let header = secret(format!("Bearer {token}"), words)?;
-        let nobody = String::new();
         Ok(Login {
-            name: nobody.clone(),
-            password: nobody,
+            name: String::new(),
+            password: Secret::text("password", ""),
             way: Way::Token,
             header: Mutex::new(Some(header)),
         })
@@ -92,7 +88,8 @@ impl Login {
         }
     }
 
-    /// Begins a session, unless somebody has begun another one than `refused` meanwhile.
+    /// Begins a session, or has the password told anew, unless somebody has come by another header
+    /// than `refused` meanwhile.
     ///
     /// # Errors
     /// The server refuses the name or the password.
@@ -105,7 +102,16 @@ impl Login {
         if self.header().as_ref() != refused {
             return Ok(());
         }
-        let body = json!({"name": self.name, "password": self.password}).to_string();
+        let password = self.password.current().await?;
+        if self.way == Way::Basic {
+            let header = basic(&self.name, &password)?;
+            if refused == Some(&header) {
+                return Err(refusal(Some(self)));
+            }
+            *self.header() = Some(header);
+            return Ok(());
+        }
+        let body = json!({"name": self.name, "password": &*password}).to_string();
         let request =
             Request::post(format!("{prefix}/_session")).header(CONTENT_TYPE, JSON).body(Bytes::from(body));
         let request =
@@ -121,13 +127,19 @@ impl Login {
         }
     }
 
-    pub fn has_sessions(&self) -> bool {
-        self.way == Way::Cookie
+    /// Whether another try with what is current by then may succeed.
+    pub fn may_change(&self) -> bool {
+        self.way != Way::Token
     }
 
     pub fn needs_session(&self) -> bool {
-        self.has_sessions() && self.header().is_none()
+        self.header().is_none()
     }
+}
+
+fn basic(name: &str, password: &str) -> Result<HeaderValue, Error> {
+    let shown = format!("Basic {}", STANDARD.encode(format!("{name}:{password}")));
+    secret(shown, "the password is too long for a header of HTTP")
 }
 
 /// The value of a header that is shown to nobody else.
@@ -165,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_password_is_in_no_debug_output() {
-        let login = Login::new("name".into(), "hunter2".into(), Way::Basic).unwrap();
+        let login = Login::new("name".into(), Secret::text("password", "hunter2"), Way::Basic).unwrap();
         let mut headers = HeaderMap::new();
         login.show(&mut headers);
         assert_eq!(headers[AUTHORIZATION], "Basic bmFtZTpodW50ZXIy");
@@ -174,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_cookie_is_taken_and_renewed() {
-        let login = Login::new("name".into(), "hunter2".into(), Way::Cookie).unwrap();
+        let login = Login::new("name".into(), Secret::text("password", "hunter2"), Way::Cookie).unwrap();
         assert!(login.needs_session());
         let answer = |cookie: &str| Answer {
             status: StatusCode::OK,

@@ -40,7 +40,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
     OptionSpec { name: "user", kind: OptionKind::Text, default: "none", meaning: "Redis and Valkey: the user." },
     OptionSpec {
         name: "password",
-        kind: OptionKind::Text,
+        kind: OptionKind::Secret,
         default: "none",
         meaning: "Redis and Valkey: the user's password, or the AUTH token.",
     },

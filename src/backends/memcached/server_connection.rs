@@ -8,7 +8,7 @@ use tokio::sync::OnceCell;
 
 use super::reply::{server_error, unexpected, ErrorKind, Reply};
 use super::{binary, meta};
-use crate::config::{wrong, Settings};
+use crate::config::{wrong, Secret, Settings};
 use crate::core::Error;
 use crate::net::fleet::{Dial, Dialed, Node};
 use crate::net::pipeline::{while_alive, Decode, Pings, Pipeline, Replies};
@@ -102,20 +102,19 @@ impl ServerConnection {
 #[derive(Clone)]
 pub(super) struct ServerDialer {
     protocol: Protocol,
-    credentials: Option<(String, String)>,
+    credentials: Option<(String, Secret)>,
     tls: Option<Tls>,
     pings: Option<Pings>,
 }
 
 impl ServerDialer {
     pub fn from_settings(settings: &Settings) -> Result<ServerDialer, Error> {
-        let text = |name: &str| settings.text(name).map(str::to_owned);
         let protocol = match settings.text("authentication") {
             Some("sasl") => Protocol::Binary,
             _ => Protocol::Meta,
         };
-        let credentials = match (text("user"), text("password")) {
-            (Some(username), Some(password)) => Some((username, password)),
+        let credentials = match (settings.text("user"), settings.secret("password")) {
+            (Some(username), Some(password)) => Some((username.to_owned(), password)),
             (None, None) => None,
             (Some(_), None) => return Err(wrong("the option \"user\" needs \"password\" beside it")),
             (None, Some(_)) => return Err(wrong("the option \"password\" needs \"user\" beside it")),
@@ -124,9 +123,8 @@ impl ServerDialer {
             return Err(wrong("the option \"authentication\" needs \"user\" and \"password\" beside it"));
         }
         if protocol == Protocol::Meta {
-            let spaces = |text: &str| text.contains([' ', '\r', '\n']);
-            if credentials.as_ref().is_some_and(|(username, password)| spaces(username) || spaces(password)) {
-                return Err(wrong("with ASCII authentication \"user\" and \"password\" have no spaces; take others, or \"authentication\": \"sasl\""));
+            if let Some((username, password)) = &credentials {
+                check_ascii(username, password.as_text().unwrap_or_default())?;
             }
         }
         let mut ping = Vec::new();
@@ -163,8 +161,12 @@ impl ServerDialer {
             if self.protocol == Protocol::Meta && self.probe(connection).await? {
                 return Err(no_authentication());
             }
+            let password = password.current().await?;
+            if self.protocol == Protocol::Meta {
+                check_ascii(username, &password)?;
+            }
             let mut command = Vec::new();
-            codec!(self.protocol, authenticate(&mut command, username, password));
+            codec!(self.protocol, authenticate(&mut command, username, &password));
             match connection.send_one(command).await? {
                 Reply::Error(ErrorKind::UnknownCommand, _) => return Err(no_authentication()),
                 reply => success(reply)?,
@@ -187,6 +189,13 @@ impl ServerDialer {
             }
             reply => success(reply).map(|()| true),
         }
+    }
+}
+
+fn check_ascii(username: &str, password: &str) -> Result<(), Error> {
+    match [username, password].iter().any(|text| text.contains([' ', '\r', '\n'])) {
+        true => Err(wrong("with ASCII authentication \"user\" and \"password\" have no spaces; take others, or \"authentication\": \"sasl\"")),
+        false => Ok(()),
     }
 }
 

@@ -4,7 +4,7 @@
 use super::address::{self, Parts};
 use super::security::{Security, AMAZON};
 use super::wire::{Login, Protection};
-use crate::config::{wrong, OptionKind, OptionSpec, Server, Settings};
+use crate::config::{wrong, OptionKind, OptionSpec, Secret, Server, Settings};
 use crate::core::{Error, Notice};
 use crate::net::renewal;
 use crate::net::stream;
@@ -32,7 +32,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         meaning: "Unix socket, instead of host and port.",
     },
     OptionSpec { name: "user", kind: OptionKind::Text, default: "root", meaning: "Whom to log in as." },
-    OptionSpec { name: "password", kind: OptionKind::Text, default: "none", meaning: "The user's password." },
+    OptionSpec { name: "password", kind: OptionKind::Secret, default: "none", meaning: "The user's password." },
     OptionSpec {
         name: "database",
         kind: OptionKind::Text,
@@ -148,9 +148,13 @@ impl Options {
         remarks.extend(security.warning().map(|words| Notice::Warning(words.into())));
 
         let own = |name: &str| settings.text(name).map(str::to_owned);
+        let secret = settings.secret("password");
+        let secret =
+            secret.unwrap_or_else(|| Secret::text("password", parts.password.unwrap_or_default()));
         let login = Login {
             user: own("user").or(parts.user).unwrap_or_else(|| "root".into()),
-            password: own("password").or(parts.password).unwrap_or_default(),
+            password: secret.as_text().unwrap_or_default().to_owned(),
+            secret,
             database: own("database").or(parts.database).filter(|name| !name.is_empty()).ok_or_else(
                 || wrong("the option \"database\" is missing; give the database that is to have the tables"),
             )?,

@@ -211,7 +211,7 @@ impl Server {
             }
             Address::Unix { path } => (stream::dial_unix(path, &self.traffic).await?, None),
         };
-        Session::log_in(stream, &self.login, protection).await
+        Session::log_in(stream, &self.login.current().await?, protection).await
     }
 
     async fn make_ready(&self, mut session: Session, slot: usize) -> Result<Opened, Failure> {

@@ -23,6 +23,7 @@ mod failure;
 mod groups;
 mod names;
 mod news;
+mod noise;
 mod options;
 mod passfile;
 mod pool;
@@ -30,6 +31,7 @@ mod prepared;
 mod quote;
 mod reader;
 mod renamed;
+mod require_auth;
 mod scan;
 mod security;
 mod session;
@@ -131,8 +133,7 @@ impl Connection for Sessions {
         if let Some(remark) = self.remarks.lock().unwrap_or_else(PoisonError::into_inner).pop() {
             return Poll::Ready(remark);
         }
-        let news = self.pool.estate.news.poll(cx);
-        news.map(|(channel, payload)| Notice::Notification { channel, payload })
+        self.pool.estate.news.poll(cx)
     }
 
     fn moved(&self, _: usize) -> Option<u64> {

@@ -61,7 +61,10 @@ async fn read(pool: &Pool, keys: &[Key], kind: Kind) -> BatchResult<Option<Recor
                     pool.shapes.forget(&group.table)
                 }
                 Err(error)
-                    if matches!(failure::about(&error), About::Shape | About::Statement) && look < LOOKS =>
+                    if matches!(
+                        failure::about(&error),
+                        About::Shape | About::Function | About::Statement
+                    ) && look < LOOKS =>
                 {
                     session.forget();
                     pool.shapes.forget(&group.table);

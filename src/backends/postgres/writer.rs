@@ -110,7 +110,7 @@ impl<'a> Batch<'a> {
                         together = matches!(about, About::MissingTable | About::Statement);
                         self.is_hurried |= about == About::Lock;
                         self.give_up_at_once(&error)?;
-                        if matches!(about, About::Shape | About::Statement) {
+                        if matches!(about, About::Shape | About::Function | About::Statement) {
                             self.session.forget();
                         }
                         if looks < LOOKS {
@@ -135,7 +135,9 @@ impl<'a> Batch<'a> {
                     About::MissingTable if self.changes.kind() == Kind::Delete => {
                         self.pool.shapes.forget(&group.table);
                     }
-                    About::MissingTable | About::Shape | About::Statement if looks < LOOKS => {
+                    About::MissingTable | About::Shape | About::Function | About::Statement
+                        if looks < LOOKS =>
+                    {
                         self.session.forget();
                         self.pool.shapes.forget(&group.table);
                         again.push(group);

@@ -11,7 +11,7 @@ use super::decode::Reply;
 use super::multiplexed_connection::MultiplexedConnection;
 use super::options::DEFAULT_PORT;
 use super::replies;
-use crate::config::{wrong, Login, Server, Settings};
+use crate::config::{wrong, Login, Secret, Server, Settings};
 use crate::core::Error;
 use crate::net::pipeline::{while_alive, Pings};
 use crate::net::stream;
@@ -23,7 +23,7 @@ use crate::net::traffic::Traffic;
 pub(super) struct ConnectionInfo {
     address: ServerAddress,
     tls: Option<Tls>,
-    login: Option<Login>,
+    login: Option<Credentials>,
     db: i64,
     /// `connectionName`.
     name: Option<String>,
@@ -38,12 +38,24 @@ pub(super) struct ConnectionInfo {
 
 /// What an idle connection is used for.
 const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
+/// A user, or none, and the password as it is at the time.
+#[derive(Clone)]
+struct Credentials {
+    user: Option<String>,
+    password: Secret,
+}
+
+impl From<Login> for Credentials {
+    fn from(login: Login) -> Credentials {
+        Credentials { user: login.user, password: Secret::text("password", login.password) }
+    }
+}
 
 /// What differs at other servers from this one.
 #[derive(Default)]
 struct Elsewhere {
     /// Servers with a login of their own.
-    logins: Vec<((String, u16), Login)>,
+    logins: Vec<((String, u16), Credentials)>,
     /// Which address is to be dialled for which.
     addresses: Vec<((String, u16), (String, u16))>,
 }
@@ -94,8 +106,9 @@ impl ConnectionInfo {
         };
         let user = option("user").or(parts.username);
         let elsewhere = Elsewhere::from_settings(settings);
-        let login = match option("password").or(parts.password) {
-            Some(password) => Some(Login { user, password }),
+        let in_url = parts.password.map(|password| Secret::text("password", password));
+        let login = match settings.secret("password").or(in_url) {
+            Some(password) => Some(Credentials { user, password }),
             None if user.is_some() => return Err(wrong("the option \"user\" needs \"password\" beside it")),
             // Nodes that nobody named are found through those that were.
             None => elsewhere.logins.first().map(|(_, login)| login.clone()),
@@ -154,8 +167,9 @@ impl ConnectionInfo {
         says_name: &AtomicBool,
     ) -> Result<(), Error> {
         if let Some(login) = &self.login {
+            let password = login.password.current().await?;
             let mut command = redis::cmd("AUTH");
-            command.arg(login.user.as_deref()).arg(&login.password);
+            command.arg(login.user.as_deref()).arg(&*password);
             ask(connection, &command).await?.map_err(replies::login_error)?;
         }
         if self.db != 0 {
@@ -261,7 +275,7 @@ impl Elsewhere {
             logins: settings
                 .servers("nodes")
                 .into_iter()
-                .filter_map(|server| server.login.clone().map(|login| (place(server), login)))
+                .filter_map(|server| server.login.clone().map(|login| (place(server), login.into())))
                 .collect(),
             addresses: settings
                 .address_map("natMap")
@@ -388,7 +402,8 @@ mod tests {
             Settings::check(crate::config::parse(text).unwrap(), "redis", super::super::OPTIONS).unwrap();
         let info = ConnectionInfo::from_settings(&settings).unwrap();
         let at = |host, port| info.at(host, port).unwrap();
-        let password = |info: ConnectionInfo| info.login.map(|login| login.password);
+        let password =
+            |info: ConnectionInfo| info.login.and_then(|login| login.password.as_text().map(str::to_owned));
         assert_eq!(password(at("127.0.0.1", 1)).as_deref(), Some("one"));
         assert_eq!(password(at("127.0.0.1", 2)).as_deref(), Some("two"));
         assert_eq!(password(at("127.0.0.1", 3)).as_deref(), Some("one"), "one that was found");

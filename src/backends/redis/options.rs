@@ -13,7 +13,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
     OptionSpec { name: "port", kind: OptionKind::Integer(1, 65535), default: "6379", meaning: "TCP port." },
     OptionSpec { name: "path", kind: OptionKind::Text, default: "none", meaning: "Unix socket, instead of host and port." },
     OptionSpec { name: "user", kind: OptionKind::Text, default: "none", meaning: "ACL user." },
-    OptionSpec { name: "password", kind: OptionKind::Text, default: "none", meaning: "Password of the user, or of the server." },
+    OptionSpec { name: "password", kind: OptionKind::Secret, default: "none", meaning: "Password of the user, or of the server." },
     OptionSpec { name: "db", kind: OptionKind::Integer(0, i32::MAX as i64), default: "0", meaning: "Database number." },
     OptionSpec {
         name: "url",
@@ -60,7 +60,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
     },
     OptionSpec {
         name: "sentinelPassword",
-        kind: OptionKind::Text,
+        kind: OptionKind::Secret,
         default: "none",
         meaning: "Password of that user, or of the sentinels.",
     },
@@ -166,7 +166,7 @@ const NODE_OPTIONS: &[OptionSpec] = &[
     OptionSpec { name: "user", kind: OptionKind::Text, default: "none", meaning: "ACL user." },
     OptionSpec {
         name: "password",
-        kind: OptionKind::Text,
+        kind: OptionKind::Secret,
         default: "none",
         meaning: "Password of the user, or of the servers.",
     },
@@ -287,7 +287,12 @@ pub(super) fn check_sentinel(settings: &Settings) -> Result<(), Error> {
 /// The options of the connections to the sentinels, by the names that a server's have.
 pub(super) fn for_sentinels(settings: &Settings) -> Settings {
     let tls = if settings.has("sentinelTLS") { "sentinelTLS" } else { "tls" };
-    settings.renamed(&[("sentinelUser", "user"), ("sentinelPassword", "password"), (tls, "tls")])
+    settings.renamed(&[
+        ("sentinelUser", "user"),
+        ("sentinelPassword", "password"),
+        (tls, "tls"),
+        ("connectTimeout", "connectTimeout"),
+    ])
 }
 
 /// How often commands are redirected in a row.

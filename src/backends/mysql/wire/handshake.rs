@@ -6,7 +6,7 @@ use super::answer::{self, Failure, OK};
 use super::auth::{sealed, Method};
 use super::bytes::{nonsense, put_text, Reader};
 use super::packets::Packets;
-use crate::config::wrong;
+use crate::config::{wrong, Secret};
 use crate::core::{Error, ErrorCode};
 use crate::net::stream::Stream;
 use crate::net::tls::Tls;
@@ -15,7 +15,10 @@ use crate::net::tls::Tls;
 #[derive(Clone)]
 pub(in crate::backends::mysql) struct Login {
     pub user: String,
+    /// As it was told last.
     pub password: String,
+    /// Who tells it.
+    pub secret: Secret,
     pub database: String,
 }
 
@@ -25,6 +28,13 @@ pub(in crate::backends::mysql) struct Protection {
     pub tls: Tls,
     /// A server that offers none is talked to without.
     pub is_optional: bool,
+}
+
+impl Login {
+    /// The same with the password as it is now.
+    pub async fn current(&self) -> Result<Login, Error> {
+        Ok(Login { password: self.secret.current().await?.to_string(), ..self.clone() })
+    }
 }
 
 mod can {
