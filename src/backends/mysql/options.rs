@@ -149,8 +149,7 @@ impl Options {
 
         let own = |name: &str| settings.text(name).map(str::to_owned);
         let secret = settings.secret("password");
-        let secret =
-            secret.unwrap_or_else(|| Secret::text("password", parts.password.unwrap_or_default()));
+        let secret = secret.unwrap_or_else(|| Secret::text("password", parts.password.unwrap_or_default()));
         let login = Login {
             user: own("user").or(parts.user).unwrap_or_else(|| "root".into()),
             password: secret.as_text().unwrap_or_default().to_owned(),

@@ -38,6 +38,7 @@ pub(super) struct ConnectionInfo {
 
 /// What an idle connection is used for.
 const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
+
 /// A user, or none, and the password as it is at the time.
 #[derive(Clone)]
 struct Credentials {
