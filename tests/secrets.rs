@@ -1,0 +1,3 @@
+//! Secrets: passwords that change while the connector runs.
+
+pub mod rotation;
