@@ -240,7 +240,12 @@ impl Host {
             room -= self.deliver(room, until);
             // What callbacks submit goes out with this turn when the bell has rung, because the
             // loop will wait next; else with what the rest of this turn submits.
-            if events || room == 0 || !self.rung.get() || Instant::now() >= until {
+            if room == 0 || Instant::now() >= until {
+                // What has gathered meanwhile counts, or the loop might end without it.
+                self.collect();
+                break;
+            }
+            if events || !self.rung.get() {
                 break;
             }
         }
