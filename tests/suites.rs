@@ -68,8 +68,6 @@ pub const PARTS: &[Part] = &[
     race::PART,
     #[cfg(feature = "sqlite")]
     sqlite::WRITER,
-    #[cfg(feature = "sqlite")]
-    sqlite::VISITOR,
     #[cfg(feature = "redis")]
     redis::LOSSY,
     #[cfg(feature = "memcached")]
