@@ -12,7 +12,6 @@
 //! | `hash.rs` | names that a database cannot take as they are |
 //! | `members.rs` | an object's members, and whether it has a name twice |
 //! | `numbers.rs` | whether a number comes back with its value |
-//! | `unlisted.rs` | records that a listing has to pass over |
 
 // What backends share is not all of use where some of them are left out.
 #![cfg_attr(not(feature = "full"), allow(dead_code))]
@@ -37,5 +36,3 @@ pub(crate) mod omissions;
 pub(crate) mod paging;
 #[cfg(feature = "tables")]
 pub(crate) mod tables;
-#[cfg(feature = "paging")]
-pub(crate) mod unlisted;

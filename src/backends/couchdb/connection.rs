@@ -17,7 +17,7 @@ use super::writes::{Author, Write};
 use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Notice, Page, Record};
 use crate::records::naming::split;
 use crate::records::paging::Cursor;
-use crate::records::unlisted::Unlisted;
+use crate::records::omissions::Omissions;
 
 /// See the module.
 pub(super) struct CouchConnection {
@@ -25,7 +25,7 @@ pub(super) struct CouchConnection {
     pub separator: String,
     pub revisions: Arc<Revisions>,
     pub sizes: Sizes,
-    pub unlisted: Unlisted,
+    pub omissions: Omissions,
 }
 
 impl CouchConnection {
@@ -92,7 +92,7 @@ impl Connection for CouchConnection {
                 match row.doc.map(|document| document::read(document, &answer.body)) {
                     Some(Ok((Some(key), record))) => records.push((Key::from(key), record)),
                     Some(Err(error)) => {
-                        self.unlisted.pass(key_of(&row.key, None).unwrap_or(&row.key), &error)
+                        self.omissions.add(key_of(&row.key, None).unwrap_or(&row.key), &error)
                     }
                     Some(Ok((None, _))) | None => {}
                 }
@@ -106,7 +106,7 @@ impl Connection for CouchConnection {
     }
 
     fn poll_notice(&self, cx: &mut Context<'_>) -> Poll<Notice> {
-        self.unlisted.poll_notice(cx)
+        self.omissions.poll(cx)
     }
 
     fn waits_for_timer(&self) -> bool {

@@ -40,7 +40,7 @@ use self::session::Login;
 use crate::config::{wrong, Settings};
 use crate::core::{Backend, Description, Error, ErrorCode, Link};
 use crate::net::http::{Client, Doubt, Origin};
-use crate::records::unlisted::Unlisted;
+use crate::records::omissions::Omissions;
 
 const MAX_BATCH_RECORDS: usize = 500;
 const MAX_BATCH_BYTES: usize = 4 << 20;
@@ -113,7 +113,7 @@ impl Backend for CouchDb {
             // What was known is not so any more, perhaps.
             revisions: Arc::new(Revisions::new()),
             sizes: Sizes::default(),
-            unlisted: Unlisted::default(),
+            omissions: Omissions::default(),
         };
         Ok(Link { connection: Arc::new(connection), lifeline })
     }

@@ -15,7 +15,7 @@ use super::names::{Names, Slot};
 use super::tables::{body, State, Tables};
 use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Notice, Page, Record};
 use crate::records::paging::{refused, Cursor};
-use crate::records::unlisted::Unlisted;
+use crate::records::omissions::Omissions;
 
 /// See the module.
 pub(super) struct DynamoConnection {
@@ -23,7 +23,7 @@ pub(super) struct DynamoConnection {
     pub service: Service,
     pub tables: Tables,
     pub expiry: Option<Expiry>,
-    pub unlisted: Unlisted,
+    pub omissions: Omissions,
 }
 
 impl DynamoConnection {
@@ -225,7 +225,7 @@ impl Connection for DynamoConnection {
             let Some(key) = item.key(&self.names) else { continue };
             match item.record() {
                 Ok(record) => records.push((Key::from(key), record)),
-                Err(error) => self.unlisted.pass(&key, &error),
+                Err(error) => self.omissions.add(&key, &error),
             }
         }
         let last = scanned.last_evaluated_key.and_then(|last| last.text(KEY).map(|id| id.into_owned()));
@@ -242,7 +242,7 @@ impl Connection for DynamoConnection {
 
     fn poll_notice(&self, cx: &mut Context<'_>) -> Poll<Notice> {
         match self.service.identity.provider.poll_notice() {
-            Poll::Pending => self.unlisted.poll_notice(cx),
+            Poll::Pending => self.omissions.poll(cx),
             notice => notice,
         }
     }

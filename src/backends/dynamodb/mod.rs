@@ -38,7 +38,7 @@ use self::tables::Tables;
 use crate::config::{wrong, Settings};
 use crate::core::{Backend, Description, Error, ErrorCode, Link};
 use crate::net::http::{Client, Doubt, Origin};
-use crate::records::unlisted::Unlisted;
+use crate::records::omissions::Omissions;
 
 /// DynamoDB counts bytes in its own way; this is far below its 16 MB.
 const MAX_BATCH_BYTES: usize = 4 << 20;
@@ -112,7 +112,7 @@ impl Backend for DynamoDb {
         });
         let names = self.names.clone();
         let expiry = self.expiry.clone();
-        let connection = DynamoConnection { names, service, tables, expiry, unlisted: Unlisted::default() };
+        let connection = DynamoConnection { names, service, tables, expiry, omissions: Omissions::default() };
         Ok(Link { connection: Arc::new(connection), lifeline })
     }
 }
