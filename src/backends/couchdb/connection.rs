@@ -16,8 +16,8 @@ use super::revisions::Revisions;
 use super::writes::{Author, Write};
 use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Notice, Page, Record};
 use crate::records::naming::split;
-use crate::records::paging::Cursor;
 use crate::records::omissions::Omissions;
+use crate::records::paging::Cursor;
 
 /// See the module.
 pub(super) struct CouchConnection {

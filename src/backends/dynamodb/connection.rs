@@ -14,8 +14,8 @@ use super::item::{self, Expiry, Members, KEY, VERSION};
 use super::names::{Names, Slot};
 use super::tables::{body, State, Tables};
 use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Notice, Page, Record};
-use crate::records::paging::{refused, Cursor};
 use crate::records::omissions::Omissions;
+use crate::records::paging::{refused, Cursor};
 
 /// See the module.
 pub(super) struct DynamoConnection {
