@@ -76,6 +76,8 @@ take_port() {
   local seconds=${2:-2} file=$runtime/ports/$1 owner_folder=
   mkdir -p "$runtime/ports"
   exec {port_lock}>>"$file"
+  # Our own server may still hold it: one that was killed has gone when the last of its threads has.
+  [[ $(<"$file") != "$dir" ]] || seconds=30
   if flock -w "$seconds" "$port_lock"; then
     read -r owner_folder <"$file" || true
     if [[ -z $owner_folder || $owner_folder == "$dir" || ! -e $owner_folder/settings ]] && ! port_answers "$1"; then
