@@ -53,6 +53,8 @@ pub struct Stage {
     ready: usize,
     answers_before_ready: usize,
     troubles: Vec<Trouble>,
+    /// Those of a server that was slow to take the first connection.
+    troubles_at_start: Vec<Trouble>,
     lines: Vec<(String, String)>,
     notifications: Vec<(String, String)>,
     answers: usize,
@@ -89,6 +91,7 @@ impl Stage {
             ready: 0,
             answers_before_ready: 0,
             troubles: Vec::new(),
+            troubles_at_start: Vec::new(),
             lines: Vec::new(),
             notifications: Vec::new(),
             answers: 0,
@@ -110,12 +113,15 @@ impl Stage {
         self.open_with(json!({"timeout": 120_000}));
     }
 
-    /// The same with more options.
+    /// The same with more options. On a busy machine a server may take its time for the first connection,
+    /// which is an outage by itself, and over then.
     pub fn open_with(&mut self, options: Value) {
         // A thread of the host may report it before the call that makes the connector returns.
-        let ready = self.ready;
+        let (ready, troubles) = (self.ready, self.troubles.len());
         self.begin_with(options);
         self.wait_for("the connector to be ready", |stage| stage.ready > ready);
+        let at_start = self.troubles.split_off(troubles);
+        self.troubles_at_start.extend(at_start);
     }
 
     /// Makes a connector at the place with more options, and does not wait.
@@ -565,7 +571,8 @@ impl Stage {
             State::Statistics(json) => Some(String::from_utf8_lossy(json).into_owned()),
             State::Waiting | State::Ready(_) => None,
         });
-        let troubles = self.troubles.iter().map(|trouble| trouble.failure.message.clone());
+        let troubles = self.troubles.iter().chain(&self.troubles_at_start);
+        let troubles = troubles.map(|trouble| trouble.failure.message.clone());
         let lines = self.lines.iter().map(|(_, line)| line.clone());
         failures.chain(troubles).chain(lines).collect()
     }
