@@ -538,8 +538,8 @@ impl<T: Send + 'static> Engine<T> {
         budget: &mut Budget,
     ) -> bool {
         let mut batch = self.sequencer.take_batch(group, queue, room, now);
-        budget.spend(1 + batch.lanes.len(), batch.bytes);
-        // None if all of them are too late.
+        budget.spend(1 + batch.seen, batch.bytes);
+        // None if all of them are too late, or another group's by now.
         let Some(kind) = batch.kind else { return true };
         self.shared.statistics().batch_sent(batch.lanes.len());
         let lanes = std::mem::take(&mut batch.lanes);

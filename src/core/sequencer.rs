@@ -69,6 +69,8 @@ pub(super) struct Batch {
     pub kind: Option<Kind>,
     /// How many bytes of keys and data.
     pub bytes: usize,
+    /// How many entries were looked at.
+    pub seen: usize,
     /// When the last of those who wait for it gives up.
     pub deadline: Option<Instant>,
 }
@@ -146,9 +148,10 @@ impl<A> Sequencer<A> {
             Queue::Kind(Kind::Set) => batch.entries.reserve(capacity),
             _ => batch.keys.reserve(capacity),
         }
-        while batch.lanes.len() < room.records {
+        while batch.seen < room.records {
             let Some(id) = self.first(group, queue) else { break };
             let lane = &mut self.lanes[id];
+            batch.seen += 1;
             if self.queues.has_moved(&lane.key, group) {
                 self.queues.pop(group, queue);
                 self.queue(id);
@@ -794,6 +797,19 @@ mod tests {
         assert!(bench.sequencer.is_empty());
         assert!(bench.sequencer.lanes.capacity() <= MAX_KEPT_LANES);
         assert_eq!(bench.sequencer.next_look(), None);
+    }
+
+    #[test]
+    fn a_batch_looks_at_no_more_than_it_may_take() {
+        let mut bench = Bench::new();
+        for (key, address) in [("a", 1), ("b", 2), ("c", 3)] {
+            bench.push(key, set(1), address, 100);
+        }
+        let room = Room { records: 2, bytes: usize::MAX };
+        let later = bench.start + Duration::from_millis(200);
+        let batch = bench.sequencer.take_batch(0, Queue::Kind(Kind::Set), room, later);
+        assert_eq!((batch.seen, batch.lanes.len()), (2, 0));
+        assert!(bench.has(Kind::Set));
     }
 
     #[test]
