@@ -37,7 +37,8 @@ fn shared() -> Arc<Server> {
 
 fn open(server: &Server, keyspace: &str, options: &str) -> Client {
     let configuration = format!(
-        r#"{{"type": "cassandra", "port": {}, "keyspace": "{keyspace}", "replication": 1{options}}}"#,
+        r#"{{"type": "cassandra", "port": {}, "keyspace": "{keyspace}", "replication": 1,
+            "connectTimeout": 30000{options}}}"#,
         server.port
     );
     Client::open(&configuration).unwrap()

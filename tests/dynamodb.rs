@@ -245,7 +245,15 @@ fn records_expire() {
     client.set("a", 1, "{}").unwrap();
     let described = call(&server, "DescribeTimeToLive", &json!({"TableName": "deepstream"}));
     assert_eq!(described["TimeToLiveDescription"]["AttributeName"], "gone_at");
-    // DynamoDB itself removes it within days; here it is gone when it is due.
+    // DynamoDB itself removes it within days, its local version sooner, and now not at all; here it is gone when it is
+    // due.
+    let off = json!({"Enabled": false, "AttributeName": "gone_at"});
+    let told = call(
+        &server,
+        "UpdateTimeToLive",
+        &json!({"TableName": "deepstream", "TimeToLiveSpecification": off}),
+    );
+    assert_eq!(told["TimeToLiveSpecification"]["Enabled"], false, "{told}");
     wait_until("it has expired", || client.get("a").unwrap().is_none());
     assert_eq!(client.head("a").unwrap(), None);
     let forever = open(&server, json!({}));

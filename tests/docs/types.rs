@@ -19,6 +19,9 @@ type Flag = boolean | 'true' | 'false'
 
 interface Place { host?: string | null, port?: Digits | null }
 
+/** As it is, or where it is to be had; `every` in milliseconds. */
+type Secret = string | number | { file: string } | { command: ReadonlyArray<string>, every?: number }
+
 interface Node extends Place { user?: string | null, username?: string | null, password?: string | number | null }
 
 ";
@@ -104,17 +107,23 @@ fn kind(spec: &OptionSpec, indent: &str, holds_certificates: bool) -> String {
     match spec.kind {
         OptionKind::Text if holds_certificates => "string | number | Uint8Array".to_owned(),
         OptionKind::Text => "string | number".to_owned(),
+        OptionKind::Secret => "Secret".to_owned(),
         OptionKind::Integer(..) => "Digits".to_owned(),
         OptionKind::Flag => "Flag".to_owned(),
-        OptionKind::Choice(words) => {
-            words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" | ")
-        }
+        OptionKind::Choice(words) => literals(words),
         OptionKind::Object(inner) => object(inner),
         OptionKind::FlagOrObject(inner) => format!("Flag | {}", object(inner)),
+        OptionKind::FlagObjectOrWord(inner, words) => {
+            format!("Flag | {} | {}", literals(words), object(inner))
+        }
         OptionKind::Host | OptionKind::Hosts => "string".to_owned(),
         OptionKind::Servers => "string | ReadonlyArray<string | Place> | Record<string, number>".to_owned(),
         OptionKind::Nodes => "string | ReadonlyArray<string | Node> | Record<string, number>".to_owned(),
         OptionKind::AddressMap => "Record<string, string | Place>".to_owned(),
         OptionKind::Unused => "unknown".to_owned(),
     }
+}
+
+fn literals(words: &[&str]) -> String {
+    words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" | ")
 }

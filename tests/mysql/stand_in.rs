@@ -8,6 +8,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+/// Which number of an error a statement is refused with, if it is.
+pub type Refuse = Arc<dyn Fn(&str) -> Option<u16> + Send + Sync>;
+
 /// How it greets.
 #[derive(Clone)]
 pub struct Manner {
@@ -19,7 +22,7 @@ pub struct Manner {
     /// How many connections it takes in all.
     pub most: usize,
     /// The number of the error for a statement, if it is to be refused.
-    pub refuse: Arc<dyn Fn(&str) -> Option<u16> + Send + Sync>,
+    pub refuse: Refuse,
 }
 
 impl Default for Manner {

@@ -50,8 +50,10 @@ const MAX_BATCH_RECORDS: usize = 128;
 const MAX_BATCH_BYTES: usize = 2 << 20;
 const BATCHES_AT_ONCE: usize = 4;
 
-/// How long a sign of life may take once it is asked for.
-const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(3);
+/// How long a sign of life may take once it is asked for: a quarter of the time that operations have, within these
+/// bounds. Who is patient with operations is so with a server under load.
+const SHORTEST_PATIENCE: Duration = Duration::from_secs(3);
+const LONGEST_PATIENCE: Duration = Duration::from_secs(15);
 
 pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
     Ok(Arc::new(Cassandra { options: Arc::new(Options::from_settings(settings)?) }))
@@ -85,7 +87,7 @@ impl Cassandra {
             .compression(options.compression)
             .connection_timeout(options.connect_timeout)
             .keepalive_interval(options.heartbeat)
-            .keepalive_timeout(HEARTBEAT_PATIENCE)
+            .keepalive_timeout((options.timeout / 4).clamp(SHORTEST_PATIENCE, LONGEST_PATIENCE))
             // Which node has which record is known from the keyspace's replication.
             .keyspaces_to_fetch([&options.keyspace])
             .driver_config_reporting(false)

@@ -40,6 +40,8 @@ pub(super) struct Options {
     pub heartbeat: Duration,
     pub speculative_delay: Option<Duration>,
     pub connect_timeout: Duration,
+    /// What operations have.
+    pub timeout: Duration,
     pub compression: Option<Compression>,
     /// What listings left out.
     pub omissions: Omissions,
@@ -93,6 +95,7 @@ impl Options {
             heartbeat: settings.milliseconds("heartBeatInterval").unwrap_or(DEFAULT_HEARTBEAT),
             speculative_delay: settings.milliseconds("speculativeDelay").filter(|delay| !delay.is_zero()),
             connect_timeout: settings.engine().connect_timeout,
+            timeout: settings.engine().timeout,
             compression: compression(settings),
             omissions: Omissions::default(),
         })

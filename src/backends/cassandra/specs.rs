@@ -133,7 +133,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         name: "heartBeatInterval",
         kind: OptionKind::Integer(100, 3_600_000),
         default: "2000",
-        meaning: "Milliseconds after which a silent connection is asked for a sign of life; one that gives none for 3 seconds more is given up.",
+        meaning: "Milliseconds after which a silent connection is asked for a sign of life; one that gives none for a quarter of `timeout` more, at least 3 and at most 15 seconds, is given up.",
     },
     OptionSpec {
         name: "speculativeDelay",

@@ -46,7 +46,8 @@ where
     let mut results: Vec<Option<Result<T, Error>>> = (0..count).map(|_| None).collect();
     results[0] = Some(first);
     results[count - 1] = Some(last);
-    let mut open = vec![1..count - 1];
+    let mut open = Vec::new();
+    open.push(1..count - 1);
     while let Some(part) = open.pop() {
         if part.is_empty() {
             continue;

@@ -48,7 +48,7 @@ impl Chain {
         let name = environment.profile(profile.as_deref());
         match Profile::read(environment, &name) {
             Some(found) => {
-                if let Some(found) = self.from_profile(&name, &found, &[]).await? {
+                if let Some(found) = self.of_profile(&name, &found, &[]).await? {
                     return Ok(found);
                 }
             }
@@ -78,7 +78,7 @@ impl Chain {
     }
 
     /// What a profile says by itself; `below` are those that take on a role with it.
-    async fn from_profile(
+    async fn of_profile(
         &self,
         name: &str,
         profile: &Profile,
@@ -133,7 +133,7 @@ impl Chain {
                     return Err(lacks("needs itself for that"));
                 }
                 let below = [below, &[name]].concat();
-                Box::pin(self.from_profile(source, &other, &below)).await?
+                Box::pin(self.of_profile(source, &other, &below)).await?
             }
             (None, Some("Environment")) => from_environment(environment),
             (None, Some("Ec2InstanceMetadata")) => remote::instance(environment, true).await?,
