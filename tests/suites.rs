@@ -15,6 +15,8 @@ static SUITES: &[Suite] = &[
     Suite { name: "header", group: groups::PROJECT, tests: header::TESTS },
     Suite { name: "house", group: groups::PROJECT, tests: house::TESTS },
     #[cfg(feature = "full")]
+    Suite { name: "secrets", group: groups::PROJECT, tests: secrets::TESTS },
+    #[cfg(feature = "full")]
     Suite { name: "secrets::rotation", group: groups::PROJECT, tests: secrets::rotation::TESTS },
     #[cfg(feature = "full")]
     Suite { name: "docs", group: groups::PROJECT, tests: docs::TESTS },
