@@ -33,7 +33,18 @@ const DATA: &str = r#"{"secret": "hunter2-of-the-data"}"#;
 
 /// Options that say where something is, or what it is called: their values may be shown.
 const NAMES: &[&str] = &[
-    "user", "host", "database", "keyspace", "schema", "table", "path", "role", "name", "prefix", "region",
+    "user",
+    "host",
+    "socketPath",
+    "database",
+    "keyspace",
+    "schema",
+    "table",
+    "path",
+    "role",
+    "name",
+    "prefix",
+    "region",
     "port",
 ];
 
