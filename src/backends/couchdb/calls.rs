@@ -8,7 +8,7 @@ use hyper::{Method, Request, StatusCode};
 use serde::Deserialize;
 
 use super::session::{refusal, Login, JSON};
-use crate::core::{Error, ErrorCode};
+use crate::core::{name_of_error, Error, ErrorCode};
 use crate::net::http::{Answer, Client, Doubt};
 
 /// The longest answer that is taken.
@@ -107,7 +107,7 @@ struct Told {
 /// What CouchDB says is wrong, in one word of its own.
 pub(super) fn word_of(answer: &Answer) -> Option<String> {
     let told: Told = serde_json::from_slice(&answer.body).ok()?;
-    Some(told.error.chars().take(60).collect())
+    Some(name_of_error(&told.error).unwrap_or("an error of an unknown kind").to_owned())
 }
 
 /// A failure that nothing is known to help against.

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::credentials::{Credentials, Provider};
 use super::moment::Moment;
 use super::sign::Signer;
-use crate::core::{Error, ErrorCode};
+use crate::core::{name_of_error, Error, ErrorCode};
 use crate::net::http::{Answer, Client, Doubt};
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
@@ -76,8 +76,7 @@ struct Told {
 }
 
 impl Service {
-    /// Makes a call; its answer is JSON. The text of an error is in the message where `body`
-    /// holds no data of records.
+    /// Makes a call; its answer is JSON.
     pub async fn call(&self, action: &str, body: Vec<u8>) -> Result<Bytes, Refusal> {
         let body = Bytes::from(body);
         let provider = &self.identity.provider;
@@ -126,6 +125,7 @@ impl Service {
         let status = answer.status.as_u16();
         let told: Option<Told> = serde_json::from_slice(&answer.body).ok();
         let kind = told.as_ref().map(|told| told.kind.rsplit('#').next().unwrap_or_default());
+        let kind = kind.map(|kind| name_of_error(kind).unwrap_or("an error of an unknown kind"));
         let message = told.as_ref().and_then(|told| told.message.as_deref()).unwrap_or_default();
         match kind {
             Some(
@@ -168,12 +168,8 @@ impl Service {
                 let words = "the item is larger than DynamoDB takes (409600 bytes)";
                 Refusal { kind: Kind::Invalid, error: Error::new(ErrorCode::TooLarge, words) }
             }
-            // What it says may hold a record's data where it was given some.
             Some(kind @ ("ValidationException" | "SerializationException")) => {
-                let has_data = matches!(action, "BatchWriteItem" | "BatchGetItem");
-                let words = if has_data { String::new() } else { format!(": {message}") };
-                let error =
-                    Error::new(ErrorCode::Backend, format!("DynamoDB refused {action} ({kind}){words}"));
+                let error = Error::new(ErrorCode::Backend, format!("DynamoDB refused {action} ({kind})"));
                 Refusal { kind: Kind::Invalid, error }
             }
             Some(kind) if !answer.is_passing() => {

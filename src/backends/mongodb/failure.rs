@@ -7,7 +7,7 @@ use mongodb::error::{CommandError, Error as DriverError, ErrorKind, RETRYABLE_WR
 use tokio_rustls::rustls;
 
 use crate::config::wrong;
-use crate::core::{Error, ErrorCode, Remedy};
+use crate::core::{name_of_error, Error, ErrorCode, Remedy};
 
 /// What befell a batch, or an attempt to connect.
 pub(super) fn of_driver(error: &DriverError) -> Error {
@@ -136,10 +136,10 @@ pub(super) fn of_code(code: i32, name: &str) -> Error {
         6 | 7 | 89 | 91 | 189 | 225 | 9001 | 10058 | 10107 | 11600 | 11602 | 13388 | 13435 | 13436 => {
             Error::connection(format!("the server does not take operations any more (code {code})"))
         }
-        _ if name.is_empty() => {
-            Error::new(ErrorCode::Backend, format!("MongoDB refuses it with code {code}"))
+        _ => {
+            let name = name_of_error(name).map(|name| format!(" ({name})")).unwrap_or_default();
+            Error::new(ErrorCode::Backend, format!("MongoDB refuses it with code {code}{name}"))
         }
-        _ => Error::new(ErrorCode::Backend, format!("MongoDB refuses it with code {code} ({name})")),
     }
 }
 
