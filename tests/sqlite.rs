@@ -265,8 +265,8 @@ fn tables_and_rows_of_somebody_else_are_not_listed() {
     keys.sort_unstable();
     assert_eq!(keys, ["plain", "users/1"]);
     plain.execute_batch("UPDATE users SET data = 'nonsense'").unwrap();
-    let error = client.page(None, 10).unwrap_err();
-    assert_eq!(error.code(), ErrorCode::Corrupt, "{error}");
+    let keys: Vec<String> = client.list(10).into_iter().map(|(key, _)| key.to_string()).collect();
+    assert_eq!(keys, ["plain"]);
 }
 
 // ---------------------------------------------------------------------------------------------

@@ -7,6 +7,9 @@ type Flag = boolean | 'true' | 'false'
 
 interface Place { host?: string | null, port?: Digits | null }
 
+/** As it is, or where it is to be had; `every` in milliseconds. */
+type Secret = string | number | { file: string } | { command: ReadonlyArray<string>, every?: number }
+
 interface Node extends Place { user?: string | null, username?: string | null, password?: string | number | null }
 
 /** What every connector has. */
@@ -70,7 +73,7 @@ export interface RedisOptions extends Common {
   /** As `user`. */
   username?: string | number | null
   /** Password of the user, or of the server. Default: none. */
-  password?: string | number | null
+  password?: Secret | null
   /** Database number. Default: 0. */
   db?: Digits | null
   /** `redis://user:password@host:port/db`, `rediss://…` for TLS, or `unix:///path?db=0`; options beside it win over its parts. Default: none. */
@@ -81,7 +84,7 @@ export interface RedisOptions extends Common {
   uri?: string | number | null
   /** `true`, or an object: see the TLS options. Default: false. */
   tls?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | Uint8Array | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | Uint8Array | null
@@ -100,7 +103,7 @@ export interface RedisOptions extends Common {
   } | null
   /** As `tls`. */
   ssl?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | Uint8Array | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | Uint8Array | null
@@ -119,7 +122,7 @@ export interface RedisOptions extends Common {
   } | null
   /** As `tls`. */
   sslOptions?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | Uint8Array | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | Uint8Array | null
@@ -151,10 +154,10 @@ export interface RedisOptions extends Common {
   /** As `sentinelUser`. */
   sentinelUsername?: string | number | null
   /** Password of that user, or of the sentinels. Default: none. */
-  sentinelPassword?: string | number | null
+  sentinelPassword?: Secret | null
   /** TLS to the sentinels, where it is not that to the servers: `true`, `false`, or an object like `tls`. Default: as `tls`. */
   sentinelTLS?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | null
@@ -190,10 +193,10 @@ export interface RedisOptions extends Common {
     /** As `user`. */
     username?: string | number | null
     /** Password of the user, or of the servers. Default: none. */
-    password?: string | number | null
+    password?: Secret | null
     /** `true`, or an object: see the TLS options. Default: false. */
     tls?: Flag | {
-      /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+      /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
       ca?: string | number | Uint8Array | null
       /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
       cert?: string | number | Uint8Array | null
@@ -212,7 +215,7 @@ export interface RedisOptions extends Common {
     } | null
     /** As `tls`. */
     ssl?: Flag | {
-      /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+      /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
       ca?: string | number | Uint8Array | null
       /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
       cert?: string | number | Uint8Array | null
@@ -231,7 +234,7 @@ export interface RedisOptions extends Common {
     } | null
     /** As `tls`. */
     sslOptions?: Flag | {
-      /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+      /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
       ca?: string | number | Uint8Array | null
       /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
       cert?: string | number | Uint8Array | null
@@ -291,6 +294,8 @@ export interface RedisOptions extends Common {
   waitReplicas?: Digits | null
   /** How long one attempt waits for `waitReplicas`, in milliseconds; the write is tried again until its deadline. Default: 1000. */
   waitTimeout?: Digits | null
+  /** After how many milliseconds without a command each connection is used to keep it open, where the server or something on the way closes idle ones; 0 is never. One that is closed all the same is made anew when that is noticed, and is no outage. Default: 0. */
+  pingInterval?: Digits | null
   /** Taken and not needed: see `name` for Sentinel. Default: none. */
   serverName?: unknown | null
   /** Taken and not needed: IPv4 and IPv6 are both tried. Default: none. */
@@ -352,12 +357,12 @@ export interface MemcachedOptions extends Common {
   /** As `user`. */
   username?: string | number | null
   /** Password of the user. Default: none. */
-  password?: string | number | null
+  password?: Secret | null
   /** How `user` and `password` are shown: `ascii` for a server with `-Y`, `sasl` (PLAIN) for one with `-S`. Default: ascii. */
   authentication?: 'ascii' | 'sasl' | null
   /** `true`, or an object: see the TLS options. Default: false. */
   tls?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | Uint8Array | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | Uint8Array | null
@@ -376,7 +381,7 @@ export interface MemcachedOptions extends Common {
   } | null
   /** As `tls`. */
   ssl?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | Uint8Array | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | Uint8Array | null
@@ -395,7 +400,7 @@ export interface MemcachedOptions extends Common {
   } | null
   /** As `tls`. */
   sslOptions?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | Uint8Array | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | Uint8Array | null
@@ -412,6 +417,8 @@ export interface MemcachedOptions extends Common {
     /** Taken and not needed for a key that is not encrypted; an encrypted one is refused. Default: none. */
     passphrase?: unknown | null
   } | null
+  /** After how many milliseconds without a command each connection is used to keep it open, where the server or something on the way closes idle ones; 0 is never. One that is closed all the same is made anew when that is noticed, and is no outage. Default: 0. */
+  pingInterval?: Digits | null
   /** Options of the npm client `memcached`. Default: none. */
   memcachedOptions?: {
     /** Put before every key. Default: none. */
@@ -469,6 +476,8 @@ export interface CassandraOptions extends Common {
   type: 'cassandra'
   /** Some nodes of the cluster, through which the others are found: `host:port`, several separated by commas, a list of such texts, or of objects with `host` and `port`. Default: 127.0.0.1. */
   contactPoints?: string | ReadonlyArray<string | Place> | Record<string, number> | null
+  /** As `contactPoints`. */
+  host?: string | ReadonlyArray<string | Place> | Record<string, number> | null
   /** TCP port of the nodes. Default: 9042. */
   port?: Digits | null
   /** The port, where `cassandra-driver` has it. Default: none. */
@@ -476,7 +485,7 @@ export interface CassandraOptions extends Common {
     /** TCP port of the nodes. Default: 9042. */
     port?: Digits | null
   } | null
-  /** The datacentre whose nodes alone are asked; without it those of all are. Default: none. */
+  /** The datacentre whose nodes alone are asked; without it those of all are, which needs a `consistency` other than `LOCAL_…` where there are several. Default: none. */
   localDataCenter?: string | number | null
   /** The keyspace of the table, in upper and lower case as it is. Default: deepstream. */
   keyspace?: string | number | null
@@ -515,7 +524,7 @@ export interface CassandraOptions extends Common {
   } | null
   /** `true`, or an object: see the TLS options. Needs the cargo feature `cassandra-tls`. Default: false. */
   tls?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | Uint8Array | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | Uint8Array | null
@@ -534,7 +543,7 @@ export interface CassandraOptions extends Common {
   } | null
   /** As `tls`. */
   ssl?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | Uint8Array | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | Uint8Array | null
@@ -553,7 +562,7 @@ export interface CassandraOptions extends Common {
   } | null
   /** As `tls`. */
   sslOptions?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | Uint8Array | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | Uint8Array | null
@@ -570,7 +579,35 @@ export interface CassandraOptions extends Common {
     /** Taken and not needed for a key that is not encrypted; an encrypted one is refused. Default: none. */
     passphrase?: unknown | null
   } | null
-  /** Milliseconds after which a silent connection is asked for a sign of life; one that gives none for 3 seconds more is given up. Default: 2000. */
+  /** The consistency, where `cassandra-driver` has it. Default: none. */
+  queryOptions?: {
+    /** As in `types.consistencies`: 6 is `LOCAL_QUORUM`. Default: 6. */
+    consistency?: Digits | null
+    /** Taken and not needed: a page is as large as is asked for. Default: none. */
+    fetchSize?: unknown | null
+    /** Taken and not needed: everything is prepared. Default: none. */
+    prepare?: unknown | null
+    /** Taken and not needed: everything is idempotent. Default: none. */
+    isIdempotent?: unknown | null
+    /** Taken and not needed: pages are asked for one by one. Default: none. */
+    autoPage?: unknown | null
+    /** Taken and not needed: errors name the option and the remedy. Default: none. */
+    captureStackTrace?: unknown | null
+    /** Taken and not needed: operations are tried again until their `timeout`. Default: none. */
+    retryOnTimeout?: unknown | null
+    /** Taken and not needed: no transaction is lightweight. Default: none. */
+    serialConsistency?: unknown | null
+    /** Taken and not needed: nothing is traced. Default: none. */
+    traceQuery?: unknown | null
+  } | null
+  /** How what goes between us and the nodes is compressed. Default: none. */
+  compression?: 'none' | 'lz4' | 'snappy' | null
+  /** Refused: a secure connect bundle is not read. Default: none. */
+  cloud?: {
+    /** The file of the bundle. Default: none. */
+    secureConnectBundle?: string | number | null
+  } | null
+  /** Milliseconds after which a silent connection is asked for a sign of life; one that gives none for a quarter of `timeout` more, at least 3 and at most 15 seconds, is given up. Default: 2000. */
   heartBeatInterval?: Digits | null
   /** Milliseconds after which an unanswered operation is sent to one more node as well, and the first answer counts; 0 is never. Default: 0. */
   speculativeDelay?: Digits | null
@@ -578,7 +615,7 @@ export interface CassandraOptions extends Common {
 
 export interface MysqlOptions extends Common {
   type: 'mysql'
-  /** Host name or address. Default: 127.0.0.1. */
+  /** Host name or address; of several with commas between, each with or without a port, the first whose server takes writes. Default: 127.0.0.1. */
   host?: string | null
   /** TCP port. Default: 3306. */
   port?: Digits | null
@@ -589,20 +626,20 @@ export interface MysqlOptions extends Common {
   /** As `user`. */
   username?: string | number | null
   /** The user's password. Default: none. */
-  password?: string | number | null
+  password?: Secret | null
   /** The database that has the tables; it must exist. */
   database?: string | number | null
   /** As `database`. */
   db?: string | number | null
-  /** `mysql://user:password@host:port/database`; options beside it win over its parts. Default: none. */
+  /** `mysql://user:password@host:port,host:port/database?ssl-mode=VERIFY_IDENTITY`; options beside it win over its parts. Default: none. */
   url?: string | number | null
   /** As `url`. */
   connectionString?: string | number | null
   /** As `url`. */
   uri?: string | number | null
-  /** TLS: `true`, or an object, see the TLS options. Default: false. */
-  tls?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+  /** TLS: `true`, or an object, see the TLS options. `Amazon RDS` is `true`: give Amazon's authorities as `tls.ca`. Default: false. */
+  tls?: Flag | 'Amazon RDS' | {
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | Uint8Array | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | Uint8Array | null
@@ -620,8 +657,8 @@ export interface MysqlOptions extends Common {
     passphrase?: unknown | null
   } | null
   /** As `tls`. */
-  ssl?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+  ssl?: Flag | 'Amazon RDS' | {
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | Uint8Array | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | Uint8Array | null
@@ -639,8 +676,8 @@ export interface MysqlOptions extends Common {
     passphrase?: unknown | null
   } | null
   /** As `tls`. */
-  sslOptions?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+  sslOptions?: Flag | 'Amazon RDS' | {
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | Uint8Array | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | Uint8Array | null
@@ -669,35 +706,91 @@ export interface MysqlOptions extends Common {
   splitChar?: string | number | null
   /** The table of keys without `splitChar`. Default: default. */
   defaultTable?: string | number | null
-  /** Accepted and not needed. */
-  charset?: string | number | null
-  /** Accepted and not needed. */
-  timezone?: string | number | null
-  /** Accepted and not needed. */
-  waitForConnections?: Flag | null
-  /** Accepted and not needed. */
-  queueLimit?: Digits | null
-  /** Accepted and not needed. */
-  maxIdle?: Digits | null
-  /** Accepted and not needed. */
-  idleTimeout?: Digits | null
-  /** Accepted and not needed. */
-  enableKeepAlive?: Flag | null
-  /** Accepted and not needed. */
-  keepAliveInitialDelay?: Digits | null
-  /** Accepted and not needed. */
-  multipleStatements?: Flag | null
-  /** Accepted and not needed. */
-  supportBigNumbers?: Flag | null
-  /** Accepted and not needed. */
-  bigNumberStrings?: Flag | null
-  /** Accepted and not needed. */
-  dateStrings?: Flag | null
+  /** After how many milliseconds without a command each connection is used to keep it open, where the server or something on the way closes idle ones; 0 is never. One that is closed all the same is made anew when that is noticed, and is no outage. Default: 0. */
+  pingInterval?: Digits | null
+  /** Taken and not needed: text is UTF-8, with all its characters. Default: none. */
+  charset?: unknown | null
+  /** Taken and not needed: text is UTF-8, with all its characters. Default: none. */
+  charsetNumber?: unknown | null
+  /** Taken and not needed: no times are read. Default: none. */
+  timezone?: unknown | null
+  /** Taken and not needed: operations wait up to their `timeout`. Default: none. */
+  waitForConnections?: unknown | null
+  /** Taken and not needed: operations wait up to their `timeout`. Default: none. */
+  acquireTimeout?: unknown | null
+  /** Taken and not needed: see `maxInFlight`. Default: none. */
+  queueLimit?: unknown | null
+  /** Taken and not needed: idle connections stay. Default: none. */
+  maxIdle?: unknown | null
+  /** Taken and not needed: idle connections stay. Default: none. */
+  idleTimeout?: unknown | null
+  /** Taken and not needed: each connection is made when it is needed. Default: none. */
+  minimumIdle?: unknown | null
+  /** Taken and not needed: nobody else has the connections. Default: none. */
+  resetAfterUse?: unknown | null
+  /** Taken and not needed: connections are kept alive. Default: none. */
+  enableKeepAlive?: unknown | null
+  /** Taken and not needed: connections are kept alive. Default: none. */
+  keepAliveInitialDelay?: unknown | null
+  /** Taken and not needed: see `timeout`. Default: none. */
+  socketTimeout?: unknown | null
+  /** Taken without effect: the system chooses. Default: none. */
+  localAddress?: unknown | null
+  /** Taken without effect: nothing is compressed. Default: none. */
+  compress?: unknown | null
+  /** Taken without effect: what the protocol can do is settled. Default: none. */
+  flags?: unknown | null
+  /** Taken without effect: logins that are not safe are not made. Default: none. */
+  insecureAuth?: unknown | null
+  /** Taken and not needed: the key is asked for. Default: none. */
+  allowPublicKeyRetrieval?: unknown | null
+  /** Taken without effect: the methods of login are those below. Default: none. */
+  authPlugins?: unknown | null
+  /** Taken without effect: the connections say what they are. Default: none. */
+  connectAttributes?: unknown | null
+  /** Taken and not needed: few statements are prepared. Default: none. */
+  maxPreparedStatements?: unknown | null
+  /** Taken and not needed: no SQL of yours is sent. Default: none. */
+  multipleStatements?: unknown | null
+  /** Taken and not needed: no SQL of yours is sent. Default: none. */
+  namedPlaceholders?: unknown | null
+  /** Taken and not needed: no files are sent. Default: none. */
+  localInfile?: unknown | null
+  /** Taken and not needed: no files are sent. Default: none. */
+  permitLocalInfile?: unknown | null
+  /** Taken and not needed: no SQL of yours is sent. Default: none. */
+  queryFormat?: unknown | null
+  /** Taken and not needed: no SQL of yours is sent. Default: none. */
+  stringifyObjects?: unknown | null
+  /** Taken and not needed: numbers come back as they were. Default: none. */
+  supportBigNumbers?: unknown | null
+  /** Taken and not needed: numbers come back as they were. Default: none. */
+  bigNumberStrings?: unknown | null
+  /** Taken and not needed: numbers come back as they were. Default: none. */
+  decimalNumbers?: unknown | null
+  /** Taken and not needed: no times are read. Default: none. */
+  dateStrings?: unknown | null
+  /** Taken and not needed: records are JSON. Default: none. */
+  typeCast?: unknown | null
+  /** Taken and not needed: records are JSON. Default: none. */
+  jsonStrings?: unknown | null
+  /** Taken and not needed: records are JSON. Default: none. */
+  rowsAsArray?: unknown | null
+  /** Taken and not needed: records are JSON. Default: none. */
+  nestTables?: unknown | null
+  /** Taken and not needed: there is no such code. Default: none. */
+  disableEval?: unknown | null
+  /** Taken and not needed: connections end in an orderly way. Default: none. */
+  gracefulEnd?: unknown | null
+  /** Taken without effect: see `logLevel`. Default: none. */
+  debug?: unknown | null
+  /** Taken without effect: see `logLevel`. Default: none. */
+  trace?: unknown | null
 }
 
 export interface MariadbOptions extends Common {
   type: 'mariadb'
-  /** Host name or address. Default: 127.0.0.1. */
+  /** Host name or address; of several with commas between, each with or without a port, the first whose server takes writes. Default: 127.0.0.1. */
   host?: string | null
   /** TCP port. Default: 3306. */
   port?: Digits | null
@@ -708,20 +801,20 @@ export interface MariadbOptions extends Common {
   /** As `user`. */
   username?: string | number | null
   /** The user's password. Default: none. */
-  password?: string | number | null
+  password?: Secret | null
   /** The database that has the tables; it must exist. */
   database?: string | number | null
   /** As `database`. */
   db?: string | number | null
-  /** `mysql://user:password@host:port/database`; options beside it win over its parts. Default: none. */
+  /** `mysql://user:password@host:port,host:port/database?ssl-mode=VERIFY_IDENTITY`; options beside it win over its parts. Default: none. */
   url?: string | number | null
   /** As `url`. */
   connectionString?: string | number | null
   /** As `url`. */
   uri?: string | number | null
-  /** TLS: `true`, or an object, see the TLS options. Default: false. */
-  tls?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+  /** TLS: `true`, or an object, see the TLS options. `Amazon RDS` is `true`: give Amazon's authorities as `tls.ca`. Default: false. */
+  tls?: Flag | 'Amazon RDS' | {
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | Uint8Array | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | Uint8Array | null
@@ -739,8 +832,8 @@ export interface MariadbOptions extends Common {
     passphrase?: unknown | null
   } | null
   /** As `tls`. */
-  ssl?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+  ssl?: Flag | 'Amazon RDS' | {
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | Uint8Array | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | Uint8Array | null
@@ -758,8 +851,8 @@ export interface MariadbOptions extends Common {
     passphrase?: unknown | null
   } | null
   /** As `tls`. */
-  sslOptions?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+  sslOptions?: Flag | 'Amazon RDS' | {
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | Uint8Array | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | Uint8Array | null
@@ -788,50 +881,189 @@ export interface MariadbOptions extends Common {
   splitChar?: string | number | null
   /** The table of keys without `splitChar`. Default: default. */
   defaultTable?: string | number | null
-  /** Accepted and not needed. */
-  charset?: string | number | null
-  /** Accepted and not needed. */
-  timezone?: string | number | null
-  /** Accepted and not needed. */
-  waitForConnections?: Flag | null
-  /** Accepted and not needed. */
-  queueLimit?: Digits | null
-  /** Accepted and not needed. */
-  maxIdle?: Digits | null
-  /** Accepted and not needed. */
-  idleTimeout?: Digits | null
-  /** Accepted and not needed. */
-  enableKeepAlive?: Flag | null
-  /** Accepted and not needed. */
-  keepAliveInitialDelay?: Digits | null
-  /** Accepted and not needed. */
-  multipleStatements?: Flag | null
-  /** Accepted and not needed. */
-  supportBigNumbers?: Flag | null
-  /** Accepted and not needed. */
-  bigNumberStrings?: Flag | null
-  /** Accepted and not needed. */
-  dateStrings?: Flag | null
+  /** After how many milliseconds without a command each connection is used to keep it open, where the server or something on the way closes idle ones; 0 is never. One that is closed all the same is made anew when that is noticed, and is no outage. Default: 0. */
+  pingInterval?: Digits | null
+  /** Taken and not needed: text is UTF-8, with all its characters. Default: none. */
+  charset?: unknown | null
+  /** Taken and not needed: text is UTF-8, with all its characters. Default: none. */
+  charsetNumber?: unknown | null
+  /** Taken and not needed: no times are read. Default: none. */
+  timezone?: unknown | null
+  /** Taken and not needed: operations wait up to their `timeout`. Default: none. */
+  waitForConnections?: unknown | null
+  /** Taken and not needed: operations wait up to their `timeout`. Default: none. */
+  acquireTimeout?: unknown | null
+  /** Taken and not needed: see `maxInFlight`. Default: none. */
+  queueLimit?: unknown | null
+  /** Taken and not needed: idle connections stay. Default: none. */
+  maxIdle?: unknown | null
+  /** Taken and not needed: idle connections stay. Default: none. */
+  idleTimeout?: unknown | null
+  /** Taken and not needed: each connection is made when it is needed. Default: none. */
+  minimumIdle?: unknown | null
+  /** Taken and not needed: nobody else has the connections. Default: none. */
+  resetAfterUse?: unknown | null
+  /** Taken and not needed: connections are kept alive. Default: none. */
+  enableKeepAlive?: unknown | null
+  /** Taken and not needed: connections are kept alive. Default: none. */
+  keepAliveInitialDelay?: unknown | null
+  /** Taken and not needed: see `timeout`. Default: none. */
+  socketTimeout?: unknown | null
+  /** Taken without effect: the system chooses. Default: none. */
+  localAddress?: unknown | null
+  /** Taken without effect: nothing is compressed. Default: none. */
+  compress?: unknown | null
+  /** Taken without effect: what the protocol can do is settled. Default: none. */
+  flags?: unknown | null
+  /** Taken without effect: logins that are not safe are not made. Default: none. */
+  insecureAuth?: unknown | null
+  /** Taken and not needed: the key is asked for. Default: none. */
+  allowPublicKeyRetrieval?: unknown | null
+  /** Taken without effect: the methods of login are those below. Default: none. */
+  authPlugins?: unknown | null
+  /** Taken without effect: the connections say what they are. Default: none. */
+  connectAttributes?: unknown | null
+  /** Taken and not needed: few statements are prepared. Default: none. */
+  maxPreparedStatements?: unknown | null
+  /** Taken and not needed: no SQL of yours is sent. Default: none. */
+  multipleStatements?: unknown | null
+  /** Taken and not needed: no SQL of yours is sent. Default: none. */
+  namedPlaceholders?: unknown | null
+  /** Taken and not needed: no files are sent. Default: none. */
+  localInfile?: unknown | null
+  /** Taken and not needed: no files are sent. Default: none. */
+  permitLocalInfile?: unknown | null
+  /** Taken and not needed: no SQL of yours is sent. Default: none. */
+  queryFormat?: unknown | null
+  /** Taken and not needed: no SQL of yours is sent. Default: none. */
+  stringifyObjects?: unknown | null
+  /** Taken and not needed: numbers come back as they were. Default: none. */
+  supportBigNumbers?: unknown | null
+  /** Taken and not needed: numbers come back as they were. Default: none. */
+  bigNumberStrings?: unknown | null
+  /** Taken and not needed: numbers come back as they were. Default: none. */
+  decimalNumbers?: unknown | null
+  /** Taken and not needed: no times are read. Default: none. */
+  dateStrings?: unknown | null
+  /** Taken and not needed: records are JSON. Default: none. */
+  typeCast?: unknown | null
+  /** Taken and not needed: records are JSON. Default: none. */
+  jsonStrings?: unknown | null
+  /** Taken and not needed: records are JSON. Default: none. */
+  rowsAsArray?: unknown | null
+  /** Taken and not needed: records are JSON. Default: none. */
+  nestTables?: unknown | null
+  /** Taken and not needed: there is no such code. Default: none. */
+  disableEval?: unknown | null
+  /** Taken and not needed: connections end in an orderly way. Default: none. */
+  gracefulEnd?: unknown | null
+  /** Taken without effect: see `logLevel`. Default: none. */
+  debug?: unknown | null
+  /** Taken without effect: see `logLevel`. Default: none. */
+  trace?: unknown | null
 }
 
 export interface MongodbOptions extends Common {
   type: 'mongodb'
-  /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
-  ca?: string | number | null
-  /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
-  cert?: string | number | null
-  /** The client's private key: PEM text, or the path of a PEM file. Default: none. */
-  key?: string | number | null
-  /** The name that the server's certificate must hold. Default: the host. */
-  serverName?: string | number | null
-  /** The same, as Node.js spells it. Default: the host. */
-  servername?: string | number | null
-  /** `false` accepts any certificate, and with it anybody who can intercept the connection. Default: true. */
-  rejectUnauthorized?: Flag | null
-  /** The oldest version of TLS; nothing older than TLSv1.2 is spoken. Default: TLSv1.2. */
-  minVersion?: 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3' | null
-  /** Taken and not needed for a key that is not encrypted; an encrypted one is refused. Default: none. */
-  passphrase?: unknown | null
+  /** `mongodb://user:password@host:27017,…/database?options` or `mongodb+srv://…`, with the options of MongoDB's drivers. `compressors`, `zlibCompressionLevel`, `socketTimeoutMS`, `waitQueueTimeoutMS`, `useNewUrlParser` and `useUnifiedTopology` are ignored: nothing is compressed, and `timeout` is the deadline. */
+  url?: string | number | null
+  /** As `url`. */
+  connectionString?: string | number | null
+  /** As `url`. */
+  uri?: string | number | null
+  /** The database. Default: that of `url`, or test. */
+  database?: string | number | null
+  /** As `database`. */
+  db?: string | number | null
+  /** TLS: `true`, `false`, or an object; it wins over what `url` says. Default: as `url` says. */
+  tls?: Flag | {
+    /** Certificate authorities to trust: the path of a PEM file. Default: Mozilla's. */
+    ca?: string | number | Uint8Array | null
+    /** The client's certificate chain and its private key: the path of one PEM file with both. Default: none. */
+    cert?: string | number | Uint8Array | null
+    /** The same path as `cert`, where it is given. Default: none. */
+    key?: string | number | Uint8Array | null
+    /** `false` accepts any certificate, and with it anybody who can intercept the connection. Default: true. */
+    rejectUnauthorized?: Flag | null
+    /** Taken without effect: TLSv1.2 is the oldest. Default: none. */
+    minVersion?: unknown | null
+    /** Taken and not needed for a key that is not encrypted; an encrypted one is refused. Default: none. */
+    passphrase?: unknown | null
+  } | null
+  /** As `tls`. */
+  ssl?: Flag | {
+    /** Certificate authorities to trust: the path of a PEM file. Default: Mozilla's. */
+    ca?: string | number | Uint8Array | null
+    /** The client's certificate chain and its private key: the path of one PEM file with both. Default: none. */
+    cert?: string | number | Uint8Array | null
+    /** The same path as `cert`, where it is given. Default: none. */
+    key?: string | number | Uint8Array | null
+    /** `false` accepts any certificate, and with it anybody who can intercept the connection. Default: true. */
+    rejectUnauthorized?: Flag | null
+    /** Taken without effect: TLSv1.2 is the oldest. Default: none. */
+    minVersion?: unknown | null
+    /** Taken and not needed for a key that is not encrypted; an encrypted one is refused. Default: none. */
+    passphrase?: unknown | null
+  } | null
+  /** As `tls`. */
+  sslOptions?: Flag | {
+    /** Certificate authorities to trust: the path of a PEM file. Default: Mozilla's. */
+    ca?: string | number | Uint8Array | null
+    /** The client's certificate chain and its private key: the path of one PEM file with both. Default: none. */
+    cert?: string | number | Uint8Array | null
+    /** The same path as `cert`, where it is given. Default: none. */
+    key?: string | number | Uint8Array | null
+    /** `false` accepts any certificate, and with it anybody who can intercept the connection. Default: true. */
+    rejectUnauthorized?: Flag | null
+    /** Taken without effect: TLSv1.2 is the oldest. Default: none. */
+    minVersion?: unknown | null
+    /** Taken and not needed for a key that is not encrypted; an encrypted one is refused. Default: none. */
+    passphrase?: unknown | null
+  } | null
+  /** How many connections there are at most to each server. Default: `maxPoolSize` of `url`, or 10. */
+  maxConnections?: Digits | null
+  /** As `maxConnections`. */
+  max?: Digits | null
+  /** As `maxConnections`. */
+  connectionLimit?: Digits | null
+  /** As `maxConnections`. */
+  connections?: Digits | null
+  /** The same, as npm's `mongodb` calls it. Default: none. */
+  maxPoolSize?: Digits | null
+  /** The same, as older ones of it call it. Default: none. */
+  poolSize?: Digits | null
+  /** The collection of keys without `splitChar`, and of those whose collection cannot have its name in MongoDB. Default: deepstream_docs. */
+  defaultCollection?: string | number | null
+  /** As `defaultCollection`. */
+  defaultTable?: string | number | null
+  /** What ends the collection in a key: `users/1` is the document with the `ds_key` `1` in `users`. One or more characters; of more than one, all but the first stay in `ds_key`, as in the npm packages. Default: /; none with layout `V1`. */
+  splitChar?: string | number | null
+  /** What is written: `V2` is the layout of `@deepstream/storage-mongodb`, `V1` that of `deepstream.io-storage-mongodb`. Both are read. Default: V2; V1 for a classic deepstream server. */
+  layout?: 'V1' | 'V2' | null
+  /** Taken and not needed: there is one parser. Default: none. */
+  useNewUrlParser?: unknown | null
+  /** Taken and not needed: there is one topology. Default: none. */
+  useUnifiedTopology?: unknown | null
+  /** Taken and not needed: see `timeout`. Default: none. */
+  socketTimeoutMS?: unknown | null
+  /** Taken and not needed: see `timeout`. Default: none. */
+  serverSelectionTimeoutMS?: unknown | null
+  /** Taken and not needed: see `timeout`. Default: none. */
+  waitQueueTimeoutMS?: unknown | null
+  /** Taken without effect: see `connectTimeout`. Default: none. */
+  connectTimeoutMS?: unknown | null
+  /** Taken and not needed: connections are made again. Default: none. */
+  autoReconnect?: unknown | null
+  /** Taken and not needed: connections are made again. Default: none. */
+  reconnectTries?: unknown | null
+  /** Taken and not needed: see `reconnectDelay`. Default: none. */
+  reconnectInterval?: unknown | null
+  /** Taken and not needed: see `maxInFlight`. Default: none. */
+  bufferMaxEntries?: unknown | null
+  /** Taken and not needed: connections are kept alive. Default: none. */
+  keepAlive?: unknown | null
+  /** Taken without effect: nothing is compressed. Default: none. */
+  compressors?: unknown | null
 }
 
 export interface PostgresOptions extends Common {
@@ -845,7 +1077,7 @@ export interface PostgresOptions extends Common {
   /** As `user`. */
   username?: string | number | null
   /** Its password: SCRAM, with channel binding where there is TLS, MD5, or plain, as the server asks. Default: `PGPASSWORD`, or by `.pgpass`. */
-  password?: string | number | null
+  password?: Secret | null
   /** The database; it must exist. Default: `PGDATABASE`, or as `user`. */
   database?: string | number | null
   /** As `database`. */
@@ -860,7 +1092,7 @@ export interface PostgresOptions extends Common {
   sslmode?: 'disable' | 'allow' | 'prefer' | 'require' | 'verify-ca' | 'verify-full' | 'no-verify' | null
   /** `true`, or an object with the TLS options, as node-postgres has it: TLS as with `verify-full`, unless `sslmode` says something else. Default: false. */
   tls?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | Uint8Array | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | Uint8Array | null
@@ -879,7 +1111,7 @@ export interface PostgresOptions extends Common {
   } | null
   /** As `tls`. */
   ssl?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | Uint8Array | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | Uint8Array | null
@@ -898,7 +1130,7 @@ export interface PostgresOptions extends Common {
   } | null
   /** As `tls`. */
   sslOptions?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | Uint8Array | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | Uint8Array | null
@@ -961,6 +1193,8 @@ export interface PostgresOptions extends Common {
   connections?: Digits | null
   /** How long a connection beyond the first stays when nothing needs it, in milliseconds; 0 is for ever. Default: 30000. */
   idleTimeoutMillis?: Digits | null
+  /** After how many milliseconds without a command each connection is used to keep it open, where the server or something on the way closes idle ones; 0 is never. One that is closed all the same is made anew when that is noticed, and is no outage. Default: 0. */
+  pingInterval?: Digits | null
   /** What `pg_stat_activity` and the server's log call it. Default: `PGAPPNAME`, or deepstream-connector. */
   application_name?: string | number | null
   /** How long one statement may take in the server, in milliseconds; operations try again until their deadline. Default: the server's. */
@@ -969,12 +1203,34 @@ export interface PostgresOptions extends Common {
   lock_timeout?: Digits | null
   /** `false` behind a pooler that gives each transaction another session: nothing is prepared, and nothing is set in a session. Default: true; false with `?pgbouncer=true` in the `url`. */
   preparedStatements?: Flag | null
-  /** Accepted for deepstream's own connector, and without effect: nothing is written later than at once. Default: none. */
-  writeInterval?: Digits | null
-  /** Accepted for node-postgres, and without effect: see `connectTimeout`. Default: none. */
-  connectionTimeoutMillis?: Digits | null
-  /** Accepted for node-postgres, and without effect: TCP keepalive is always on. Default: true. */
-  keepAlive?: Flag | null
+  /** How long the server lets a transaction be idle, in milliseconds: a `query` that says `BEGIN` begins one. Default: the server's. */
+  idle_in_transaction_session_timeout?: Digits | null
+  /** Settings of the server's for the session, as `-c name=value`. Default: `PGOPTIONS`, or none. */
+  options?: string | number | null
+  /** Whether a session of ours that broke while it wrote is ended in the server, so that it writes nothing later. For that each session has a number behind `application_name`, by which it is told from those of others, behind a pooler as well. With `false` there is no number, and nothing is ended or cancelled. Default: true. */
+  terminateSessions?: Flag | null
+  /** Of deepstream's own connector, and without effect: nothing is written later than at once. Default: none. */
+  writeInterval?: unknown | null
+  /** Of node-postgres, and without effect: see `connectTimeout`. Default: none. */
+  connectionTimeoutMillis?: unknown | null
+  /** Of node-postgres, and without effect: see `timeout`. Default: none. */
+  query_timeout?: unknown | null
+  /** Of node-postgres, and without effect: TCP keepalive is always on. Default: true. */
+  keepAlive?: unknown | null
+  /** The same. Default: none. */
+  keepAliveInitialDelayMillis?: unknown | null
+  /** Of node-postgres, and without effect: one connection stays. Default: 1. */
+  min?: unknown | null
+  /** Of node-postgres, and without effect: a connection stays as long as it is good. Default: none. */
+  maxLifetimeSeconds?: unknown | null
+  /** The same. Default: none. */
+  maxUses?: unknown | null
+  /** Of node-postgres, and without effect: `close` ends the connections. Default: false. */
+  allowExitOnIdle?: unknown | null
+  /** Of node-postgres, and without effect: it is UTF-8. Default: UTF8. */
+  client_encoding?: unknown | null
+  /** Of node-postgres, and without effect: channel binding is used where there is TLS; see `channel_binding` in the `url`. Default: true. */
+  enableChannelBinding?: unknown | null
 }
 
 export interface IroncacheOptions extends Common {
@@ -1005,7 +1261,7 @@ export interface IroncacheOptions extends Common {
   connections?: Digits | null
   /** `true`, or an object: see the TLS options. `protocol` decides whether there is TLS. Default: true. */
   tls?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | Uint8Array | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | Uint8Array | null
@@ -1024,7 +1280,7 @@ export interface IroncacheOptions extends Common {
   } | null
   /** As `tls`. */
   ssl?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | Uint8Array | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | Uint8Array | null
@@ -1043,7 +1299,7 @@ export interface IroncacheOptions extends Common {
   } | null
   /** As `tls`. */
   sslOptions?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | Uint8Array | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | Uint8Array | null
@@ -1064,7 +1320,7 @@ export interface IroncacheOptions extends Common {
 
 export interface CouchdbOptions extends Common {
   type: 'couchdb'
-  /** `http://user:password@host:port/database`, `https://…` for TLS; options beside it win over its parts. Default: none. */
+  /** `http://user:password@host:port/database`, `https://…` for TLS; options beside it win over its parts. What is in the path before the database is put before every path, as a proxy may have it. Default: none. */
   url?: string | number | null
   /** As `url`. */
   connectionString?: string | number | null
@@ -1083,12 +1339,14 @@ export interface CouchdbOptions extends Common {
   /** As `user`. */
   username?: string | number | null
   /** Password. Default: none. */
-  password?: string | number | null
+  password?: Secret | null
   /** Whether the password goes with each request, or once for a session whose cookie is renewed by itself. Default: basic. */
   auth?: 'basic' | 'cookie' | null
+  /** A JSON Web Token that goes with each request, instead of user and password. Default: none. */
+  jwt?: string | number | null
   /** `true`, or an object: see the TLS options. Default: false. */
   tls?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | Uint8Array | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | Uint8Array | null
@@ -1107,7 +1365,7 @@ export interface CouchdbOptions extends Common {
   } | null
   /** As `tls`. */
   ssl?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | Uint8Array | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | Uint8Array | null
@@ -1126,7 +1384,7 @@ export interface CouchdbOptions extends Common {
   } | null
   /** As `tls`. */
   sslOptions?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | Uint8Array | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | Uint8Array | null
@@ -1163,7 +1421,7 @@ export interface DynamodbOptions extends Common {
   endpoint?: string | number | null
   /** For an endpoint of your own: see the TLS options. Default: by the endpoint. */
   tls?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | Uint8Array | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | Uint8Array | null
@@ -1182,7 +1440,7 @@ export interface DynamodbOptions extends Common {
   } | null
   /** As `tls`. */
   ssl?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | Uint8Array | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | Uint8Array | null
@@ -1201,7 +1459,7 @@ export interface DynamodbOptions extends Common {
   } | null
   /** As `tls`. */
   sslOptions?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | Uint8Array | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | Uint8Array | null
@@ -1247,6 +1505,12 @@ export interface DynamodbOptions extends Common {
   ttl?: Digits | null
   /** The attribute that says when: the one for which the table's time to live is switched on, which `createTable` does. Default: ds_expires. */
   ttlAttribute?: string | number | null
+  /** `false` halves the price of reads, which then may miss what was written just before, by this connector as well. Default: true. */
+  consistentRead?: Flag | null
+  /** The region's endpoint with cryptography by FIPS 140. Default: `AWS_USE_FIPS_ENDPOINT`, or false. */
+  useFipsEndpoint?: Flag | null
+  /** The region's endpoint with IPv6 beside IPv4. Default: `AWS_USE_DUALSTACK_ENDPOINT`, or false. */
+  useDualstackEndpoint?: Flag | null
   /** How many connections to the service there may be, and so how many requests at once. Default: 8. */
   maxConnections?: Digits | null
   /** As `maxConnections`. */
@@ -1255,6 +1519,16 @@ export interface DynamodbOptions extends Common {
   connectionLimit?: Digits | null
   /** As `maxConnections`. */
   connections?: Digits | null
+  /** Taken and not needed: operations are tried again up to their `timeout`. Default: none. */
+  maxAttempts?: unknown | null
+  /** Taken and not needed: operations are tried again up to their `timeout`. Default: none. */
+  maxRetries?: unknown | null
+  /** Taken and not needed: operations are tried again up to their `timeout`. Default: none. */
+  retryMode?: unknown | null
+  /** Taken and not needed: see `timeout` and `connectTimeout`. Default: none. */
+  defaultsMode?: unknown | null
+  /** Taken and not needed: there is one version. Default: none. */
+  apiVersion?: unknown | null
 }
 
 export interface ElasticacheOptions extends Common {
@@ -1274,10 +1548,10 @@ export interface ElasticacheOptions extends Common {
   /** As `user`. */
   username?: string | number | null
   /** Redis and Valkey: the user's password, or the AUTH token. Default: none. */
-  password?: string | number | null
+  password?: Secret | null
   /** Encryption in transit: `true`, or an object: see the TLS options. Default: true with a `password`, else false. */
   tls?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | Uint8Array | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | Uint8Array | null
@@ -1296,7 +1570,7 @@ export interface ElasticacheOptions extends Common {
   } | null
   /** As `tls`. */
   ssl?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | Uint8Array | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | Uint8Array | null
@@ -1315,7 +1589,7 @@ export interface ElasticacheOptions extends Common {
   } | null
   /** As `tls`. */
   sslOptions?: Flag | {
-    /** Certificate authorities to trust: PEM text, or the path of a PEM file. Default: the system's. */
+    /** Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two. Default: the system's. */
     ca?: string | number | Uint8Array | null
     /** The client's certificate chain: PEM text, or the path of a PEM file. Default: none. */
     cert?: string | number | Uint8Array | null
@@ -1350,6 +1624,8 @@ export interface ElasticacheOptions extends Common {
   lifetime?: Digits | null
   /** memcached: whether the keys of a node that is away go to the next one on the ring until it is back. Default: false. */
   failover?: Flag | null
+  /** After how many milliseconds without a command each connection is used to keep it open, where the server or something on the way closes idle ones; 0 is never. One that is closed all the same is made anew when that is noticed, and is no outage. Default: 0. */
+  pingInterval?: Digits | null
   /** memcached: options of the npm client `memcached`. Default: none. */
   memcachedOptions?: {
     /** Put before every key. Default: none. */

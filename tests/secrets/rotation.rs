@@ -30,13 +30,12 @@ fn rotate(server: &Server, options: Value, path: &Path, kill: impl Fn()) {
     std::fs::write(path, "another one\n").unwrap();
     server.ctl(&["password", "another one"]);
     kill();
-    let told = client.event();
-    assert!(matches!(&told, Told::Error { fatal: false, .. }), "{told:?}");
     client.set("users/1", 2, "{}").unwrap();
     assert_eq!(client.head("users/1").unwrap(), Some(2));
-    let told = client.event();
-    assert!(matches!(told, Told::Ready), "{told:?}");
-    assert!(!client.told.try_iter().any(|told| matches!(told, Told::Error { .. })));
+    // The end of a connection that nobody uses is no outage, unless it was a young one.
+    let told: Vec<_> = client.told.try_iter().filter(|told| !matches!(told, Told::Log(..))).collect();
+    let is_one_outage = matches!(&told[..], [Told::Error { fatal: false, .. }, Told::Ready]);
+    assert!(told.is_empty() || is_one_outage, "{told:?}");
 }
 
 fn redis_has_the_password_that_a_file_holds() {

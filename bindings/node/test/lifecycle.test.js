@@ -269,7 +269,9 @@ for (const place of PLACES) {
 
 test('a_million_operations_leave_nothing_behind', async () => {
   const { status, stdout, stderr } = await run(`
-    const count = () => process.report.getReport().libuv.length
+    // Ours; V8 has timers in the loop as it likes.
+    const isOurs = ({ type }) => type === 'poll' || type === 'idle'
+    const count = () => process.report.getReport().libuv.filter(isOurs).length
     const cache = memory()
     const names = Array.from({ length: 1000 }, (_, i) => 'name ' + i)
     const round = (operations, width) => new Promise((resolve) => {
