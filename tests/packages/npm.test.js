@@ -30,10 +30,14 @@ async function isUsed (home) {
   assert.strictEqual(await run(process.execPath, ['program.mjs'], { cwd: home }), PRINTS)
 }
 
+/* What npm installed, once; each test has a copy. */
+const original = folder(test)
+test.before(() => follow('npm', original, OFFLINE))
+
 /* A project in which npm has installed the packages. */
-async function installed (t) {
+function installed (t) {
   const home = folder(t)
-  await follow('npm', home, OFFLINE)
+  fs.cpSync(original, home, { recursive: true })
   return home
 }
 
@@ -44,7 +48,7 @@ async function refusal (home, before = '', env = {}) {
 }
 
 test('npm installs from files, and JavaScript uses them', async (t) => {
-  const home = await installed(t)
+  const home = installed(t)
   await isUsed(home)
   const main = path.join(home, 'node_modules/deepstream-connector')
   for (const name of ['README.md', 'LICENSE', 'index.d.ts', 'options.d.ts']) assert.ok(fs.existsSync(path.join(main, name)), name)
@@ -52,7 +56,7 @@ test('npm installs from files, and JavaScript uses them', async (t) => {
 })
 
 test('a deepstream server loads them by name', async (t) => {
-  const home = await installed(t)
+  const home = installed(t)
   await serves(t, home)
 })
 
@@ -75,20 +79,20 @@ storage: { name: native, options: { type: sqlite, path: records.sqlite } }
 }
 
 test('without the package of the platform require says what was tried', async (t) => {
-  const home = await installed(t)
+  const home = installed(t)
   fs.rmSync(path.join(home, 'node_modules/deepstream-connector-linux-x64-gnu'), { recursive: true })
   const said = await refusal(home)
   assert.match(said, /^MODULE_NOT_FOUND .*a local build is not there .*make node.*the package deepstream-connector-linux-x64-gnu is not there .*--omit=optional/)
 })
 
 test('on a system that has no package require says so', async (t) => {
-  const home = await installed(t)
+  const home = installed(t)
   const said = await refusal(home, "Object.defineProperty(process, 'platform', { value: 'darwin' })")
   assert.match(said, /deepstream-connector-darwin-x64 is not there \(there is none for this system, only for linux-x64-gnu.*make node/)
 })
 
 test('CONNECTOR_ADDON names another addon, and nothing else is tried', async (t) => {
-  const home = await installed(t)
+  const home = installed(t)
   const addon = path.join(home, 'node_modules/deepstream-connector-linux-x64-gnu/deepstream-connector.node')
   const elsewhere = path.join(home, 'mine.node')
   fs.renameSync(addon, elsewhere)

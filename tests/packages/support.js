@@ -17,7 +17,7 @@ const ALL = Boolean(process.env.PACKAGES_ALL)
 const CI = Boolean(process.env.CI && process.env.CI !== 'false')
 const VERSION = execFileSync(path.join(ROOT, 'packaging/version'), { encoding: 'utf8' }).trim()
 
-/* An empty folder that goes with the test. */
+/* An empty folder that goes with the test, or with all tests of the file if it is given `node:test` itself. */
 function folder (t) {
   const name = fs.mkdtempSync(path.join(os.tmpdir(), 'connector-packages-'))
   t.after(() => fs.rmSync(name, { recursive: true }))
