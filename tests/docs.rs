@@ -70,6 +70,8 @@ enum Check {
     Commands,
     /// By the doc-tests of the crate.
     DocTest,
+    /// By the tests of the packages, which install from them as the page says.
+    Packages,
     /// At the server that its first word names.
     Place,
 }
@@ -82,6 +84,7 @@ fn check_of(block: &Block) -> Option<Check> {
         ("python", []) => Some(Check::Python),
         ("c" | "cpp", []) => Some(Check::Compiled),
         ("sh", []) => Some(Check::Commands),
+        ("sh", ["packages", _]) => Some(Check::Packages),
         ("rust", []) => Some(Check::DocTest),
         ("js" | "sh" | "sql", [place, ..]) if places::PLACES.contains(place) => Some(Check::Place),
         _ => None,
