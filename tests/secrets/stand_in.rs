@@ -191,7 +191,7 @@ fn postgres_error(code: &str, text: &str) -> Vec<u8> {
 }
 
 fn mysql_greeting() -> Vec<u8> {
-    let abilities = u32::MAX & !(1 << 11);
+    let abilities = !(1_u32 << 11);
     let body = [
         &b"\x0a8.0.36\0"[..],
         &[1, 0, 0, 0],
