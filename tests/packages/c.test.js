@@ -68,7 +68,7 @@ test('what is installed is found and linked', async (t) => {
     const linked = flags.map((flag) => flag === '-ldeepstream_connector' ? '-l:libdeepstream_connector.a' : flag)
     const program = path.join(place, 'static')
     // Nothing is linked but what is named.
-    await run('cc', ['-nodefaultlibs', path.join(ROOT, 'examples/first.c'), ...linked, '-Wl,--gc-sections', '-o', program])
+    await run('cc', ['-nodefaultlibs', path.join(ROOT, 'examples/first.c'), ...linked, '-o', program])
     assert.strictEqual(await run(program, []), PRINTS)
     assert.doesNotMatch(await run('readelf', ['-d', program]), /libdeepstream_connector/)
   })

@@ -7,7 +7,9 @@ const path = require('node:path')
 const test = require('node:test')
 const { LISTEN, addServer, runServer } = require('../deepstream/project')
 const { registry } = require('./registry')
-const { ALL, VERSION, folder, follow, packageOf, run } = require('./support')
+const { ALL, VERSION, folder, follow, run } = require('./support')
+
+const PLATFORM = 'deepstream-connector-linux-x64-gnu'
 
 /* Nothing may be asked of any registry. */
 const OFFLINE = { npm_config_offline: 'true', npm_config_audit: 'false', npm_config_fund: 'false', npm_config_update_notifier: 'false' }
@@ -80,7 +82,7 @@ storage: { name: native, options: { type: sqlite, path: records.sqlite } }
 
 test('without the package of the platform require says what was tried', async (t) => {
   const home = installed(t)
-  fs.rmSync(path.join(home, 'node_modules/deepstream-connector-linux-x64-gnu'), { recursive: true })
+  fs.rmSync(path.join(home, 'node_modules', PLATFORM), { recursive: true })
   const said = await refusal(home)
   assert.match(said, /^MODULE_NOT_FOUND .*a local build is not there .*make node.*the package deepstream-connector-linux-x64-gnu is not there .*--omit=optional/)
 })
@@ -93,7 +95,7 @@ test('on a system that has no package require says so', async (t) => {
 
 test('CONNECTOR_ADDON names another addon, and nothing else is tried', async (t) => {
   const home = installed(t)
-  const addon = path.join(home, 'node_modules/deepstream-connector-linux-x64-gnu/deepstream-connector.node')
+  const addon = path.join(home, 'node_modules', PLATFORM, 'deepstream-connector.node')
   const elsewhere = path.join(home, 'mine.node')
   fs.renameSync(addon, elsewhere)
   assert.strictEqual(await refusal(home, '', { CONNECTOR_ADDON: './mine.node' }), 'loaded\n')
@@ -118,20 +120,23 @@ function project (t) {
   return home
 }
 
-test('npm installs on a system that has no package', async (t) => {
-  const address = await registry(t)
-  const home = project(t)
-  await run('npm', ['install', '--registry', address, '--os=darwin', '--cpu=arm64', '--no-audit', '--no-fund'], { cwd: home })
-  assert.ok(fs.existsSync(path.join(home, 'node_modules/deepstream-connector')))
-  assert.ok(!fs.existsSync(path.join(home, 'node_modules/deepstream-connector-linux-x64-gnu')))
-})
-
-test('npm installs where the package of the platform is not published', async (t) => {
-  const address = await registry(t, { without: path.basename(packageOf(/^deepstream-connector-linux-.*\.tgz$/)).replace(`-${VERSION}.tgz`, '') })
+/* What npm makes of a registry in which something is wrong with the package of this platform. */
+async function installedFrom (t, change) {
+  const address = await registry(t, change)
   const home = project(t)
   await run('npm', ['install', '--registry', address, '--no-audit', '--no-fund'], { cwd: home })
+  assert.ok(fs.existsSync(path.join(home, 'node_modules/deepstream-connector')))
+  assert.ok(!fs.existsSync(path.join(home, 'node_modules', PLATFORM)))
   assert.match(await refusal(home), /^MODULE_NOT_FOUND /)
-})
+}
+
+test('npm installs where no package is for the system', (t) => installedFrom(t, (packages) => {
+  packages[PLATFORM].manifest.os = ['darwin']
+}))
+
+test('npm installs where the package of the platform is not published', (t) => installedFrom(t, (packages) => {
+  delete packages[PLATFORM]
+}))
 
 for (const [name, command] of Object.entries(MANAGERS)) {
   test(`${name} installs from a registry, and a deepstream server loads them by name`, { skip: !ALL && 'only with all packages' }, async (t) => {

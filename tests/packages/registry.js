@@ -1,4 +1,7 @@
-/* A registry of npm's that has our packages and nothing else: registry(t, names) resolves to its address. */
+/*
+ * A registry of npm's that has our packages and nothing else: registry(t, change) resolves to its address. `change` may first
+ * remove packages, or alter their manifests.
+ */
 'use strict'
 
 const fs = require('node:fs')
@@ -30,9 +33,9 @@ function described ({ manifest, file }, address) {
   }
 }
 
-async function registry (t, { without } = {}) {
+async function registry (t, change = () => {}) {
   const packages = read()
-  delete packages[without]
+  change(packages)
   const server = http.createServer((request, response) => {
     const [name, rest] = request.url.slice(1).split('/-/')
     const found = packages[name]

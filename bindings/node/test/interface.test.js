@@ -8,8 +8,6 @@ const { Connector, modern, classic, call, failure, turns } = require('./helper.j
 
 test('the_module_is_the_class_and_its_own_default', () => {
   assert.strictEqual(Connector.default, Connector)
-  assert.strictEqual(require('../deepstream.io-cache-native'), Connector)
-  assert.strictEqual(require('../deepstream.io-storage-native'), Connector)
 })
 
 test('it_is_an_emitter_with_plain_properties', async (t) => {

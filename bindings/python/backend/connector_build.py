@@ -1,7 +1,7 @@
 """What pip asks for (PEP 517), and the same by hand for libraries that are built already.
 
     python3 connector_build.py wheel LIBRARY PLATFORM FOLDER
-    python3 connector_build.py sdist FOLDER
+    python3 connector_build.py sdist CRATE FOLDER
 """
 
 import os
@@ -28,7 +28,7 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
 
 
 def build_sdist(sdist_directory, config_settings=None):
-    return sdist.write(sdist_directory)
+    return sdist.write(sdist.pack_crate(), sdist_directory)
 
 
 def _stripped(library, platform, folder):
@@ -42,8 +42,8 @@ def _stripped(library, platform, folder):
 def main(arguments):
     if arguments[:1] == ["wheel"] and len(arguments) == 4:
         print(_stripped(*arguments[1:]))
-    elif arguments[:1] == ["sdist"] and len(arguments) == 2:
-        print(sdist.write(arguments[1]))
+    elif arguments[:1] == ["sdist"] and len(arguments) == 3:
+        print(sdist.write(*arguments[1:]))
     else:
         sys.exit(__doc__)
 
