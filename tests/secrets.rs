@@ -76,7 +76,7 @@ fn least(backend: &str, port: u16) -> Value {
             json!({"contactPoints": ["127.0.0.1"], "port": port, "keyspace": "d", "user": "ada", "password": "hunter2-of-ada", "localDataCenter": "dc"})
         }
         "dynamodb" => json!({
-            "endpoint": format!("http://{host}"), "region": "r", "table": "t",
+            "endpoint": format!("http://{host}"), "region": "r", "table": "records",
             "accessKeyId": "ada", "secretAccessKey": "hunter2-of-ada", "sessionToken": "hunter2-of-a-session",
         }),
         "sqlite" => json!({"path": ":memory:"}),
