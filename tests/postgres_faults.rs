@@ -660,7 +660,8 @@ fn an_idle_session_that_the_server_ends_is_no_outage_and_pings_keep_it() {
         assert!(matches!(client.event(), Told::Ready));
     }
     let sessions = |name: &str| {
-        let sql = format!("SELECT pid FROM pg_stat_activity WHERE application_name LIKE '{name}%' ORDER BY pid");
+        let sql =
+            format!("SELECT pid FROM pg_stat_activity WHERE application_name LIKE '{name}%' ORDER BY pid");
         server.client(&["-c", &sql])
     };
     let (mut seen, kept_ones) = (vec![sessions("quiet")], sessions("kept"));
