@@ -5,7 +5,7 @@ CARGO ?= cargo
 FEATURES ?= full
 ALL = --release --workspace --features full
 
-.PHONY: help demo test test-everything simulate simulate-mutations quick bench node library lint docs clean
+.PHONY: help demo test test-everything test-packages simulate simulate-mutations quick bench node library install packages lint docs clean
 
 help:
 	@echo 'make demo    a real deepstream server with our cache and storage, step by step'
@@ -21,6 +21,12 @@ help:
 	@echo 'make bench   measure against the JavaScript connectors; tables and plots in target/bench'
 	@echo 'make node    build the Node.js addon, so that require("./bindings/node") works'
 	@echo 'make library the shared library for C, C++ and Python, under the name that programs ask for'
+	@echo 'make install PREFIX=/usr/local DESTDIR='
+	@echo '             what "make library" built, its header, pkg-config file and CMake package: docs/install.md'
+	@echo 'make packages'
+	@echo '             for npm, pip, C and C++, Debian and cargo, to run on older systems, too; in target/packages'
+	@echo 'make test-packages'
+	@echo '             those, installed by each package manager that is here, and used'
 	@echo 'make docs    the Rust documentation'
 	@echo 'make clean   remove what was built'
 
@@ -31,6 +37,18 @@ node:
 library:
 	$(CARGO) build --release --features $(FEATURES)
 	ln -sf libdeepstream_connector.so target/release/libdeepstream_connector.so.0
+
+# As variables of make or of the environment.
+export PREFIX DESTDIR LIBDIR INCLUDEDIR MANDIR DOCDIR
+
+install:
+	@BUILT=$${BUILT:-$${CARGO_TARGET_DIR:-target}/release} packaging/c/install
+
+packages:
+	@packaging/all
+
+test-packages:
+	@tests/packages/run all
 
 demo:
 	@tests/setup tools

@@ -4,6 +4,7 @@
 //! tables in `docs/` follow from that.
 
 mod aliases;
+mod secret;
 mod servers;
 mod shown;
 mod spec;
@@ -15,6 +16,7 @@ use serde_json::error::Category;
 use serde_json::{Map, Value};
 
 pub use aliases::aliases;
+pub use secret::Secret;
 pub use servers::{Login, Server};
 pub use shown::shown;
 pub use spec::{OptionKind, OptionSpec};
@@ -217,9 +219,27 @@ impl Settings {
         Settings { values, findings: self.findings.clone() }
     }
 
+    /// These options, and of others those that are not among them.
+    pub fn over(&self, other: &Settings) -> Settings {
+        let mut values = other.values.clone();
+        values.extend(self.values.clone());
+        Settings { values, findings: self.findings.clone() }
+    }
+
+    /// Those of the options that are taken and have no effect.
+    pub fn without_effect(&self) -> &[String] {
+        &self.findings.without_effect
+    }
+
     /// A text option.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(Value::as_str)
+    }
+
+    /// A secret that may change.
+    pub fn secret(&self, name: &'static str) -> Option<Secret> {
+        let patience = self.engine().connect_timeout;
+        self.get(name).and_then(|value| Secret::of(name, value, patience))
     }
 
     /// A whole number.
@@ -351,6 +371,11 @@ fn check_value(
         (OptionKind::Text, value @ Value::String(_)) => Ok(value),
         (OptionKind::Text, Value::Number(number)) => Ok(Value::String(number.to_string())),
         (OptionKind::Text, value) => refuse(&value, "text".into()),
+        (OptionKind::Secret, Value::Number(number)) => Ok(Value::String(number.to_string())),
+        (OptionKind::Secret, value) => match Secret::of("", &value, Duration::ZERO) {
+            Some(_) => Ok(value),
+            None => refuse(&value, secret::SHAPES.into()),
+        },
         (OptionKind::Integer(low, high), value) => {
             let number = match &value {
                 Value::Number(number) => number.as_i64().or_else(|| whole(number.as_f64()?)),
@@ -363,6 +388,13 @@ fn check_value(
                     "the option \"{name}\" is {number}; give a whole number from {low} to {high}"
                 ))),
                 None => refuse(&value, format!("a whole number from {low} to {high}")),
+            }
+        }
+        (OptionKind::FlagObjectOrWord(specs, words), value) => {
+            let given = value.as_str().unwrap_or_default();
+            match words.iter().find(|word| word.eq_ignore_ascii_case(given)) {
+                Some(word) => Ok(Value::from(*word)),
+                None => check_value(value, name, owner, OptionKind::FlagOrObject(specs), findings),
             }
         }
         (OptionKind::Flag | OptionKind::FlagOrObject(_), value @ Value::Bool(_)) => Ok(value),

@@ -37,7 +37,8 @@ fn shared() -> Arc<Server> {
 
 fn open(server: &Server, keyspace: &str, options: &str) -> Client {
     let configuration = format!(
-        r#"{{"type": "cassandra", "port": {}, "keyspace": "{keyspace}", "replication": 1{options}}}"#,
+        r#"{{"type": "cassandra", "port": {}, "keyspace": "{keyspace}", "replication": 1,
+            "connectTimeout": 30000{options}}}"#,
         server.port
     );
     Client::open(&configuration).unwrap()
@@ -273,6 +274,15 @@ fn what_is_no_record_is_corrupt_and_harms_nobody_else() {
             Ok(Reply::Record(Some(record))) => assert_eq!((*key, record.version), ("good", 1)),
             other => assert_eq!(other.unwrap_err().code(), ErrorCode::Corrupt, "{key}"),
         }
+    }
+    let listed = client.list(10);
+    assert_eq!(listed.iter().map(|(key, _)| &**key).collect::<Vec<_>>(), ["good"]);
+    for key in ["dataless", "versionless", "broken"] {
+        let is_named =
+            |told: Told| matches!(told, Told::Log(line) if line.contains(&format!("left out \"{key}\"")));
+        while !is_named(client.told.recv_timeout(crate::support::PATIENCE).expect(key)) {}
+        // In whatever order.
+        client.list(10);
     }
     client.set("broken", 2, "[]").unwrap();
     assert_eq!(client.get("broken").unwrap(), Some((2, "[]".into())));

@@ -7,10 +7,13 @@ use crate::support::load::under_load;
 use crate::support::{Client, Server, Told};
 use deepstream_connector::core::Record;
 
-use crate::harness::{test, Test};
+use crate::harness::{test, Class, Test};
 
 /// Every test.
-pub const TESTS: &[Test] = &[test!(a_node_that_is_away_is_no_outage_and_too_few_are_waited_for)];
+pub const TESTS: &[Test] = &[
+    // Three more Java machines beside those of other tests would starve each other.
+    test!(a_node_that_is_away_is_no_outage_and_too_few_are_waited_for).class(Class::Alone),
+];
 
 fn open(server: &Server, options: &str) -> Client {
     let configuration = format!(

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::support::{certificates, wait_until, Client, Server, Told};
-use deepstream_connector::core::{Error, ErrorCode, Key, Operation, Record};
+use deepstream_connector::core::{Error, ErrorCode, Key, Operation, Record, Reply};
 use serde_json::{json, Value};
 
 use crate::harness::{test, Test};
@@ -15,7 +15,16 @@ pub const TESTS: &[Test] = &[
     test!(what_others_wrote_can_be_read),
     test!(the_order_of_calls_settles_conflicts),
     test!(two_writers_of_one_document_both_get_through),
-    test!(conflicts_of_replication_are_left_alone),
+    test!(what_was_acknowledged_is_read_whatever_replication_brought),
+    test!(a_delete_takes_every_leaf_away),
+    test!(pauses_grow_while_writes_alone_are_refused),
+    test!(a_document_at_which_the_server_stumbles_holds_up_no_other),
+    test!(a_listing_waits_out_a_server_in_trouble),
+    test!(a_listing_passes_over_what_is_no_record_and_names_it),
+    test!(large_documents_are_read_a_few_at_a_time),
+    test!(a_request_that_is_too_large_is_told_from_a_document_that_is),
+    test!(a_database_that_no_ordinary_user_can_make_is_named),
+    test!(a_token_is_a_login_and_a_proxy_may_have_the_server_below_a_path),
     test!(a_database_that_goes_is_made_again),
     test!(logins_go_by_password_and_by_cookie),
     test!(a_session_that_ends_is_begun_anew_unnoticed),
@@ -153,19 +162,185 @@ fn two_writers_of_one_document_both_get_through() {
     assert_eq!(versions[0], versions[1]);
 }
 
-fn conflicts_of_replication_are_left_alone() {
+/// Leaves that replication brings, each after so many revisions; the last number tells them apart.
+fn replicate(server: &Server, id: &str, leaves: &[(usize, usize)]) {
+    let docs: Vec<Value> = leaves
+        .iter()
+        .map(|&(length, which)| {
+            let ids: Vec<String> = (1..=length).rev().map(|number| format!("{number:016x}{which:016x}")).collect();
+            let revisions = json!({"start": length, "ids": ids});
+            json!({"_id": id, "_revisions": revisions, "_rev": format!("{length}-{}", ids[0]), "version": 90 + which, "data": ["theirs"]})
+        })
+        .collect();
+    ask(server, "POST", "/deepstream/_bulk_docs", &json!({"new_edits": false, "docs": docs}));
+}
+
+fn what_was_acknowledged_is_read_whatever_replication_brought() {
     let server = Server::start("couchdb", &[]);
     let client = open(&server, json!({}));
+    // One that is known here, and then has another leaf that goes before ours.
+    client.set("known", 1, "[1]").unwrap();
+    replicate(&server, "known", &[(7, 1)]);
+    client.set("known", 2, "[2]").unwrap();
+    assert_eq!(client.get("known").unwrap(), Some((2, "[2]".into())));
+    // What was ours is no leaf of its own.
+    assert_eq!(document(&server, "known?conflicts=true")["_conflicts"], Value::Null);
+    // One with two leaves of which nothing is known.
+    replicate(&server, "new", &[(1, 1), (1, 2)]);
+    assert_eq!(client.head("new").unwrap(), Some(92));
+    client.set("new", 3, "[3]").unwrap();
+    assert_eq!(client.get("new").unwrap(), Some((3, "[3]".into())));
+    // Where all is as it was left, no write needs a second try.
+    let before = retries(&client);
+    for version in 5..20 {
+        client.set("known", version, "[]").unwrap();
+        client.set("new", version, "[]").unwrap();
+    }
+    assert_eq!(retries(&client), before);
+}
+
+fn a_delete_takes_every_leaf_away() {
+    let server = Server::start("couchdb", &[]);
+    let client = open(&server, json!({}));
+    client.set("a", 1, "[1]").unwrap();
+    replicate(&server, "a", &[(1, 1), (2, 2), (4, 3)]);
+    client.delete("a").unwrap();
+    assert_eq!(client.get("a").unwrap(), None);
+    assert_eq!(document(&server, "a")["error"], "not_found");
+    client.set("a", 2, "[2]").unwrap();
+    assert_eq!(client.get("a").unwrap(), Some((2, "[2]".into())));
+    assert_eq!(document(&server, "a?conflicts=true")["_conflicts"], Value::Null);
+}
+
+fn pauses_grow_while_writes_alone_are_refused() {
+    let server = Server::start("couchdb-stub", &[]);
+    let client = open_as(&server, "admin", json!({"timeout": 3_000}));
+    client.set("a", 1, "{}").unwrap();
+    for status in [503, 500] {
+        let before = tell(&server, "report")["refused"].as_u64().unwrap();
+        tell(&server, &format!("status/{status}/1000000/_bulk_docs"));
+        assert_eq!(client.set("a", 2, "{}").unwrap_err().code(), ErrorCode::Timeout);
+        let refused = tell(&server, "status/200/0")["refused"].as_u64().unwrap() - before;
+        // 20, 40, 80 ms and so on up to a second, each at least half of that; the look-ups between
+        // them succeed.
+        assert!((4..=12).contains(&refused), "{refused} requests were refused with {status}");
+    }
+    client.set("a", 3, "{}").unwrap();
+}
+
+fn a_document_at_which_the_server_stumbles_holds_up_no_other() {
+    let server = Server::start("couchdb-stub", &[]);
+    let client = open_as(&server, "admin", json!({"timeout": 5_000}));
     client.set("warm", 1, "{}").unwrap();
-    let leaf = |rev: &str, version: i64| json!({"_id": "a", "_rev": rev, "version": version, "data": []});
-    let leaves =
-        [leaf("1-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 1), leaf("1-bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", 2)];
-    ask(&server, "POST", "/deepstream/_bulk_docs", &json!({"new_edits": false, "docs": leaves}));
-    assert_eq!(client.head("a").unwrap(), Some(2));
-    client.set("a", 3, "[3]").unwrap();
-    assert_eq!(client.get("a").unwrap(), Some((3, "[3]".into())));
-    let stored = document(&server, "a?conflicts=true");
-    assert_eq!(stored["_conflicts"], json!(["1-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"]));
+    tell(&server, "trip/bad");
+    let keys = || (0..60).map(|index| if index == 40 { "bad".to_owned() } else { format!("k{index}") });
+    let all = |operation: &dyn Fn() -> Operation| {
+        client.many(keys().map(|key| (Key::from(key), operation())).collect())
+    };
+    let record = || Record { version: 1, data: "{}".into() };
+    let operations: [&dyn Fn() -> Operation; 3] =
+        [&|| Operation::Set(record()), &|| Operation::Get, &|| Operation::Delete];
+    for operation in operations {
+        for (key, result) in keys().zip(all(operation)) {
+            match result {
+                Err(error) => {
+                    assert_eq!((key.as_str(), error.code()), ("bad", ErrorCode::Timeout), "{error}")
+                }
+                Ok(_) => assert_ne!(key, "bad"),
+            }
+        }
+    }
+}
+
+fn a_listing_waits_out_a_server_in_trouble() {
+    let server = Server::start("couchdb-stub", &[]);
+    let client = open_as(&server, "admin", json!({"timeout": 30_000}));
+    client.set("a", 1, "{}").unwrap();
+    for status in [429, 500, 502, 503, 504] {
+        tell(&server, &format!("status/{status}/2"));
+        assert_eq!(client.list(10).len(), 1, "{status}");
+    }
+}
+
+fn a_listing_passes_over_what_is_no_record_and_names_it() {
+    let server = Server::start("couchdb", &[]);
+    let client = open(&server, json!({}));
+    for index in 0..10 {
+        client.set(&format!("k{index}"), 1, "{}").unwrap();
+    }
+    ask(&server, "PUT", "/deepstream/k3x", &json!({"name": "Ada"}));
+    for limit in [1, 3, 100] {
+        let keys: Vec<String> = client.list(limit).iter().map(|(key, _)| key.to_string()).collect();
+        assert_eq!(keys, (0..10).map(|index| format!("k{index}")).collect::<Vec<_>>());
+        client.line_with("\"k3x\"");
+    }
+}
+
+fn large_documents_are_read_a_few_at_a_time() {
+    let server = Server::start("couchdb-stub", &[]);
+    let client = open_as(&server, "admin", json!({"timeout": 60_000}));
+    let large = format!("\"{}\"", "x".repeat(7_900_000));
+    let key = |index: usize| Key::from(format!("large/{index}"));
+    for index in 0..8 {
+        client.set(&key(index), 1, &large).unwrap();
+    }
+    // With one that has seen none of them.
+    let client = open_as(&server, "admin", json!({"timeout": 60_000}));
+    client.head("none").unwrap();
+    for operation in [Operation::Head, Operation::Get] {
+        let before = tell(&server, "report")["requests"].as_u64().unwrap();
+        let replies = client.many((0..8).map(|index| (key(index), operation.clone())).collect());
+        for reply in replies {
+            match reply {
+                Ok(Reply::Record(Some(record))) => assert_eq!(record.data.len(), large.len()),
+                Ok(Reply::Version(version)) => assert_eq!(version, Some(1)),
+                other => panic!("{other:?}"),
+            }
+        }
+        let requests = tell(&server, "report")["requests"].as_u64().unwrap() - before;
+        assert!(requests >= 4, "{requests} requests for 63 MB");
+    }
+    assert_eq!(client.list(8).len(), 8);
+}
+
+fn a_request_that_is_too_large_is_told_from_a_document_that_is() {
+    let server = Server::start("couchdb-stub", &[]);
+    let client = open_as(&server, "admin", json!({}));
+    client.set("warm", 1, "{}").unwrap();
+    tell(&server, "largest/100000");
+    let large = format!("\"{}\"", "x".repeat(200_000));
+    let results = client.many(vec![set("a", 1, "1"), set("b", 1, &large)]);
+    assert!(results[0].is_ok());
+    let error = results[1].as_ref().unwrap_err();
+    assert_eq!(error.code(), ErrorCode::TooLarge);
+    assert!(error.message().contains("max_http_request_size"), "{error}");
+}
+
+fn a_database_that_no_ordinary_user_can_make_is_named() {
+    let server = Server::start("couchdb-stub", &[]);
+    for auth in ["basic", "cookie"] {
+        let options = json!({"database": "other", "auth": auth});
+        let error = open_as(&server, "reader", options).get("a").unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Authentication, "{error}");
+        let words = ["\"other\" is not there", "no administrator"];
+        assert!(words.iter().all(|words| error.message().contains(words)), "{error}");
+    }
+}
+
+fn a_token_is_a_login_and_a_proxy_may_have_the_server_below_a_path() {
+    let server = Server::start("couchdb-stub", &[]);
+    let url = format!("http://127.0.0.1:{}/couch/records", server.port);
+    let connect = |more: Value| {
+        let mut all = json!({"type": "couchdb", "url": url});
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        Client::open(&all.to_string()).unwrap()
+    };
+    connect(json!({"jwt": "header.payload.signature"})).set("a", 1, "{}").unwrap();
+    let error = connect(json!({"jwt": "header.payload.hunter2"})).get("a").unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Authentication);
+    assert!(error.message().contains("\"jwt\"") && !error.message().contains("hunter2"), "{error}");
+    let by_cookie = json!({"user": "admin", "password": "secret", "auth": "cookie"});
+    assert_eq!(connect(by_cookie).head("a").unwrap(), Some(1));
 }
 
 fn a_database_that_goes_is_made_again() {

@@ -9,6 +9,7 @@ mod pages;
 mod places;
 mod programs;
 mod tables;
+mod types;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -69,6 +70,8 @@ enum Check {
     Commands,
     /// By the doc-tests of the crate.
     DocTest,
+    /// By the tests of the packages, which install from them as the page says.
+    Packages,
     /// At the server that its first word names.
     Place,
 }
@@ -81,6 +84,7 @@ fn check_of(block: &Block) -> Option<Check> {
         ("python", []) => Some(Check::Python),
         ("c" | "cpp", []) => Some(Check::Compiled),
         ("sh", []) => Some(Check::Commands),
+        ("sh", ["packages", _]) => Some(Check::Packages),
         ("rust", []) => Some(Check::DocTest),
         ("js" | "sh" | "sql", [place, ..]) if places::PLACES.contains(place) => Some(Check::Place),
         _ => None,
@@ -109,6 +113,7 @@ fn the_readme_has_at_most_200_lines() {
 
 fn the_tables_are_those_of_the_code() {
     tables::compare();
+    types::compare();
 }
 
 /// A page with its options and a program or configuration; a row in the README and among the

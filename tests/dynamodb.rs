@@ -17,6 +17,8 @@ pub const TESTS: &[Test] = &[
     test!(a_record_that_is_too_large_is_refused_alone_and_with_both_sizes),
     test!(records_up_to_the_limit_are_taken),
     test!(answers_of_more_than_16_mb_come_in_parts),
+    test!(a_listing_passes_over_what_is_no_record_and_names_it),
+    test!(reads_are_consistent_unless_an_option_says_otherwise),
     test!(records_expire),
     test!(collections_have_tables_of_their_own),
     test!(what_is_signed_is_accepted_and_batches_keep_to_the_limits),
@@ -213,13 +215,45 @@ fn answers_of_more_than_16_mb_come_in_parts() {
     }
 }
 
+fn a_listing_passes_over_what_is_no_record_and_names_it() {
+    let server = Server::start("dynamodb", &[]);
+    let client = open(&server, json!({}));
+    assert!(client.many(sets(10)).iter().all(Result::is_ok));
+    let item = json!({"ds_key": {"S": "theirs"}, "name": {"S": "Ada"}});
+    call(&server, "PutItem", &json!({"TableName": "deepstream", "Item": item}));
+    for limit in [1, 3, 100] {
+        let mut keys: Vec<Key> = client.list(limit).into_iter().map(|(key, _)| key).collect();
+        keys.sort();
+        assert_eq!(keys, sets(10).into_iter().map(|(key, _)| key).collect::<Vec<_>>());
+        client.line_with("\"theirs\"");
+    }
+}
+
+fn reads_are_consistent_unless_an_option_says_otherwise() {
+    let server = Server::start("dynamodb-stub", &[]);
+    for (options, consistent) in [(json!({}), true), (json!({"consistentRead": false}), false)] {
+        let client = open(&server, options);
+        client.set("a", 1, "{}").unwrap();
+        assert_eq!(client.get("a").unwrap(), Some((1, "{}".into())));
+        assert_eq!(tell(&server, "report")["consistent"], consistent);
+    }
+}
+
 fn records_expire() {
     let server = Server::start("dynamodb", &[]);
     let client = open(&server, json!({"ttl": 2, "ttlAttribute": "gone_at"}));
     client.set("a", 1, "{}").unwrap();
     let described = call(&server, "DescribeTimeToLive", &json!({"TableName": "deepstream"}));
     assert_eq!(described["TimeToLiveDescription"]["AttributeName"], "gone_at");
-    // DynamoDB itself removes it within days; here it is gone when it is due.
+    // DynamoDB itself removes it within days, its local version sooner, and now not at all; here it is gone when it is
+    // due.
+    let off = json!({"Enabled": false, "AttributeName": "gone_at"});
+    let told = call(
+        &server,
+        "UpdateTimeToLive",
+        &json!({"TableName": "deepstream", "TimeToLiveSpecification": off}),
+    );
+    assert_eq!(told["TimeToLiveSpecification"]["Enabled"], false, "{told}");
     wait_until("it has expired", || client.get("a").unwrap().is_none());
     assert_eq!(client.head("a").unwrap(), None);
     let forever = open(&server, json!({}));

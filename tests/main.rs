@@ -52,6 +52,8 @@ mod redis_cluster;
 mod redis_replicas;
 #[cfg(feature = "redis")]
 mod redis_sentinel;
+#[cfg(feature = "full")]
+mod secrets;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod suites;

@@ -4,6 +4,8 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use crate::support::load::under_load;
+use crate::support::network;
+use crate::support::part::Part;
 use crate::support::{certificates, wait_until, Client, Server, Told, PATIENCE};
 use deepstream_connector::core::{ErrorCode, Key, Operation, Record, Reply};
 
@@ -23,6 +25,9 @@ pub const TESTS: &[Test] = &[
     test!(tls_wants_the_right_authority_and_the_right_name),
     test!(a_client_certificate_is_shown_where_it_is_asked_for),
     test!(a_crash_is_one_outage_and_takes_the_records),
+    test!(idle_connections_that_the_server_closes_are_no_outage),
+    test!(pings_keep_idle_connections_open),
+    test!(a_write_that_the_network_lost_does_not_come_after_a_later_one),
     test!(the_keys_of_a_dead_server_wait_while_the_others_go_on),
     test!(a_dead_server_of_two_costs_its_own_keys_alone).class(Class::Works),
     test!(with_failover_the_keys_of_a_dead_server_move_and_come_back),
@@ -270,6 +275,48 @@ fn a_crash_is_one_outage_and_takes_the_records() {
     assert_eq!(receiver.recv_timeout(PATIENCE).expect("a callback is missing").unwrap(), None);
     client.set("a", 2, "{}").unwrap();
     assert_eq!(client.head("a").unwrap(), Some(2));
+}
+
+/// How many idle connections a server has closed.
+fn idle_kicks(server: &Server) -> usize {
+    let stats = server.client(&["stats"]);
+    let kicks = stats.lines().find_map(|line| line.strip_prefix("STAT idle_kicks "));
+    kicks.expect(&stats).parse().unwrap()
+}
+
+fn idle_connections_that_the_server_closes_are_no_outage() {
+    let closing = Server::start("memcached", &["--", "-o", "idle_timeout=1"]);
+    let other = Server::start("memcached", &[]);
+    for servers in [&[&closing][..], &[&closing, &other]] {
+        let names = names_at(servers, "");
+        let client = open_at(servers, "");
+        client.set(&names[0], 1, "{}").unwrap();
+        let before = idle_kicks(&closing);
+        wait_until("two idle connections were closed", || idle_kicks(&closing) >= before + 2);
+        assert_eq!(client.head(&names[0]).unwrap(), Some(1));
+        assert!(client.told.try_iter().all(|told| !matches!(told, Told::Error { .. })));
+    }
+}
+
+fn pings_keep_idle_connections_open() {
+    let server = Server::start("memcached", &["--", "-o", "idle_timeout=1"]);
+    let client = open(&server, r#", "pingInterval": 200"#);
+    client.set("a", 1, "{}").unwrap();
+    let mut idle = std::net::TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    idle.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert_eq!(std::io::Read::read(&mut idle, &mut [0]).unwrap(), 0, "the server closes idle ones");
+    assert_eq!(idle_kicks(&server), 1);
+    assert_eq!(client.head("a").unwrap(), Some(1));
+}
+
+/// memcached in a network that fails.
+pub const LOSSY: Part = ("memcached in a network that fails", || {
+    let configuration = r#"{"type": "memcached", "serverLocation": "127.0.0.1:PORT", "timeout": 4000}"#;
+    network::a_lost_write_does_not_come_after_a_later_one("memcached", configuration);
+});
+
+fn a_write_that_the_network_lost_does_not_come_after_a_later_one() {
+    network::run("memcached", LOSSY.0);
 }
 
 fn the_keys_of_a_dead_server_wait_while_the_others_go_on() {

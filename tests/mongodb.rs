@@ -512,6 +512,14 @@ fn tls_wants_the_right_authority_and_the_right_name() {
     assert!(error.message().contains("tlsCAFile"), "{error}");
     let anyone = at(&url("&tlsAllowInvalidCertificates=true"), "");
     assert_eq!(anyone.head("a/1").unwrap(), Some(1));
+    // The option of every backend, which wins.
+    let bare = format!("mongodb://127.0.0.1:{}/", server.port);
+    for options in [format!(r#"{{"ca": "{}"}}"#, path("ca.crt")), r#"{"rejectUnauthorized": false}"#.into()] {
+        let client = at(&bare, &format!(r#", "tls": {options}, "maxPoolSize": 2"#));
+        assert_eq!(client.head("a/1").unwrap(), Some(1), "{options}");
+    }
+    let other = at(&bare, &format!(r#", "ssl": {{"ca": "{}"}}"#, path("other-ca.crt")));
+    assert_eq!(first_error(&other).code(), ErrorCode::Configuration);
     let absent = first_error(&at(&url("&tlsCAFile=/nowhere/ca.crt"), ""));
     assert_eq!(absent.code(), ErrorCode::Configuration, "{absent}");
     // Without TLS there is no fallback and no answer.
@@ -586,9 +594,16 @@ fn the_connection_string_is_checked_before_there_is_a_connection() {
         r#", "splitChar": """#,
         r#", "defaultCollection": "system.x""#,
         r#", "defaultColection": "x""#,
+        r#", "defaultTable": "x", "defaultCollection": "y""#,
+        r#", "tls": {"ca": "-----BEGIN CERTIFICATE-----"}"#,
+        r#", "tls": {"cert": "a", "key": "b"}"#,
     ] {
         refused(known, options);
     }
+    at(
+        known,
+        r#", "defaultTable": "x", "poolSize": 5, "useNewUrlParser": true, "tls": {"cert": "a", "key": "a"}"#,
+    );
     // Of other drivers, and of no use here.
     at("mongodb://127.0.0.1:1/?useUnifiedTopology=true&socketTimeoutMS=100&compressors=snappy,zlib", "");
 }

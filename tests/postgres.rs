@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
-use crate::support::{pool, Client, Server};
+use crate::support::{pool, Client, Server, Told, PATIENCE};
 use deepstream_connector::core::{ErrorCode, Operation, Record, Reply};
 
 use crate::harness::{test, Test};
@@ -21,6 +21,8 @@ pub const TESTS: &[Test] = &[
     test!(notifications_are_those_of_the_official_connector),
     test!(without_the_option_there_is_no_trigger_and_no_function),
     test!(what_is_dropped_under_us_is_made_again),
+    test!(a_schema_that_is_made_again_has_its_notifications_again),
+    test!(a_listing_names_the_rows_that_it_passes_over),
     test!(what_is_no_table_for_records_is_named),
     test!(one_refused_row_does_not_fail_its_neighbours),
     test!(a_spoiled_row_is_corrupt_and_harms_nobody_else),
@@ -29,6 +31,58 @@ pub const TESTS: &[Test] = &[
     test!(a_database_of_another_encoding_says_what_it_cannot_hold),
     test!(records_can_be_queried_with_an_index),
 ];
+
+fn command(client: &Client, name: &str, schema: &str) {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let done = move |answer| sender.send(answer).unwrap();
+    client.connector.command(name, serde_json::json!({"schema": schema}), done).unwrap();
+    receiver.recv_timeout(PATIENCE).expect("a callback is missing").unwrap();
+}
+
+/// The function that triggers call is in the schema.
+fn a_schema_that_is_made_again_has_its_notifications_again() {
+    let place = place();
+    let client = place.open(r#", "notifications": {"INSERT": true}"#);
+    client.set("users/1", 1, "{}").unwrap();
+    let triggers = format!(
+        "SELECT count(*) FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid WHERE NOT tgisinternal AND relnamespace = '{0}'::regnamespace",
+        place.schema
+    );
+    command(&client, "destroySchema", &place.schema);
+    command(&client, "createSchema", &place.schema);
+    client.set("users/1", 2, "{}").unwrap();
+    assert_eq!(place.sql(&triggers), "1");
+    // Others may do it as well, and leave the function out.
+    place.sql_as_connector("DROP SCHEMA $ CASCADE; CREATE SCHEMA $");
+    client.set("users/1", 3, "{}").unwrap();
+    assert_eq!(place.sql(&triggers), "1");
+    place.sql_as_connector("DROP FUNCTION $.broadcast_update() CASCADE");
+    client.set("users/1", 4, "{}").unwrap();
+    client.set("bikes/1", 5, "{}").unwrap();
+    assert_eq!((client.head("users/1").unwrap(), client.head("bikes/1").unwrap()), (Some(4), Some(5)));
+}
+
+fn a_listing_names_the_rows_that_it_passes_over() {
+    let place = place();
+    let client = place.open("");
+    for name in ["users/1", "users/2", "users/3"] {
+        client.set(name, 1, "{}").unwrap();
+    }
+    place.sql("UPDATE $.users SET val = 'hunter2' WHERE id = '2'");
+    place.sql("INSERT INTO $.users (id, val) SELECT 'x' || n, '[' FROM generate_series(1, 20) AS n");
+    let listed: Vec<_> = client.list(100).into_iter().map(|(key, _)| key.to_string()).collect();
+    assert_eq!(listed, ["users/1", "users/3"]);
+    let lines: Vec<String> = std::iter::from_fn(|| match client.told.recv_timeout(PATIENCE).unwrap() {
+        Told::Log(line) if line.contains("13 more") => None,
+        Told::Log(line) => Some(line),
+        other => Some(format!("{other:?}")),
+    })
+    .collect();
+    assert_eq!(lines.iter().filter(|line| line.contains("passed over the record")).count(), 8, "{lines:?}");
+    let of_two = lines.iter().find(|line| line.contains("\"users/2\"")).expect("it is named");
+    assert!(of_two.contains("its val is not JSON"), "{of_two}");
+    assert!(!lines.iter().any(|line| line.contains("hunter2")), "{lines:?}");
+}
 
 /// A server that tests share, each with a schema of its own.
 struct Place {
@@ -251,7 +305,12 @@ fn options_say_where_records_are() {
     .unwrap();
     by_string.set("a/1", 1, "{}").unwrap();
     assert_eq!(place.sql(r#"SELECT id FROM "Odd ""schema""; --".a"#), "1");
-    assert_eq!(place.sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'by string'"), "1");
+    assert_eq!(
+        place.sql(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'by string ________________'"
+        ),
+        "1"
+    );
     let spelled =
         format!("host=127.0.0.1 port={} user=connector password=secret dbname=records", place.server.port);
     let by_words =

@@ -26,12 +26,19 @@ pub const TESTS: &[Test] = &[
     test!(a_host_that_is_not_there_is_passed_over_and_a_read_only_time_is_waited_out),
     test!(sixty_tables_are_made_by_four_processes_at_once).class(Class::Works),
     test!(a_write_that_hung_does_not_come_after_a_later_one),
+    test!(a_write_that_hung_does_not_come_later_of_a_role_that_acts_as_another_one),
+    test!(behind_a_pooler_a_write_that_hung_is_ended_and_nobody_elses_session_is),
+    test!(sessions_have_their_own_name_again_where_none_is_to_be_ended),
+    test!(the_session_of_commands_ends_alone),
+    test!(one_more_connection_that_cannot_be_made_is_told),
+    test!(who_reads_a_table_that_is_empty_now_keeps_nobody_from_it),
     test!(behind_a_pooler_no_write_lands_in_another_table).class(Class::Works),
     test!(behind_a_pooler_everything_works_without_prepared_statements),
     test!(a_column_that_changes_its_type_is_read_on),
     test!(a_locked_row_waits_alone),
     test!(a_query_that_timed_out_is_cancelled),
     test!(a_server_that_became_read_only_is_left),
+    test!(an_idle_session_that_the_server_ends_is_no_outage_and_pings_keep_it),
 ];
 
 fn open(server: &Server, options: &str) -> Client {
@@ -259,13 +266,27 @@ fn sixty_tables_are_made_by_four_processes_at_once() {
 /// come after what was sent again.
 fn a_write_that_hung_does_not_come_after_a_later_one() {
     let server = Server::start("postgres", &[]);
+    hang_a_write(&server);
+}
+
+/// As Vault sets roles up. The role that acts has no right over sessions of the one that logged in.
+fn a_write_that_hung_does_not_come_later_of_a_role_that_acts_as_another_one() {
+    let server = Server::start("postgres", &[]);
+    let sql = "CREATE ROLE owner; GRANT owner TO connector; GRANT ALL ON DATABASE records TO owner; ALTER ROLE connector SET role TO owner";
+    server.client(&["-c", sql]);
+    hang_a_write(&server);
+    let owner = "SELECT tableowner FROM pg_tables WHERE tablename = 'users'";
+    assert_eq!(server.client(&["-c", owner]), "owner");
+}
+
+fn hang_a_write(server: &Server) {
     let proxy = Server::start("proxy", &["--", "--target", &format!("127.0.0.1:{}", server.port)]);
     let client = Client::open(&configuration(proxy.port, r#", "timeout": 60000"#)).unwrap();
     client.set("users/1", 1, "{}").unwrap();
     let is_locked = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'ds.users'::regclass";
     let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'ds.users'::regclass";
     let process = "SELECT string_agg(pid::text, ' ') FROM pg_locks WHERE NOT granted AND relation = 'ds.users'::regclass";
-    let server_ref = &server;
+    let server_ref = server;
     std::thread::scope(|scope| {
         // Version 2 waits in the server for this lock, and its connection is gone meanwhile.
         let sql = format!(
@@ -297,6 +318,165 @@ fn a_write_that_hung_does_not_come_after_a_later_one() {
         }
     });
     assert_eq!(client.head("users/1").unwrap(), Some(3));
+}
+
+/// Somebody else's payment has the session in which ours began, by the time that ours is lost.
+fn behind_a_pooler_a_write_that_hung_is_ended_and_nobody_elses_session_is() {
+    let server = Server::start("postgres", &[]);
+    server.client(&["-c", "CREATE TABLE payments (amount int); GRANT ALL ON payments TO connector"]);
+    for (round, options) in ["", r#", "preparedStatements": false"#].into_iter().enumerate() {
+        let pooler = Server::start("pgbouncer", &[&format!("server={}", server.port)]);
+        let proxy = Server::start("proxy", &["--", "--target", &format!("127.0.0.1:{}", pooler.port)]);
+        let options = format!(r#", "timeout": 60000, "lock_timeout": 0, "maxConnections": 1{options}"#);
+        let client = Client::open(&configuration(proxy.port, &options)).unwrap();
+        client.set("users/1", 1, "{}").unwrap();
+        let waits = "SELECT string_agg(pid::text, ' ') FROM pg_locks WHERE NOT granted AND relation = 'ds.users'::regclass";
+        let is_locked = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'ds.users'::regclass";
+        let pays = "SELECT count(*) FROM pg_locks WHERE mode = 'RowExclusiveLock' AND relation = 'payments'::regclass";
+        let (server_ref, pooler_ref) = (&server, &pooler);
+        std::thread::scope(|scope| {
+            let go = |table: &str| crate::support::wait_for_table_sql("public", &format!("{table}{round}"));
+            let sql = format!("BEGIN; LOCK TABLE ds.users; {} COMMIT;\n", go("unlock"));
+            let lock = scope.spawn(move || server_ref.client_with_input(&sql));
+            crate::support::wait_until("the table is locked", || server.client(&["-c", is_locked]) == "1");
+            let sql = format!("BEGIN; INSERT INTO payments VALUES ({round}); {} COMMIT;\n", go("paid"));
+            let payment = scope.spawn(move || pooler_ref.client_with_input(&sql));
+            crate::support::wait_until("a payment is under way", || server.client(&["-c", pays]) == "1");
+            let (sender, receiver) = channel();
+            let write = |version| {
+                let sender = sender.clone();
+                let record = Record { version, data: "{}".into() };
+                client.connector.set("users/1", record, move |result| sender.send(result).unwrap()).unwrap();
+            };
+            write(2);
+            crate::support::wait_until("the write waits in the server", || {
+                !server.client(&["-c", waits]).is_empty()
+            });
+            let first = server.client(&["-c", waits]);
+            proxy.ctl(&["set", "reset"]);
+            proxy.ctl(&["set", "pass"]);
+            write(3);
+            crate::support::wait_until("the write waits in another session alone", || {
+                let now = server.client(&["-c", waits]);
+                !now.is_empty() && now != first && !now.contains(' ')
+            });
+            server.client(&["-c", &format!("CREATE TABLE public.paid{round} ()")]);
+            payment.join().expect("the payment is carried out");
+            server.client(&["-c", &format!("CREATE TABLE public.unlock{round} ()")]);
+            lock.join().unwrap();
+            for _ in 0..2 {
+                receiver.recv_timeout(PATIENCE).expect("a callback is missing").unwrap();
+            }
+        });
+        assert_eq!(client.head("users/1").unwrap(), Some(3));
+        let paid = format!("SELECT count(*) FROM payments WHERE amount = {round}");
+        assert_eq!(server.client(&["-c", &paid]), "1");
+    }
+}
+
+fn sessions_have_their_own_name_again_where_none_is_to_be_ended() {
+    let server = Server::start("postgres", &[]);
+    let name = "SELECT application_name FROM pg_stat_activity WHERE usename = 'connector'";
+    let client = open(&server, "");
+    client.get("a").unwrap();
+    let given = server.client(&["-c", name]);
+    let number = given.strip_prefix("deepstream-connector ").expect("it begins so");
+    assert!(number.len() == 16 && number.bytes().all(|digit| digit.is_ascii_hexdigit()), "{given}");
+    drop(client);
+    crate::support::wait_until("it is gone", || server.client(&["-c", name]).is_empty());
+    let long = "é".repeat(60);
+    let client = open(&server, &format!(r#", "application_name": "{long}""#));
+    client.get("a").unwrap();
+    let cut = server.client(&["-c", name]);
+    assert!(cut.len() == 63 && cut.starts_with(&"?".repeat(46)), "{cut}");
+    drop(client);
+    crate::support::wait_until("it is gone", || server.client(&["-c", name]).is_empty());
+    let client = open(&server, r#", "terminateSessions": false"#);
+    client.get("a").unwrap();
+    assert_eq!(server.client(&["-c", name]), "deepstream-connector");
+}
+
+/// What listens goes on listening on another connection.
+fn the_session_of_commands_ends_alone() {
+    let server = Server::start("postgres", &[]);
+    let client = open(&server, r#", "maxConnections": 1"#);
+    client.set("users/1", 1, "{}").unwrap();
+    assert!(matches!(client.event(), Told::Ready));
+    let of_guest = |call: &str| {
+        format!("SELECT count({call}) FROM pg_stat_activity WHERE usename = 'connector' AND query LIKE '%by the host%'")
+    };
+    query(&client, "SELECT 1 AS \"by the host\"", json!([])).unwrap();
+    assert_eq!(server.client(&["-c", &of_guest("pg_terminate_backend(pid)")]), "1");
+    crate::support::wait_until("it is gone", || server.client(&["-c", &of_guest("*")]) == "0");
+    client.set("users/1", 2, "{}").unwrap();
+    query(&client, "SELECT 1", json!([])).unwrap();
+
+    let (sender, receiver) = channel();
+    let done = move |answer| sender.send(answer).unwrap();
+    client.connector.command("subscribe", json!({"schema": "news"}), done).unwrap();
+    receiver.recv_timeout(PATIENCE).expect("a callback is missing").unwrap();
+    let listens = "SELECT coalesce(max(pid), 0) FROM pg_stat_activity WHERE usename = 'connector' AND query LIKE 'LISTEN%'";
+    let first = server.client(&["-c", listens]);
+    server.client(&["-c", &format!("SELECT pg_terminate_backend({first})")]);
+    crate::support::wait_until("another one listens", || {
+        let now = server.client(&["-c", listens]);
+        now != "0" && now != first
+    });
+    client.set("users/1", 3, "{}").unwrap();
+    let mut lines = client.told.try_iter().map(|told| match told {
+        Told::Log(line) => line,
+        other => panic!("nothing is lost: {other:?}"),
+    });
+    assert!(lines.any(|line| line.contains("notifications")));
+}
+
+fn one_more_connection_that_cannot_be_made_is_told() {
+    let server = Server::start("postgres", &[]);
+    let client = open(&server, "");
+    client.set("users/1", 1, "{}").unwrap();
+    server.client(&["-c", "ALTER ROLE connector PASSWORD 'another'"]);
+    let line = "a further connection could not be made";
+    let is_told = |told: Told| matches!(told, Told::Log(words) if words.contains(line) && words.contains("refused the login"));
+    crate::support::wait_until("it is told", || {
+        let (sender, receiver) = channel();
+        for index in 0..20 {
+            let (stored, read) = (sender.clone(), sender.clone());
+            let record = Record { version: 2, data: "{}".into() };
+            let (key, done) = (format!("users/{index}"), move |result| stored.send(result).unwrap());
+            client.connector.set(&key, record, done).unwrap();
+            client.connector.get(&key, move |got| read.send(got.map(drop)).unwrap()).unwrap();
+        }
+        (0..40).for_each(|_| receiver.recv_timeout(PATIENCE).expect("a callback is missing").unwrap());
+        client.told.try_iter().any(is_told)
+    });
+}
+
+/// A lock that is waited for would keep everybody else waiting behind it.
+fn who_reads_a_table_that_is_empty_now_keeps_nobody_from_it() {
+    let server = Server::start("postgres", &[]);
+    let client = open(&server, r#", "dropEmptyTables": true, "lock_timeout": 0"#);
+    client.set("users/1", 1, "{}").unwrap();
+    let reads =
+        "SELECT count(*) FROM pg_locks WHERE mode = 'AccessShareLock' AND relation = 'ds.users'::regclass";
+    let server_ref = &server;
+    std::thread::scope(|scope| {
+        let sql = format!(
+            "BEGIN; SELECT FROM ds.users; {} COMMIT;\n",
+            crate::support::wait_for_table_sql("public", "go")
+        );
+        let reader = scope.spawn(move || server_ref.client_with_input(&sql));
+        crate::support::wait_until("the table is read", || server.client(&["-c", reads]) == "1");
+        let deleted = client.delete("users/1");
+        let found = client.get("users/1");
+        server.client(&["-c", "CREATE TABLE public.go ()"]);
+        reader.join().unwrap();
+        deleted.unwrap();
+        assert_eq!(found.unwrap(), None);
+    });
+    client.set("users/2", 1, "{}").unwrap();
+    client.delete("users/2").unwrap();
+    let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'ds'";
+    assert_eq!(server.client(&["-c", tables]), "0", "nobody reads it any more");
 }
 
 const POOLED_WRITES: i64 = 300;
@@ -468,4 +648,41 @@ fn a_server_that_became_read_only_is_left() {
     // It is still read-only on the session that was made meanwhile.
     client.set("a", 2, "{}").unwrap();
     assert_eq!(client.head("a").unwrap(), Some(2));
+}
+
+fn an_idle_session_that_the_server_ends_is_no_outage_and_pings_keep_it() {
+    let server = Server::start("postgres", &[]);
+    server.client(&["-c", "ALTER ROLE connector SET idle_session_timeout = '1s'"]);
+    let quiet = open(&server, r#", "application_name": "quiet""#);
+    let kept = open(&server, r#", "application_name": "kept", "pingInterval": 200"#);
+    for client in [&quiet, &kept] {
+        client.set("users/1", 1, "{}").unwrap();
+        assert!(matches!(client.event(), Told::Ready));
+    }
+    let sessions = |name: &str| {
+        let sql =
+            format!("SELECT pid FROM pg_stat_activity WHERE application_name LIKE '{name}%' ORDER BY pid");
+        server.client(&["-c", &sql])
+    };
+    let (mut seen, kept_ones) = (vec![sessions("quiet")], sessions("kept"));
+    let begin = Instant::now();
+    while seen.len() < 3 {
+        if begin.elapsed() > PATIENCE {
+            let told: Vec<_> = quiet.told.try_iter().collect();
+            panic!("the server ends no idle session: {seen:?}, {told:?}");
+        }
+        let now = sessions("quiet");
+        if !now.is_empty() && !seen.contains(&now) {
+            seen.push(now);
+        }
+    }
+    assert_eq!(sessions("kept"), kept_ones);
+    for client in [&quiet, &kept] {
+        assert!(client.told.try_iter().all(|told| matches!(told, Told::Log(_))));
+        assert_eq!(client.head("users/1").unwrap(), Some(1));
+    }
+    server.ctl(&["kill"]);
+    for client in [&quiet, &kept] {
+        assert!(matches!(client.event(), Told::Error { fatal: false, .. }), "a crash is an outage");
+    }
 }

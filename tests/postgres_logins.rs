@@ -45,7 +45,7 @@ impl<'a> Login<'a> {
         let name = format!("login of {} {}", self.user, options.len());
         let client = self.open(&format!(r#"{options}, "application_name": "{name}""#));
         client.get("anything").unwrap_or_else(|error| panic!("{} {options}: {error}", self.user));
-        let sql = format!("SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = '{name}' LIMIT 1");
+        let sql = format!("SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name LIKE '{name} %' LIMIT 1");
         match self.server.client(&["-c", &sql]).as_str() {
             "t" => true,
             "f" => false,

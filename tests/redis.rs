@@ -1,6 +1,10 @@
 //! What is special to Redis: layouts, logins, TLS, expiry, and what the server may answer.
 
-use crate::support::{certificates, Client, Server, Told};
+use std::sync::atomic::Ordering;
+
+use crate::support::network;
+use crate::support::part::Part;
+use crate::support::{certificates, wait_until, Client, Server, Told};
 use deepstream_connector::core::{ErrorCode, Operation, Record, Reply};
 
 use crate::harness::{test, Test};
@@ -24,6 +28,12 @@ pub const TESTS: &[Test] = &[
     test!(a_full_server_says_so),
     test!(a_server_that_loads_is_waited_for),
     test!(a_former_primary_is_left),
+    test!(a_former_primary_is_left_for_the_one_behind_its_name),
+    test!(a_proxy_that_ends_connections_which_name_themselves_is_no_obstacle),
+    test!(reads_do_not_wait_for_a_write_that_waits_for_replicas),
+    test!(an_idle_connection_that_the_server_closes_is_no_outage),
+    test!(pings_keep_an_idle_connection_open),
+    test!(a_write_that_the_network_lost_does_not_come_after_a_later_one),
     test!(valkey_works_too),
 ];
 
@@ -280,9 +290,170 @@ fn a_former_primary_is_left() {
     client.connector.set("a", record, move |result| sender.send(result).unwrap()).unwrap();
     let Told::Error { error, fatal: false } = client.event() else { panic!("no outage was told") };
     assert!(error.message().contains("replica"), "{error}");
+    for _ in 0..100 {
+        assert_eq!(client.head("b").unwrap(), None, "what can be read is read");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert!(client.told.try_iter().all(|told| matches!(told, Told::Log(_))), "one outage is told once");
     server.client(&["REPLICAOF", "NO", "ONE"]);
     receiver.recv_timeout(crate::support::PATIENCE).expect("a callback is missing").unwrap();
+    assert!(matches!(client.event(), Told::Ready));
     assert_eq!(client.head("a").unwrap(), Some(2));
+}
+
+/// After a failover the name leads to another server.
+fn a_former_primary_is_left_for_the_one_behind_its_name() {
+    let (former, next) = (Server::start("redis", &[]), Server::start("redis", &[]));
+    let name = Name::start(former.port);
+    let client = Client::open(&format!(r#"{{"type": "redis", "port": {}}}"#, name.port)).unwrap();
+    client.set("a", 1, "{}").unwrap();
+    assert!(matches!(client.event(), Told::Ready));
+    former.client(&["REPLICAOF", "127.0.0.1", &next.port.to_string()]);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let record = Record { version: 2, data: "{}".into() };
+    client.connector.set("a", record, move |result| sender.send(result).unwrap()).unwrap();
+    assert!(matches!(client.event(), Told::Error { fatal: false, .. }));
+    name.leads_to(next.port);
+    receiver.recv_timeout(crate::support::PATIENCE).expect("a callback is missing").unwrap();
+    assert_eq!(next.client(&["GET", "a_v"]), "2");
+    assert!(matches!(client.event(), Told::Ready));
+}
+
+/// A name that leads to one server or another, and ends the connections of clients that say certain
+/// words.
+struct Name {
+    port: u16,
+    to: std::sync::Arc<std::sync::atomic::AtomicU16>,
+}
+
+impl Name {
+    fn start(to: u16) -> Name {
+        Name::refusing(to, "no client says this")
+    }
+
+    fn refusing(to: u16, words: &'static str) -> Name {
+        use std::io::{Read, Write};
+        use std::net::{Shutdown, TcpListener, TcpStream};
+        let port = crate::support::free_port();
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        let to = std::sync::Arc::new(std::sync::atomic::AtomicU16::new(to));
+        let target = std::sync::Arc::clone(&to);
+        std::thread::spawn(move || {
+            for mut client in listener.incoming().flatten() {
+                let Ok(mut server) = TcpStream::connect(("127.0.0.1", target.load(Ordering::SeqCst))) else {
+                    continue;
+                };
+                let (mut answers, mut back) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut answers, &mut back);
+                    let _ = back.shutdown(Shutdown::Both);
+                });
+                std::thread::spawn(move || {
+                    let mut bytes = vec![0; 64 << 10];
+                    while let Ok(count @ 1..) = client.read(&mut bytes) {
+                        let said = &bytes[..count];
+                        if said.windows(words.len()).any(|part| part == words.as_bytes())
+                            || server.write_all(said).is_err()
+                        {
+                            break;
+                        }
+                    }
+                    let _ = server.shutdown(Shutdown::Both);
+                });
+            }
+        });
+        Name { port, to }
+    }
+
+    fn leads_to(&self, port: u16) {
+        self.to.store(port, Ordering::SeqCst);
+    }
+}
+
+/// As twemproxy does.
+fn a_proxy_that_ends_connections_which_name_themselves_is_no_obstacle() {
+    let server = Server::start("redis", &[]);
+    let proxy = Name::refusing(server.port, "CLIENT");
+    let client = Client::open(&format!(r#"{{"type": "redis", "port": {}}}"#, proxy.port)).unwrap();
+    client.set("a", 1, "{}").unwrap();
+    assert!(matches!(client.event(), Told::Ready));
+    assert_eq!(server.client(&["GET", "a_v"]), "1");
+}
+
+fn reads_do_not_wait_for_a_write_that_waits_for_replicas() {
+    let server = Server::start("redis", &[]);
+    let client = open(&server, r#", "waitReplicas": 1, "waitTimeout": 5000, "timeout": 10000"#);
+    server.client(&["MSET", "b_v", "1", "b_d", "{}"]);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let record = Record { version: 1, data: "{}".into() };
+    client.connector.set("a", record, move |result| drop(sender.send(result))).unwrap();
+    let waits = || server.client(&["INFO", "clients"]).contains("blocked_clients:1");
+    wait_until("the write waits for replicas", waits);
+    let reads = (0..20).map(|_| client.head("b").unwrap()).collect::<Vec<_>>();
+    assert!(waits(), "a read waited for the write");
+    assert_eq!(reads, [Some(1); 20]);
+    assert!(receiver.try_recv().is_err());
+}
+
+/// The numbers of our connections, by the server.
+fn connections(server: &Server) -> Vec<String> {
+    let list = server.client(&["CLIENT", "LIST"]);
+    let ours = list.lines().filter(|line| line.contains("name=idle-test "));
+    ours.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+fn an_idle_connection_that_the_server_closes_is_no_outage() {
+    let server = Server::start("redis", &[]);
+    let client = open(&server, r#", "connectionName": "idle-test""#);
+    client.set("a", 1, "{}").unwrap();
+    assert!(matches!(client.event(), Told::Ready));
+    let first = connections(&server);
+    server.client(&["CONFIG", "SET", "timeout", "1"]);
+    wait_until("the server closed it twice", || {
+        let before = connections(&server);
+        !before.is_empty() && before != first && {
+            wait_until("it is another one", || {
+                !connections(&server).is_empty() && connections(&server) != before
+            });
+            true
+        }
+    });
+    assert_eq!(client.head("a").unwrap(), Some(1));
+    server.ctl(&["kill"]);
+    let Told::Error { error, fatal: false } = client.event() else { panic!("a crash is an outage") };
+    assert_eq!(error.code(), ErrorCode::Unavailable, "{error}");
+    server.ctl(&["restart"]);
+    assert!(matches!(client.event(), Told::Ready));
+}
+
+fn pings_keep_an_idle_connection_open() {
+    let server = Server::start("redis", &[]);
+    let client = open(&server, r#", "connectionName": "idle-test", "pingInterval": 200"#);
+    let other = open(&server, r#", "connectionName": "other""#);
+    client.set("a", 1, "{}").unwrap();
+    other.set("b", 1, "{}").unwrap();
+    let ours = connections(&server);
+    assert_eq!(ours.len(), 1);
+    server.client(&["CONFIG", "SET", "timeout", "1"]);
+    let number = || {
+        let list = server.client(&["CLIENT", "LIST"]);
+        let other = list.lines().find(|line| line.contains("name=other ")).map(str::to_owned);
+        other.and_then(|line| line.split(' ').next().map(str::to_owned))
+    };
+    let first = number();
+    wait_until("the server has closed idle ones", || number().is_some_and(|now| Some(now) != first));
+    assert_eq!(connections(&server), ours);
+    assert_eq!(client.head("a").unwrap(), Some(1));
+}
+
+/// Redis in a network that fails.
+pub const LOSSY: Part = ("redis in a network that fails", || {
+    let configuration = r#"{"type": "redis", "port": PORT, "timeout": 2000}"#;
+    network::a_lost_write_does_not_come_after_a_later_one("redis", configuration);
+});
+
+fn a_write_that_the_network_lost_does_not_come_after_a_later_one() {
+    network::run("redis", LOSSY.0);
 }
 
 fn valkey_works_too() {

@@ -1,6 +1,10 @@
 //! Redis Cluster: slots that move, nodes that die, logins and TLS at every node.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::support::load::under_load;
@@ -21,6 +25,8 @@ pub const TESTS: &[Test] = &[
     test!(a_primary_dies_under_load).class(Class::Works),
     test!(a_primary_freezes_under_load).class(Class::Works),
     test!(a_node_that_hangs_holds_up_its_own_keys_alone),
+    test!(a_primary_that_dies_while_nothing_is_asked_is_replaced),
+    test!(a_redirection_to_nowhere_is_forgotten),
     test!(seeds_may_be_dead),
     test!(a_primary_may_be_dead_at_the_start),
     test!(a_single_server_is_no_cluster),
@@ -256,6 +262,61 @@ fn a_node_that_hangs_holds_up_its_own_keys_alone() {
         })
         .collect();
     assert_eq!(order[2], 0, "{order:?}");
+}
+
+fn a_primary_that_dies_while_nothing_is_asked_is_replaced() {
+    let server = Server::start("redis-cluster", &[]);
+    let client = open(&server, "");
+    client.set("a", 1, "{}").unwrap();
+    assert!(matches!(client.event(), Told::Ready));
+    server.ctl(&["kill-node", &owner(&server, "a")]);
+    assert!(matches!(client.event(), Told::Error { fatal: false, .. }));
+    assert!(matches!(client.event(), Told::Ready), "its replica has taken over");
+}
+
+/// A node that has all slots and no records, and sends who reads first to a node that is not there.
+fn node_with_a_wrong_redirection() -> u16 {
+    let (port, nowhere) = (crate::support::free_port(), crate::support::free_port());
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let is_first = Arc::new(AtomicBool::new(true));
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let is_first = Arc::clone(&is_first);
+            std::thread::spawn(move || {
+                let mut lines = BufReader::new(client.try_clone().unwrap()).lines().map_while(Result::ok);
+                let mut client = client;
+                while let Some(head) = lines.next() {
+                    let parts: usize = head.trim_start_matches('*').parse().unwrap();
+                    // The length of each, and it.
+                    let words: Vec<String> = lines.by_ref().take(2 * parts).collect();
+                    let slots = "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n";
+                    let answer = match (words[1].as_str(), words.get(3).map(String::as_str)) {
+                        ("CLUSTER", Some("SLOTS")) => format!("{slots}:{port}\r\n"),
+                        ("CLUSTER", _) => "$16\r\ncluster_state:ok\r\n".to_owned(),
+                        ("MGET", _) if is_first.swap(false, Ordering::SeqCst) => {
+                            format!("-ASK 7 127.0.0.1:{nowhere}\r\n")
+                        }
+                        ("MGET", _) => "*1\r\n$-1\r\n".to_owned(),
+                        _ => "+OK\r\n".to_owned(),
+                    };
+                    if client.write_all(answer.as_bytes()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+fn a_redirection_to_nowhere_is_forgotten() {
+    let port = node_with_a_wrong_redirection();
+    let configuration = format!(r#"{{"type": "redis", "nodes": ["127.0.0.1:{port}"], "layout": "V1"}}"#);
+    let client = Client::open(&configuration).unwrap();
+    assert!(matches!(client.event(), Told::Ready));
+    assert_eq!(client.get("a").unwrap(), None);
+    assert!(matches!(client.event(), Told::Error { fatal: false, .. }), "that node is not there");
+    assert!(matches!(client.event(), Told::Ready), "nobody needs it");
 }
 
 fn seeds_may_be_dead() {

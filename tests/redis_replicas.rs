@@ -113,8 +113,6 @@ fn what_we_wrote_is_read_after_an_outage_too() {
     pair.hold_back(2_000);
     client.set("first", 2, "{}").unwrap();
     pair.primary.client(&["CLIENT", "KILL", "TYPE", "normal"]);
-    assert!(matches!(client.event(), Told::Error { .. }));
-    assert!(matches!(client.event(), Told::Ready));
     for _ in 0..5 {
         assert_eq!(client.head("first").unwrap(), Some(2));
         // The replica is connected to by and by.

@@ -26,12 +26,14 @@ pub const TESTS: &[Test] = &[
     test!(any_key_is_a_key),
     test!(the_exploits_of_the_official_connector_do_nothing),
     test!(tables_and_rows_of_somebody_else_are_not_listed),
+    test!(a_listing_goes_on_past_a_bad_row_and_names_it),
     test!(a_file_that_is_no_database_is_refused),
     test!(a_folder_that_is_missing_is_named_and_waited_for),
     test!(a_damaged_page_fails_what_is_on_it_and_says_what_to_do),
     test!(a_read_only_file_is_refused),
     test!(a_disk_that_fills_up_loses_nothing_that_was_acknowledged),
     test!(a_file_that_is_removed_is_made_again_before_anything_is_acknowledged),
+    test!(a_file_that_the_host_opened_itself_loses_nothing_that_was_acknowledged),
     test!(a_short_lock_of_another_program_only_delays),
     test!(a_lock_that_is_never_released_is_named_by_the_timeout),
     test!(a_file_that_is_locked_from_the_start_is_waited_for),
@@ -263,12 +265,41 @@ fn tables_and_rows_of_somebody_else_are_not_listed() {
     keys.sort_unstable();
     assert_eq!(keys, ["plain", "users/1"]);
     plain.execute_batch("UPDATE users SET data = 'nonsense'").unwrap();
-    let error = client.page(None, 10).unwrap_err();
-    assert_eq!(error.code(), ErrorCode::Corrupt, "{error}");
+    let keys: Vec<String> = client.list(10).into_iter().map(|(key, _)| key.to_string()).collect();
+    assert_eq!(keys, ["plain"]);
 }
 
 // ---------------------------------------------------------------------------------------------
 // Files that will not do
+
+fn a_listing_goes_on_past_a_bad_row_and_names_it() {
+    let (_folder, path) = place();
+    let client = open(&path, "");
+    for key in ["lists/1", "users/1", "users/2", "users/3"] {
+        client.set(key, 1, "{}").unwrap();
+    }
+    let plain = Plain::open(&path).unwrap();
+    plain
+        .execute_batch(
+            "UPDATE users SET data = 'hunter2' WHERE id = '2';
+             INSERT INTO users (id, version, data) VALUES (NULL, 1, '{}'), (NULL, 2, '{}'), (x'00', 3, '{}');",
+        )
+        .unwrap();
+    for limit in [1, 2, 100] {
+        let listed = client.list(limit);
+        assert_eq!(
+            listed.iter().map(|(key, _)| &**key).collect::<Vec<_>>(),
+            ["lists/1", "users/1", "users/3"]
+        );
+        let line = loop {
+            match client.told.recv_timeout(PATIENCE).expect("nobody names the bad row") {
+                Told::Log(line) if line.contains("left out") => break line,
+                _ => {}
+            }
+        };
+        assert!(line.contains("\"users/2\"") && !line.contains("hunter2"), "{line}");
+    }
+}
 
 fn a_file_that_is_no_database_is_refused() {
     let (_folder, path) = place();
@@ -478,6 +509,43 @@ fn two_connectors_of_one_process_see_each_other() {
         other.set("lists/1", version, "[]").unwrap();
         assert_eq!(one.head("lists/1").unwrap(), Some(version));
     }
+}
+
+/// How many users another program finds, which opens the file and closes it.
+fn users_for_others(path: &Path) -> usize {
+    const VISIT: &str = "import sqlite3, sys
+database = sqlite3.connect(sys.argv[1])
+print(database.execute('SELECT count(*) FROM users').fetchone()[0])
+database.close()";
+    let output = Command::new("python3").args(["-c", VISIT]).arg(path).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
+}
+
+/// Whoever closes a descriptor of the file in this process drops SQLite's locks.
+fn a_file_that_the_host_opened_itself_loses_nothing_that_was_acknowledged() {
+    let (_folder, path) = place();
+    let (client, idle) = (open(&path, ""), open(&path, ""));
+    for client in [&client, &idle] {
+        assert!(matches!(client.event(), Told::Ready));
+    }
+    client.set("users/before", 1, "{}").unwrap();
+    drop(std::fs::File::open(&path).unwrap());
+    assert_eq!(users_for_others(&path), 1);
+    for number in 1..=10 {
+        client.set(&format!("users/{number}"), 1, "{}").unwrap();
+    }
+    let Told::Error { error, fatal: false } = client.event() else { panic!("nobody told of it") };
+    assert!(error.message().contains("-wal file"), "{error}");
+    assert!(matches!(client.event(), Told::Ready));
+    assert_eq!(users_for_others(&path), 11);
+    idle.set("users/idle", 1, "{}").unwrap();
+    assert_eq!(users_for_others(&path), 12);
+    client.connector.shut_down();
+    idle.connector.shut_down();
+    assert_eq!(users_for_others(&path), 12);
+    let check: String =
+        Plain::open(&path).unwrap().query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(check, "ok");
 }
 
 /// Tells the writer the number of its first record, and the file.

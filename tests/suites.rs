@@ -15,6 +15,10 @@ static SUITES: &[Suite] = &[
     Suite { name: "header", group: groups::PROJECT, tests: header::TESTS },
     Suite { name: "house", group: groups::PROJECT, tests: house::TESTS },
     #[cfg(feature = "full")]
+    Suite { name: "secrets", group: groups::PROJECT, tests: secrets::TESTS },
+    #[cfg(feature = "full")]
+    Suite { name: "secrets::rotation", group: groups::PROJECT, tests: secrets::rotation::TESTS },
+    #[cfg(feature = "full")]
     Suite { name: "docs", group: groups::PROJECT, tests: docs::TESTS },
     #[cfg(feature = "sqlite")]
     Suite { name: "sqlite", group: groups::SQLITE, tests: sqlite::TESTS },
@@ -43,6 +47,7 @@ static SUITES: &[Suite] = &[
     #[cfg(feature = "cassandra")]
     Suite { name: "cassandra_cluster", group: groups::CASSANDRA_CLUSTER, tests: cassandra_cluster::TESTS },
     #[cfg(feature = "mysql")]
+    Suite { name: "mysql::answers", group: groups::MYSQL_SPECIAL, tests: mysql::answers::TESTS },
     Suite { name: "mysql::layout", group: groups::MYSQL_SPECIAL, tests: mysql::layout::TESTS },
     #[cfg(feature = "mysql")]
     Suite { name: "mysql::limits", group: groups::MYSQL_SPECIAL, tests: mysql::limits::TESTS },
@@ -65,6 +70,10 @@ pub const PARTS: &[Part] = &[
     race::PART,
     #[cfg(feature = "sqlite")]
     sqlite::WRITER,
+    #[cfg(feature = "redis")]
+    redis::LOSSY,
+    #[cfg(feature = "memcached")]
+    memcached::LOSSY,
     #[cfg(feature = "postgres")]
     postgres_faults::TABLE_MAKER,
     #[cfg(feature = "postgres")]

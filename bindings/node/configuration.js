@@ -29,14 +29,21 @@ function configurationOf (options, services) {
   const modern = typeof services === 'object' && services !== null
   // Words of options are in upper or lower case; the addon refuses one that it does not know.
   const classic = given === null || given === undefined ? !modern : String(given).toLowerCase() === 'classic'
+  // The addon, too, has to know.
+  if (given === null || given === undefined) plain.api = classic ? 'classic' : 'modern'
   if (classic && LAYOUTS.includes(plain.type) && (plain.layout === null || plain.layout === undefined)) {
     plain.layout = 'V1'
   }
   return { text: JSON.stringify(plain), type: plain.type, classic }
 }
 
-/** JSON leaves such values out or makes them null, and then a default would be used silently. */
+/**
+ * JSON leaves such values out or makes them null, and then a default would be used silently. It
+ * is called with the object that has the value as `this`.
+ */
 function checked (name, value) {
+  // JSON has made something else of it.
+  if (this[name] instanceof Uint8Array) return textOf(name, this[name])
   const kind = typeof value
   if (kind === 'function' || kind === 'symbol' || kind === 'bigint') {
     // Only what holds all options has no name.
@@ -47,6 +54,15 @@ function checked (name, value) {
     throw wrong(`the option "${name}" is ${value}; give a number`)
   }
   return value
+}
+
+/** Certificates are read from files as bytes. */
+function textOf (name, bytes) {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch (error) {
+    throw wrong(`the option "${name}" has bytes that are no text; give a certificate or key in PEM form`)
+  }
 }
 
 function wrong (message) {

@@ -2,39 +2,44 @@
 'use strict'
 
 const native = require('./native.js')
+const { Call } = require('./calls.js')
+const { holdsValue, valueOf } = require('./classic.js')
 const { connectorError, rethrow } = require('./errors.js')
+const { CHARACTERS } = require('./listing.js')
 
 // What the cells hold, and what each delivery is (see src/cells.rs).
 const {
   MAX, CELLS, NO_VERSION,
-  DONE, MISS, RECORD, VERSION, VERSIONS, FAILED, ANSWER,
+  DONE, MISS, RECORD, VERSION, VERSIONS, FAILED, ANSWER, PAGE,
   READY, PROBLEM, FATAL, LOG, CLOSED, NOTIFICATION
 } = native.deliveries
 const { RETRYABLE, APPLIED_UNKNOWN, CODE } = native.failures
 
-/** A table of callbacks that grew beyond this is let go of when it is empty. */
-const KEPT_CALLBACKS = 16384
+/** A table of calls that grew beyond this is let go of when it is empty. */
+const KEPT_CALLS = 16384
 
 class Deliveries {
   /**
-   * @param {boolean} classic whether a record reaches its callback as `{_v, _d}`
+   * @param {boolean} classic whether a record reaches its callback as one value
    * @param {(what: string, value?: any, extra?: any) => void} happened hears what belongs to no
    *   operation
    */
   constructor (classic, happened) {
     this.classic = classic
     this.happened = happened
-    this.callbacks = []
+    this.calls = []
     this.free = []
     this.cells = new Float64Array(MAX * CELLS)
+    /** Makes what is neither a number nor a small document, in order; the addon's. */
+    this.next = null
     this.drain = this.drain.bind(this)
   }
 
   /** Keeps a callback; returns the number to submit its operation under. */
-  expect (callback) {
-    const { callbacks, free } = this
-    const id = free.length > 0 ? free.pop() : callbacks.length
-    callbacks[id] = callback
+  expect (operation, key, callback) {
+    const { calls, free } = this
+    const id = free.length > 0 ? free.pop() : calls.length
+    calls[id] = new Call(operation, key, callback)
     return id
   }
 
@@ -43,94 +48,132 @@ class Deliveries {
    *
    * @param {number} count how many deliveries are in `cells`
    * @param {string} text all small documents in a row
-   * @param {any[]} [extras] what is neither a number nor a small document, in order
    */
-  drain (count, text, extras) {
-    const { cells, callbacks, free } = this
+  drain (count, text) {
+    const { cells, calls, free, next } = this
     const end = count * CELLS
     let start = 0
-    let extra = 0
     for (let cell = 0; cell < end; cell += CELLS) {
       const what = cells[cell + 1]
       const value = cells[cell + 2]
       if (what <= READY) {
-        this.tell(what, value, what === READY || what === CLOSED ? undefined : extras[extra++])
+        try {
+          this.tell(what, value, next)
+        } catch (error) {
+          rethrow(error)
+        }
         continue
       }
       const id = cells[cell]
-      const callback = callbacks[id]
-      callbacks[id] = undefined
+      const call = calls[id]
+      calls[id] = undefined
       free.push(id)
       try {
         if (what === DONE) {
-          callback(null)
+          call.done()
         } else if (what >= 0) {
-          this.giveRecord(callback, value, text.slice(start, start += what))
+          this.giveRecord(call, value, text.slice(start, start += what))
         } else {
-          this.give(callback, what, value, what === MISS || what === VERSION ? undefined : extras[extra++])
+          this.give(call, what, value, next)
         }
       } catch (error) {
         rethrow(error)
       }
+      call.emitDestroy()
     }
-    if (free.length > KEPT_CALLBACKS && free.length === callbacks.length) {
-      this.callbacks = []
+    if (free.length > KEPT_CALLS && free.length === calls.length) {
+      this.calls = []
       this.free = []
     }
   }
 
-  giveRecord (callback, version, text) {
+  giveRecord (call, version, text) {
     let data
     try {
-      data = JSON.parse(text)
+      data = this.classic ? valueOf(version, text) : JSON.parse(text)
     } catch (error) {
       // The parser's own message repeats a part of the data.
-      return callback(connectorError('CORRUPT', false, 'what is stored under this name is not JSON'))
+      return call.fail(connectorError('CORRUPT', false, 'what is stored under this name is not JSON'))
     }
     if (this.classic) {
-      callback(null, { _v: version, _d: data })
+      call.give(data)
     } else {
-      callback(null, version, data)
+      call.giveRecord(version, data)
     }
   }
 
-  giveAnswer (callback, text) {
-    let answer
-    try {
-      answer = JSON.parse(text)
-    } catch (error) {
-      return callback(connectorError('CORRUPT', false, 'a record on this page is not JSON'))
-    }
-    callback(null, answer)
-  }
-
-  give (callback, what, value, extra) {
+  give (call, what, value, next) {
     switch (what) {
       case MISS:
-        return this.classic ? callback(null, null) : callback(null, NO_VERSION, null)
-      case RECORD:
-        return this.giveRecord(callback, value, extra)
+        return this.classic ? call.give(null) : call.giveRecord(NO_VERSION, null)
       case VERSION:
-        return callback(null, value)
+        return call.give(value)
+      case PAGE:
+        return this.givePage(call, value, next)
+    }
+    let extra
+    try {
+      extra = next()
+    } catch (error) {
+      return call.fail(tooLong())
+    }
+    switch (what) {
+      case RECORD:
+        return this.giveRecord(call, value, extra)
       case VERSIONS:
-        return callback(null, new Float64Array(extra))
+        return call.give(new Float64Array(extra))
       case ANSWER:
-        return this.giveAnswer(callback, extra)
+        return call.give(JSON.parse(extra))
       case FAILED:
-        return callback(errorOf(value, extra))
+        return call.fail(errorOf(value, extra))
     }
   }
 
-  tell (what, value, extra) {
+  /** A page comes in so many texts: lists of its records, then what else there is of it. */
+  givePage (call, texts, next) {
+    const lists = []
+    let characters = 0
+    let failure = null
+    for (let left = texts; left > 0; left--) {
+      try {
+        const text = next()
+        characters += text.length
+        lists.push(JSON.parse(text))
+      } catch (error) {
+        failure = tooLong()
+      }
+    }
+    if (failure !== null) return call.fail(failure)
+    const { cursor, failed } = lists.pop()
+    const records = lists.length === 1 ? lists[0] : lists.flat()
+    if (this.classic) records.forEach(showValue)
+    const errors = failed.map(([name, value, message]) => errorOf(value, message).of(call.operation, name))
+    call.give(Object.defineProperty({ records, cursor, errors }, CHARACTERS, { value: characters }))
+  }
+
+  tell (what, value, next) {
     switch (what) {
       case READY: return this.happened('ready')
-      case PROBLEM: return this.happened('problem', eventOf(value, extra, false))
-      case FATAL: return this.happened('fatal', eventOf(value, extra, true))
-      case LOG: return this.happened('log', native.logLevels[value], extra)
+      case PROBLEM: return this.happened('problem', eventOf(value, next(), false))
+      case FATAL: return this.happened('fatal', eventOf(value, next(), true))
+      case LOG: return this.happened('log', native.logLevels[value], next())
       case CLOSED: return this.happened('closed')
-      case NOTIFICATION: return this.happened('notification', ...JSON.parse(extra))
+      case NOTIFICATION: return this.happened('notification', ...JSON.parse(next()))
     }
   }
+}
+
+/** What is no record has no version. */
+function showValue (entry) {
+  if (!holdsValue(entry.data)) return
+  entry.version = null
+  entry.data = entry.data.__dsValue
+}
+
+/** V8's longest string has about 537 million characters. */
+function tooLong () {
+  return connectorError('TOO_LARGE', false,
+    'the answer is longer than a string of JavaScript can be; ask for less at once, or read the record in another language')
 }
 
 function errorOf (value, message) {

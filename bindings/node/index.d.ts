@@ -1,14 +1,30 @@
 import { EventEmitter } from 'events'
+import * as options from './options'
 
 declare namespace Connector {
-  /** Options of the connector; those of each backend are on its page in `docs/backends`. */
-  interface Options {
-    /** Which cache or database. */
-    type: string
-    /** Which of deepstream's interfaces; without it, `modern` if `services` are given. */
-    api?: 'classic' | 'modern' | null
-    [option: string]: unknown
-  }
+  /** Options of the connector, by `type`; those of each backend are on its page in `docs/backends`. */
+  type Options = options.Options
+
+  /**
+   * Which of deepstream's interfaces a connector has: what its constructor is given as `services`,
+   * or as the option `api`. `Classic` and `Modern` are connectors of either kind.
+   */
+  type Kind = Services | 'classic' | 'modern' | null | undefined
+  type Classic = Connector<undefined>
+  type Modern = Connector<Services>
+
+  /** What the callback of `get` is told. Modern: without a record, the version is -1 and the data are null. */
+  type GetCallback<K> = K extends 'classic' | null | undefined
+    ? (error: ConnectorError | null, value?: any) => void
+    : (error: ConnectorError | null, version?: number, data?: any) => void
+
+  /** What a promise of `get` has; null without a record. */
+  type Found<K> = K extends 'classic' | null | undefined ? any : VersionedRecord | null
+
+  /** What `set` stores: classic, any value that JSON can hold; modern, a whole number and data. */
+  type Stored<K> = K extends 'classic' | null | undefined ? [value: any] : [version: number, data: any]
+
+  interface VersionedRecord { version: number, data: any }
 
   /** What a modern server hands to its plugins, as far as it is used here. */
   interface Services {
@@ -28,11 +44,20 @@ declare namespace Connector {
     | 'INVALID_ARGUMENT' | 'CONFIGURATION' | 'BUSY' | 'CLOSED' | 'TIMEOUT' | 'UNAVAILABLE'
     | 'AUTHENTICATION' | 'BACKEND' | 'TOO_LARGE' | 'CORRUPT' | 'PANIC' | 'FORKED' | 'UNSUPPORTED'
 
-  /** Later versions may have more codes. */
-  interface ConnectorError extends Error {
-    code: Code | string
+  /** Whatever fails. */
+  class ConnectorError extends Error {
+    constructor (code: Code, retryable: boolean, message: string, applied?: 'no' | 'unknown')
+
+    /** Later versions may have more codes. */
+    code: Code | (string & {})
     /** Whether the same call may succeed later without a change. */
     retryable: boolean
+    /** Which method failed, such as `get`; not on what belongs to no operation. */
+    operation?: string
+    /** The name that it was called with, if it was one. */
+    key?: string
+    /** Of a record that `records` could not give: where to go on behind its page. */
+    cursor?: string | null
     /**
      * Whether the operation may have been carried out although it failed. `no`: it was not, and
      * will not be; so for whatever changes nothing. `unknown`: it was given to the server, and
@@ -45,17 +70,26 @@ declare namespace Connector {
     cause?: unknown
   }
 
-  /** A record as classic servers have it. Fields beside these two are not stored. */
+  /** A record as classic servers have it; other values are possible as well. */
   interface ClassicRecord {
-    /** A whole number; 0 if it is missing. */
-    _v?: number
+    /** A whole number. */
+    _v: number
     _d: any
   }
 
-  interface NamedRecord { name: string, version: number, data: any }
+  /** With the classic interface, what is no record has no version. */
+  interface NamedRecord { name: string, version: number | null, data: any }
 
-  /** Some of all records; the cursor is null on the last page. */
-  interface Page { records: NamedRecord[], cursor: string | null }
+  /** Some of all records; the cursor is null on the last page. `errors` has what JavaScript cannot hold. */
+  interface Page { records: NamedRecord[], cursor: string | null, errors: ConnectorError[] }
+
+  interface Events {
+    ready: []
+    error: [error: ConnectorError]
+    close: []
+    log: [level: 'debug' | 'info' | 'warn' | 'error', line: string]
+    notification: [channel: string, payload: string]
+  }
 
   interface Percentiles { p50: number, p90: number, p99: number, max: number }
   interface OperationStatistics { count: number, errors: number, latencyMicroseconds: Percentiles }
@@ -82,7 +116,7 @@ declare namespace Connector {
    * A connector of the type `postgres` has these as well, under the names of deepstream's own
    * one. Without a callback they return a promise.
    */
-  interface Postgres extends Connector {
+  interface Postgres<K extends Kind = undefined> extends Connector<K> {
     createSchema (name: string): Promise<void>
     createSchema (name: string, callback: Done): void
     /** Destroys all tables in it, too. */
@@ -111,22 +145,26 @@ declare namespace Connector {
  * It has the classic interface (servers 0.x to 3.x) when it is made with options alone, and the
  * modern one (from 5.x) when it is made with options and services. `options.api` overrules that.
  *
- * Every callback is called exactly once, never before the method has returned. Operations on one
+ * Every callback is called exactly once, never before the method has returned, and in the context of
+ * its call as `AsyncLocalStorage` has it. Operations on one
  * name happen in the order of the calls. Data is read by `set` before it returns.
  *
  * The process stays alive for operations under way, for whoever waits for the first connection
- * (by `whenReady()` or a listener for `ready`), and for `close()`; not for an idle connector.
+ * (by `whenReady()` or a listener for `ready`), and for `close()`; not for an idle connector. A
+ * connector with listeners is kept until it is closed.
  *
  * Events: `ready`, for the first connection and after each outage. `error`, once for each outage
  * and for what no waiting helps against (`error.fatal`); nobody has to listen, except for the
  * latter on a classic connector. `close`. `log` with a level and a line. `notification` with a
  * channel and a payload, where a command asked for them.
  */
-declare class Connector extends EventEmitter {
+declare class Connector<K extends Connector.Kind = undefined> extends EventEmitter {
   /** @throws a `ConnectorError` with code `CONFIGURATION` that names the option */
-  constructor (options: Connector.Options, services?: Connector.Services | null, config?: unknown)
+  constructor (options: Connector.Options & { api: K & string }, services?: Connector.Services | null, config?: unknown)
+  constructor (options: Connector.Options, services?: K & (Connector.Services | null | undefined), config?: unknown)
 
   static readonly default: typeof Connector
+  static readonly Connector: typeof Connector
 
   /** Whether the connection stands. Like the next four, a property that servers may assign. */
   isReady: boolean
@@ -138,47 +176,72 @@ declare class Connector extends EventEmitter {
   /** Does nothing: connecting begins with the construction. */
   init (): void
 
+  /** Takes the logger of a classic server. */
+  setDeepstream (deepstream: any): void
+
   /** Rejects only for what waiting does not mend: wrong credentials, `close()`. */
   whenReady (): Promise<void>
 
   /** Accepts nothing more and lets accepted operations finish, up to `closeTimeout`. */
   close (): Promise<void>
 
-  /** Modern: without a record, the version is -1 and the data is null. */
-  get (name: string, callback: (error: Connector.ConnectorError | null, version?: number, data?: any) => void, metaData?: unknown): void
-  /** Classic: without a record, null. */
-  get (name: string, callback: (error: Connector.ConnectorError | null, record?: Connector.ClassicRecord | null) => void): void
+  // Without a callback each of these returns a promise, which nobody has to wait for. The last form
+  // of each is that of deepstream's own types, where errors are text.
 
-  /** Modern. The version is a whole number. */
-  set (name: string, version: number, data: any, callback: Connector.Done, metaData?: unknown): void
-  /** Classic. */
-  set (name: string, record: Connector.ClassicRecord, callback: Connector.Done): void
+  get (name: string): Promise<Connector.Found<K>>
+  get (name: string, callback: Connector.GetCallback<K>, metaData?: unknown): void
+  get (name: string, callback: (error: any, version?: number, data?: any) => void, metaData?: any): void
 
+  set (name: string, ...record: Connector.Stored<K>): Promise<void>
+  set (name: string, ...rest: [...record: Connector.Stored<K>, callback: Connector.Done, metaData?: unknown]): void
+  set (name: string, version: number, data: any, callback: (error: any) => void, metaData?: any): void
+
+  delete (name: string): Promise<void>
   delete (name: string, callback: Connector.Done, metaData?: unknown): void
+  delete (name: string, callback: (error: any) => void, metaData?: any): void
 
+  deleteBulk (names: string[]): Promise<void>
   deleteBulk (names: string[], callback: Connector.Done, metaData?: unknown): void
+  deleteBulk (names: string[], callback: (error: any) => void, metaData?: any): void
 
-  /** Without a record, the version is -1. */
+  /** Without a record, null as a promise and -1 in a callback. */
+  head (name: string): Promise<number | null>
   head (name: string, callback: (error: Connector.ConnectorError | null, version?: number) => void): void
+  head (name: string, callback: (error: any, version?: number) => void): void
 
   /** The versions of the records that exist, and the names of the others. */
+  headBulk (names: string[]): Promise<{ versions: Record<string, number>, missing: string[] }>
   headBulk (names: string[], callback: (error: Connector.ConnectorError | null, versions?: Record<string, number>, missing?: string[]) => void): void
+  headBulk (names: string[], callback: (error: any, versions?: Record<string, number>, missing?: string[]) => void): void
 
   /**
    * A page of at most `limit` of all records, in an order of the database's own: the first one
    * (`cursor` null), or the one after the page that gave the cursor. A record that is there all
    * the while is on one page. Caches cannot list their records.
    */
+  scan (cursor: string | null | undefined, limit: number): Promise<Connector.Page>
   scan (cursor: string | null | undefined, limit: number, callback: (error: Connector.ConnectorError | null, page?: Connector.Page) => void): void
 
-  /** All records, page by page. */
-  records (pageSize?: number): AsyncGenerator<Connector.NamedRecord, void, undefined>
+  /**
+   * All records, page by page, from a cursor on. Pages have at most `pageSize` records, and fewer
+   * where they are large. A record that JavaScript cannot hold is an error with its `key`, thrown
+   * after the others of its page; its `cursor` is where to go on.
+   */
+  records (pageSize?: number, cursor?: string | null): AsyncGenerator<Connector.NamedRecord, void, undefined>
 
   /** Carries out a command that only this type of database has; see `docs/listing-and-commands.md`. */
+  command (name: string, parameters: any): Promise<any>
   command (name: string, parameters: any, callback: (error: Connector.ConnectorError | null, answer?: any) => void): void
 
   /** Counters and latencies since the connector was made. */
   stats (): Connector.Statistics
+
+  on<E extends keyof Connector.Events> (event: E, listener: (...values: Connector.Events[E]) => void): this
+  on (event: string | symbol, listener: (...values: any[]) => void): this
+  once<E extends keyof Connector.Events> (event: E, listener: (...values: Connector.Events[E]) => void): this
+  once (event: string | symbol, listener: (...values: any[]) => void): this
+  off<E extends keyof Connector.Events> (event: E, listener: (...values: Connector.Events[E]) => void): this
+  off (event: string | symbol, listener: (...values: any[]) => void): this
 }
 
 export = Connector

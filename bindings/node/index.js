@@ -2,17 +2,18 @@
 'use strict'
 
 const { EventEmitter } = require('events')
-const native = require('./native.js')
-const { Deliveries } = require('./deliveries.js')
-const { Submissions } = require('./submissions.js')
+const { promisify } = require('util')
 const { configurationOf } = require('./configuration.js')
-const { connectorError, rethrow } = require('./errors.js')
+const { recordOf } = require('./classic.js')
+const { ConnectorError, connectorError } = require('./errors.js')
+const { Line, closedError } = require('./line.js')
 const { loggerOf } = require('./logger.js')
+const { listAll, MAX_PAGE } = require('./listing.js')
 const postgres = require('./postgres.js')
 const manifest = require('./package.json')
 
-/** The most records of a page. */
-const MAX_PAGE = 1000000
+/** Where a connector has its line: a proxy's or subclass's methods find it, too. */
+const LINE = Symbol('line')
 
 /**
  * A connector that nobody can reach any more finishes what it has accepted and closes.
@@ -21,195 +22,36 @@ const MAX_PAGE = 1000000
  */
 const abandoned = new FinalizationRegistry((line) => line.close())
 
-/**
- * What belongs to a connector but must not keep it: the addon holds on to this for as long as
- * the connection stands, and the connector itself can be collected meanwhile.
- */
-class Line {
-  constructor (connector, classic, logger) {
-    this.connector = new WeakRef(connector)
-    this.classic = classic
-    this.logger = logger
-    this.deliveries = new Deliveries(classic, (what, value, extra) => this.happened(what, value, extra))
-    this.submissions = new Submissions()
-    this.functions = null
-    /** The connector, while somebody waits for it and not for an operation. */
-    this.awaited = null
-    this.waiters = []
-    this.ready = false
-    /** The connection has stood. */
-    this.wasReady = false
-    /** The first connection stood, or it became known that there will be none. */
-    this.settled = false
-    this.fatal = null
-    this.closing = false
-    this.closed = false
-    this.closeCallbacks = []
-  }
-
-  open (configuration) {
-    const { deliveries, submissions } = this
-    this.functions = native.open(
-      configuration, deliveries.drain, deliveries.cells, submissions.collect, submissions.cells
-    )
-    submissions.functions = this.functions
-  }
-
-  /** Keeps the process and the connector until the connection stands or cannot. */
-  expectReady () {
-    if (!this.settled && !this.closed) this.keep(this.connector.deref())
-  }
-
-  keep (connector) {
-    this.awaited = connector
-    this.functions.hold(connector !== null)
-  }
-
-  settle () {
-    this.settled = true
-    if (!this.closing) this.keep(null)
-  }
-
-  whenReady () {
-    if (this.closing) return Promise.reject(closedError())
-    if (this.ready) return Promise.resolve()
-    if (this.fatal !== null) return Promise.reject(this.fatal)
-    this.settled = false
-    this.expectReady()
-    return new Promise((resolve, reject) => this.waiters.push({ resolve, reject }))
-  }
-
-  close () {
-    if (this.closing) return
-    this.closing = true
-    this.submissions.now().close()
-  }
-
-  whenClosed (callback) {
-    if (this.closed) return process.nextTick(callback)
-    this.closeCallbacks.push(callback)
-    this.close()
-    const connector = this.connector.deref()
-    if (connector !== undefined) this.keep(connector)
-  }
-
-  takeWaiters () {
-    return this.waiters.splice(0)
-  }
-
-  emit (...event) {
-    const connector = this.connector.deref()
-    if (connector === undefined) return
-    try {
-      connector.emit(...event)
-    } catch (error) {
-      rethrow(error)
-    }
-  }
-
-  setReady (ready) {
-    this.ready = ready
-    const connector = this.connector.deref()
-    if (connector !== undefined) connector.isReady = ready
-  }
-
-  happened (what, value, extra) {
-    switch (what) {
-      case 'ready': return this.onReady()
-      case 'problem': return this.onProblem(value)
-      case 'fatal': return this.onFatal(value)
-      case 'log': return this.onLog(value, extra)
-      case 'closed': return this.onClosed()
-      case 'notification': return this.emit('notification', value, extra)
-    }
-  }
-
-  onReady () {
-    this.fatal = null
-    this.wasReady = true
-    this.setReady(true)
-    for (const { resolve } of this.takeWaiters()) resolve()
-    this.emit('ready')
-    this.settle()
-  }
-
-  /**
-   * An outage. The engine has logged it, so that it may go unheard otherwise. A classic server
-   * exits at an `error` before `ready`, and is to wait for its database.
-   */
-  onProblem (error) {
-    this.setReady(false)
-    const isFatalToHost = this.classic && !this.wasReady
-    if (this.hasListener('error') && !isFatalToHost) this.emit('error', error)
-  }
-
-  onFatal (error) {
-    this.fatal = error
-    this.setReady(false)
-    const waiters = this.takeWaiters()
-    for (const { reject } of waiters) reject(error)
-    // Without anybody to tell, Node's custom is to throw. A modern server must not die of it: it
-    // has a logger, and asks by `whenReady`.
-    if (this.hasListener('error') || (this.classic && waiters.length === 0)) this.emit('error', error)
-    this.settle()
-  }
-
-  onLog (level, line) {
-    try {
-      this.logger(level, line)
-    } catch (error) {
-      rethrow(error)
-    }
-    if (this.hasListener('log')) this.emit('log', level, line)
-  }
-
-  onClosed () {
-    this.closing = true
-    this.closed = true
-    this.setReady(false)
-    for (const { reject } of this.takeWaiters()) reject(closedError())
-    this.emit('close')
-    for (const callback of this.closeCallbacks.splice(0)) callback()
-    this.settled = true
-    this.awaited = null
-  }
-
-  hasListener (event) {
-    const connector = this.connector.deref()
-    return connector !== undefined && connector.listenerCount(event) > 0
-  }
-}
-
 class Connector extends EventEmitter {
-  #line
-
   constructor (options, services, config) {
     super()
     const configuration = configurationOf(options, services)
     const line = new Line(this, configuration.classic, loggerOf(services))
     line.open(configuration.text)
-    this.#line = line
+    Object.defineProperty(this, LINE, { value: line })
     this.name = manifest.name
     this.version = manifest.version
     this.type = configuration.type
     this.description = `${line.functions.target} (${manifest.name} ${manifest.version})`
     this.isReady = false
     abandoned.register(this, line)
-    if (this.type === 'postgres') postgres.extend(this, options)
-    // Whoever listens for `ready` waits for it.
-    this.on('newListener', (event) => {
-      if (event === 'ready') line.expectReady()
-    })
+    if (this.type === 'postgres') postgres.extend(this, options, line)
   }
 
   init () {}
 
+  /** Classic servers from 2.x on call it before they wait for `ready`. */
+  setDeepstream (deepstream) {
+    const options = deepstream && (deepstream._options || deepstream)
+    this[LINE].setLogger(loggerOf(options))
+  }
+
   whenReady () {
-    return this.#line.whenReady()
+    return this[LINE].whenReady(this)
   }
 
   close () {
-    const line = this.#line
+    const line = this[LINE]
     return new Promise((resolve) => {
       // The last to close hears of it even when the connector was closed before.
       const late = line.closed
@@ -221,130 +63,184 @@ class Connector extends EventEmitter {
   }
 
   get (name, callback) {
-    const line = this.#line
-    callback = callable(callback)
-    if (typeof name !== 'string') return refuse(callback, nameError(name))
-    if (line.closed) return refuse(callback, closedError())
-    line.submissions.get(line.deliveries.expect(callback), name)
+    const line = this[LINE]
+    if (typeof callback !== 'function') {
+      return promised((done) => Connector.prototype.get.call(this, name, done), line.classic ? first : foundRecord)
+    }
+    if (typeof name !== 'string') return refuse(callback, 'get', name, nameError(name))
+    if (line.closed) return refuse(callback, 'get', name, closedError())
+    line.submissions.get(line.deliveries.expect('get', name, callback), name)
   }
 
   set (name, version, data, callback) {
-    const line = this.#line
+    const line = this[LINE]
+    if (line.classic) callback = data
+    if (typeof callback !== 'function') {
+      return promised((done) => {
+        if (line.classic) Connector.prototype.set.call(this, name, version, done)
+        else Connector.prototype.set.call(this, name, version, data, done)
+      }, nothing)
+    }
     let text
     try {
       if (line.classic) {
-        callback = data
-        data = version._d
-        version = version._v
-        if (version === undefined) version = 0
+        const record = recordOf(version)
+        version = record.version
+        text = record.text
+      } else {
+        text = JSON.stringify(data)
       }
-      text = JSON.stringify(data)
     } catch (error) {
-      return refuse(callable(callback), dataError(error))
+      return refuse(callback, 'set', name, dataError(error))
     }
-    callback = callable(callback)
-    if (typeof name !== 'string') return refuse(callback, nameError(name))
-    if (!Number.isSafeInteger(version)) return refuse(callback, versionError(version))
-    if (text === undefined) return refuse(callback, dataError(null))
-    if (line.closed) return refuse(callback, closedError())
-    line.submissions.set(line.deliveries.expect(callback), name, version, text)
+    if (typeof name !== 'string') return refuse(callback, 'set', name, nameError(name))
+    if (!Number.isSafeInteger(version)) return refuse(callback, 'set', name, versionError(version))
+    if (text === undefined) return refuse(callback, 'set', name, dataError(null))
+    if (line.closed) return refuse(callback, 'set', name, closedError())
+    line.submissions.set(line.deliveries.expect('set', name, callback), name, version, text)
   }
 
   delete (name, callback) {
-    const line = this.#line
-    callback = callable(callback)
-    if (typeof name !== 'string') return refuse(callback, nameError(name))
-    if (line.closed) return refuse(callback, closedError())
-    line.submissions.delete(line.deliveries.expect(callback), name)
+    const line = this[LINE]
+    if (typeof callback !== 'function') {
+      return promised((done) => Connector.prototype.delete.call(this, name, done), nothing)
+    }
+    if (typeof name !== 'string') return refuse(callback, 'delete', name, nameError(name))
+    if (line.closed) return refuse(callback, 'delete', name, closedError())
+    line.submissions.delete(line.deliveries.expect('delete', name, callback), name)
   }
 
   head (name, callback) {
-    const line = this.#line
-    callback = callable(callback)
-    if (typeof name !== 'string') return refuse(callback, nameError(name))
-    if (line.closed) return refuse(callback, closedError())
-    line.submissions.head(line.deliveries.expect(callback), name)
+    const line = this[LINE]
+    if (typeof callback !== 'function') {
+      return promised((done) => Connector.prototype.head.call(this, name, done), foundVersion)
+    }
+    if (typeof name !== 'string') return refuse(callback, 'head', name, nameError(name))
+    if (line.closed) return refuse(callback, 'head', name, closedError())
+    line.submissions.head(line.deliveries.expect('head', name, callback), name)
   }
 
   deleteBulk (names, callback) {
-    const line = this.#line
-    callback = callable(callback)
+    const line = this[LINE]
+    if (typeof callback !== 'function') {
+      return promised((done) => Connector.prototype.deleteBulk.call(this, names, done), nothing)
+    }
     const list = listOf(names)
-    if (list instanceof Error) return refuse(callback, list)
-    if (line.closed) return refuse(callback, closedError())
+    if (list instanceof Error) return refuse(callback, 'deleteBulk', undefined, list)
+    if (line.closed) return refuse(callback, 'deleteBulk', undefined, closedError())
     const done = (error) => callback(error)
-    line.submissions.now().deleteMany(line.deliveries.expect(done), list)
+    line.submissions.now().deleteMany(line.deliveries.expect('deleteBulk', undefined, done), list)
   }
 
   headBulk (names, callback) {
-    const line = this.#line
-    callback = callable(callback)
+    const line = this[LINE]
+    if (typeof callback !== 'function') {
+      const found = (versions, missing) => ({ versions, missing })
+      return promised((done) => Connector.prototype.headBulk.call(this, names, done), found)
+    }
     const list = listOf(names)
-    if (list instanceof Error) return refuse(callback, list)
-    if (line.closed) return refuse(callback, closedError())
+    if (list instanceof Error) return refuse(callback, 'headBulk', undefined, list)
+    if (line.closed) return refuse(callback, 'headBulk', undefined, closedError())
     const done = (error, found) => {
       if (error) return callback(error)
       const { versions, missing } = sorted(list, found)
       callback(null, versions, missing)
     }
-    line.submissions.now().headMany(line.deliveries.expect(done), list)
+    line.submissions.now().headMany(line.deliveries.expect('headBulk', undefined, done), list)
   }
 
   scan (cursor, limit, callback) {
-    const line = this.#line
-    callback = callable(callback)
-    if (cursor !== null && cursor !== undefined && typeof cursor !== 'string') {
-      return refuse(callback, cursorError(cursor))
+    const line = this[LINE]
+    if (typeof callback !== 'function') {
+      return promised((done) => Connector.prototype.scan.call(this, cursor, limit, done), first)
     }
-    if (!Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE) return refuse(callback, limitError(limit))
-    if (line.closed) return refuse(callback, closedError())
-    line.submissions.now().scan(line.deliveries.expect(callback), cursor || '', limit)
+    if (cursor !== null && cursor !== undefined && typeof cursor !== 'string') {
+      return refuse(callback, 'scan', undefined, cursorError(cursor))
+    }
+    if (!Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE) {
+      return refuse(callback, 'scan', undefined, limitError(limit))
+    }
+    if (line.closed) return refuse(callback, 'scan', undefined, closedError())
+    line.submissions.now().scan(line.deliveries.expect('scan', undefined, callback), cursor || '', limit)
   }
 
-  async * records (pageSize = 1000) {
-    let cursor = null
-    do {
-      const page = await new Promise((resolve, reject) => {
-        this.scan(cursor, pageSize, (error, page) => error ? reject(error) : resolve(page))
-      })
-      yield * page.records
-      cursor = page.cursor
-    } while (cursor !== null)
+  records (pageSize = 1000, cursor = null) {
+    return listAll((cursor, limit) => Connector.prototype.scan.call(this, cursor, limit), pageSize, cursor)
   }
 
   command (name, parameters, callback) {
-    const line = this.#line
-    callback = callable(callback)
-    if (typeof name !== 'string') return refuse(callback, nameError(name))
+    const line = this[LINE]
+    if (typeof callback !== 'function') {
+      return promised((done) => Connector.prototype.command.call(this, name, parameters, done), first)
+    }
+    if (typeof name !== 'string') return refuse(callback, 'command', undefined, nameError(name))
     let text
     try {
       text = JSON.stringify(parameters === undefined ? null : parameters)
     } catch (error) {
-      return refuse(callback, dataError(error))
+      return refuse(callback, 'command', undefined, dataError(error))
     }
-    if (text === undefined) return refuse(callback, dataError(null))
-    if (line.closed) return refuse(callback, closedError())
-    line.submissions.now().command(line.deliveries.expect(callback), name, text)
+    if (text === undefined) return refuse(callback, 'command', undefined, dataError(null))
+    if (line.closed) return refuse(callback, 'command', undefined, closedError())
+    line.submissions.now().command(line.deliveries.expect('command', undefined, callback), name, text)
   }
 
   stats () {
-    return JSON.parse(this.#line.submissions.now().statistics())
+    return JSON.parse(this[LINE].submissions.now().statistics())
   }
 }
 
-function ignore () {}
+// Whoever adds or removes a listener changes what the connector is kept for.
+for (const name of ['on', 'addListener', 'prependListener', 'off', 'removeListener', 'removeAllListeners']) {
+  const original = EventEmitter.prototype[name]
+  const method = {
+    [name] (...args) {
+      original.apply(this, args)
+      const line = this[LINE]
+      if (line !== undefined) line.review(this)
+      return this
+    }
+  }[name]
+  Object.defineProperty(Connector.prototype, name, { value: method, writable: true, configurable: true })
+}
 
-function callable (callback) {
-  return typeof callback === 'function' ? callback : ignore
+for (const name of ['get', 'set', 'delete', 'head', 'deleteBulk', 'headBulk', 'scan', 'command']) {
+  const method = Connector.prototype[name]
+  method[promisify.custom] = function (...args) {
+    // A last argument in the callback's place is none.
+    return this[name](...args)
+  }
+}
+
+/**
+ * A promise of what a callback is told. One that nobody waits for fails in silence, as an operation
+ * without a callback always did.
+ */
+function promised (start, read) {
+  const promise = new Promise((resolve, reject) => {
+    start((error, one, two) => error ? reject(error) : resolve(read(one, two)))
+  })
+  promise.catch(nothing)
+  return promise
+}
+
+function nothing () {}
+
+function first (result) {
+  return result
+}
+
+function foundRecord (version, data) {
+  return version === -1 && data === null ? null : { version, data }
+}
+
+function foundVersion (version) {
+  return version === -1 ? null : version
 }
 
 /** Calls back with an error, later as always. */
-function refuse (callback, error) {
-  process.nextTick(callback, error)
-}
-
-function closedError () {
-  return connectorError('CLOSED', false, 'the connector is closed; nothing new is accepted')
+function refuse (callback, operation, name, error) {
+  process.nextTick(callback, error.of(operation, typeof name === 'string' ? name : undefined))
 }
 
 function nameError (name) {
@@ -418,3 +314,5 @@ function sorted (names, found) {
 
 module.exports = Connector
 module.exports.default = Connector
+module.exports.Connector = Connector
+module.exports.ConnectorError = ConnectorError

@@ -11,20 +11,28 @@ const METHODS = {
   error: ['error', 'warn', 'info']
 }
 
+/** The levels' numbers, for the loggers of classic servers that have one method for all. */
+const LEVELS = { debug: 0, info: 1, warn: 2, error: 3 }
+
 /** What the servers show before the line, and hand to monitoring. */
 const EVENTS = { debug: 'INFO', info: 'INFO', warn: 'PLUGIN_ERROR', error: 'PLUGIN_ERROR' }
 
 /**
- * @returns {(level: string, line: string) => void} writes to the server's logger as far as there
- *   is one; without one, nothing is written anywhere
+ * @param {{logger?: any} | null | undefined} services
+ * @returns {((level: string, line: string) => void) | null} writes to the server's logger, as far
+ *   as it has the methods; null without one
  */
 function loggerOf (services) {
   let logger = services && services.logger
   if (logger && typeof logger.getNameSpace === 'function') logger = logger.getNameSpace(NAMESPACE)
-  if (!logger) return () => {}
+  if (!logger) return null
   return (level, line) => {
     const method = METHODS[level].find((name) => typeof logger[name] === 'function')
-    if (method !== undefined) logger[method](EVENTS[level], line)
+    if (method !== undefined) {
+      logger[method](EVENTS[level], line)
+    } else if (typeof logger.log === 'function') {
+      logger.log(LEVELS[level], EVENTS[level], line)
+    }
   }
 }
 

@@ -1,16 +1,57 @@
 // What deepstream's own PostgreSQL connector has beside the storage interface, under its names.
 'use strict'
 
+const { rethrow } = require('./errors.js')
+
 const DEFAULT_SCHEMA = 'ds'
+
+/** Who listens to which schema. Apart from the connector, which it must not keep. */
+class Subscriptions {
+  constructor () {
+    this.listeners = new Map()
+    this.notify = this.notify.bind(this)
+  }
+
+  of (schema) {
+    return this.listeners.get(schema) || []
+  }
+
+  put (schema, listeners) {
+    if (listeners.length > 0) this.listeners.set(schema, listeners)
+    else this.listeners.delete(schema)
+  }
+
+  remove (schema, listener) {
+    this.put(schema, this.of(schema).filter((other) => other !== listener))
+  }
+
+  notify (channel, payload) {
+    const notification = notificationOf(payload)
+    for (const listener of [...this.of(channel)]) {
+      try {
+        listener({ ...notification })
+      } catch (error) {
+        rethrow(error)
+      }
+    }
+  }
+}
 
 /**
  * Adds these methods to a connector of the type `postgres`. Where a callback is left out, they
  * return a promise.
  */
-function extend (connector, options) {
+function extend (connector, options, line) {
   const ownSchema = options.schema === null || options.schema === undefined ? DEFAULT_SCHEMA : String(options.schema)
-  /** Who listens to which schema. */
-  const listeners = new Map()
+  const subscriptions = new Subscriptions()
+  line.notified = subscriptions.notify
+
+  /** The connector is kept while there are any. */
+  const change = (body) => {
+    body()
+    line.hasSubscriptions = subscriptions.listeners.size > 0
+    line.review(connector)
+  }
 
   const command = (name, parameters, callback, read = () => undefined) => {
     const answer = new Promise((resolve, reject) => {
@@ -18,11 +59,6 @@ function extend (connector, options) {
     })
     return finish(answer, callback)
   }
-
-  connector.on('notification', (channel, payload) => {
-    const notification = notificationOf(payload)
-    for (const listener of [...(listeners.get(channel) || [])]) listener({ ...notification })
-  })
 
   const methods = {
     createSchema: (name, callback) => command('createSchema', { schema: name }, callback),
@@ -35,14 +71,17 @@ function extend (connector, options) {
     },
 
     subscribe: (listener, done, schema = ownSchema) => {
-      listeners.set(schema, [...(listeners.get(schema) || []), listener])
-      return command('subscribe', { schema }, done)
+      change(() => subscriptions.put(schema, [...subscriptions.of(schema), listener]))
+      const answer = command('subscribe', { schema }).catch((error) => {
+        change(() => subscriptions.remove(schema, listener))
+        throw error
+      })
+      return finish(answer, done)
     },
 
     unsubscribe: (listener, done, schema = ownSchema) => {
-      const left = listener ? (listeners.get(schema) || []).filter((other) => other !== listener) : []
-      listeners.set(schema, left)
-      return left.length > 0 ? finish(Promise.resolve(), done) : command('unsubscribe', { schema }, done)
+      change(() => listener ? subscriptions.remove(schema, listener) : subscriptions.put(schema, []))
+      return subscriptions.of(schema).length > 0 ? finish(Promise.resolve(), done) : command('unsubscribe', { schema }, done)
     },
 
     query: (text, callback, values = []) => command('query', { text, values }, callback, (result) => result),

@@ -11,8 +11,8 @@ it. Futures are resolved, and listeners called, on the connector's own thread: w
 delays other answers, never the database. To wait there for an answer of the same connector is
 refused with a RuntimeError, since it could never come. Any thread may use a connector.
 
-The library is found by the environment variable CONNECTOR_LIBRARY, else by the system under the
-name libdeepstream_connector.so.0. Options and promises are in the project's docs/, the contract
+The library is the one beside this file, as a wheel brings it; else that which the environment variable
+CONNECTOR_LIBRARY names; else what the system finds under the name libdeepstream_connector.so.0. Options and promises are in the project's docs/, the contract
 of the functions below in include/deepstream_connector.h.
 """
 
@@ -167,8 +167,15 @@ class _Events(Structure):
 _ABI_VERSION = 0
 
 
+def _place() -> str:
+    """Where the library is, or its name for the system to look for."""
+    name = "libdeepstream_connector.so.%d" % _ABI_VERSION
+    beside = os.path.join(os.path.dirname(os.path.abspath(__file__)), name)
+    return beside if os.path.exists(beside) else os.environ.get("CONNECTOR_LIBRARY", name)
+
+
 def _load() -> ctypes.CDLL:
-    path = os.environ.get("CONNECTOR_LIBRARY", "libdeepstream_connector.so.0")
+    path = _place()
     library = ctypes.CDLL(path)
     try:
         library.connector_abi_version.argtypes = []

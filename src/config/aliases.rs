@@ -9,6 +9,8 @@ use super::spec::OptionSpec;
 const ALIASES: &[(&str, &[&str])] = &[
     // `username`: Redis, CouchDB, Cassandra, memcached.
     ("user", &["username"]),
+    // What most others have.
+    ("contactPoints", &["host"]),
     ("sentinelUser", &["sentinelUsername"]),
     // `connectionString`: deepstream's storages; `uri`: npm's mysql clients.
     ("url", &["connectionString", "uri"]),
@@ -16,6 +18,8 @@ const ALIASES: &[(&str, &[&str])] = &[
     ("database", &["db"]),
     // `max`: node-postgres; `connectionLimit`: npm's mysql clients; `connections`: the `ironcache` of before.
     ("maxConnections", &["max", "connectionLimit", "connections"]),
+    // `defaultTable`: what deepstream's documentation calls it for MongoDB.
+    ("defaultCollection", &["defaultTable"]),
     // `ssl`: node-postgres and npm's mysql clients; `sslOptions`: cassandra-driver.
     ("tls", &["ssl", "sslOptions"]),
 ];

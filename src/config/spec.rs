@@ -30,6 +30,8 @@ impl OptionSpec {
 pub enum OptionKind {
     /// Text; a number is taken as its text, since a password may look like one.
     Text,
+    /// A secret that may change: text, or where it is to be had, see [`Secret`](super::Secret).
+    Secret,
     /// A whole number from the first to the last; digits in a string are taken as a number.
     Integer(i64, i64),
     /// `true` or `false`, in a string as well.
@@ -40,6 +42,8 @@ pub enum OptionKind {
     Object(&'static [OptionSpec]),
     /// `true`, `false`, or an object with these options.
     FlagOrObject(&'static [OptionSpec]),
+    /// The same, or one of these words.
+    FlagObjectOrWord(&'static [OptionSpec], &'static [&'static str]),
     /// The name or the address of a host, and nothing else.
     Host,
     /// One or more of them with commas between, or the folder of a Unix socket.

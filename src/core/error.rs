@@ -232,3 +232,11 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+/// A server's name for an error, where it is one word as such names are. What else a server says may quote what it
+/// was told, and with it passwords and records, so it is not repeated.
+#[cfg_attr(not(feature = "full"), allow(dead_code))]
+pub(crate) fn name_of_error(text: &str) -> Option<&str> {
+    const LONGEST: usize = 60;
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    (1..=LONGEST).contains(&text.len()).then_some(text).filter(|text| text.bytes().all(is_part))
+}

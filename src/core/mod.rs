@@ -45,6 +45,8 @@ pub(crate) use drive::without_signals;
 pub use drive::{HostDriver, Pollable};
 pub use drive::{Outbox, Reactor};
 pub use engine::{Engine, Progress};
+#[cfg_attr(not(feature = "full"), allow(unused_imports))]
+pub(crate) use error::name_of_error;
 pub use error::{Applied, Error, ErrorCode, Remedy};
 pub use options::EngineOptions;
 pub use record::{check_document, check_key, Key, Record, MAX_KEY_BYTES};

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use futures_util::future::{select, Either};
+use futures_util::future::{select, Either, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::net::{lookup_host, TcpStream};
 use tokio::time::sleep;
@@ -18,7 +18,7 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// a second, not the whole attempt.
 ///
 /// # Errors
-/// The name is not known, or the error of the address that was tried last.
+/// The name is not known, or no address takes a connection: each is named with its own error.
 pub(super) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     connect_any(lookup_host((host, port)).await?.collect()).await
 }
@@ -26,11 +26,11 @@ pub(super) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
 async fn connect_any(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
     let mut left = alternating(addresses);
     let mut attempts = FuturesUnordered::new();
-    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut failures = Vec::new();
     loop {
         match (left.pop_front(), attempts.is_empty()) {
-            (Some(address), _) => attempts.push(TcpStream::connect(address)),
-            (None, true) => return Err(failure),
+            (Some(address), _) => attempts.push(TcpStream::connect(address).map(move |end| (address, end))),
+            (None, true) => return Err(all_of(failures)),
             (None, false) => {}
         }
         // The last one may take all the time there is.
@@ -43,11 +43,20 @@ async fn connect_any(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
             },
         };
         match result {
-            Some(Ok(stream)) => return Ok(stream),
-            Some(Err(error)) => failure = error,
+            Some((_, Ok(stream))) => return Ok(stream),
+            Some((address, Err(error))) => failures.push((address, error)),
             None => {}
         }
     }
+}
+
+/// The errors of all addresses as one, of the kind of the last.
+fn all_of(failures: Vec<(SocketAddr, io::Error)>) -> io::Error {
+    let Some((_, last)) = failures.last() else {
+        return io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    };
+    let words: Vec<String> = failures.iter().map(|(address, error)| format!("{address}: {error}")).collect();
+    io::Error::new(last.kind(), words.join("; "))
 }
 
 /// The addresses as the system prefers them, by turns of either family: RFC 8305, section 4.
@@ -71,6 +80,7 @@ mod tests {
     use super::*;
 
     use std::net::TcpListener;
+    use std::time::Instant;
 
     use socket2::{Domain, Socket, Type};
     use tokio::runtime::Builder;
@@ -101,7 +111,9 @@ mod tests {
         let (_listener, _waiting, hole) = black_hole();
         let living = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = living.local_addr().unwrap();
+        let begin = Instant::now();
         assert_eq!(connected(vec![hole, address]).unwrap(), address);
+        assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
     }
 
     #[test]
@@ -110,7 +122,12 @@ mod tests {
         let living = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = living.local_addr().unwrap();
         assert_eq!(connected(vec![closed, address]).unwrap(), address);
-        assert_eq!(connected(vec![closed, closed]).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        let other = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let error = connected(vec![closed, other]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        for address in [closed, other] {
+            assert!(error.to_string().contains(&format!("{address}: ")), "{error}");
+        }
         assert_eq!(connected(Vec::new()).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 

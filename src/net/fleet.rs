@@ -5,19 +5,22 @@
 //! While a node is disconnected, requests to it fail with a transient error of the whole server: the
 //! engine has its operations wait in their places until their deadlines, and the other nodes go on.
 //! Only when no node is connected does the connection as a whole end. A fleet of optional nodes
-//! never ends.
+//! never ends. A node that closes its connection while nothing is asked of it is dialed again at once,
+//! and only where that fails is it away.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::{poll_fn, Future};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::{select, BoxFuture, FutureExt};
 use tokio::time::{sleep, timeout, Sleep};
 
+use super::renewal::SHORTEST_LIFE;
 use super::stream;
 use super::traffic::Traffic;
 use crate::core::{Backoff, EngineOptions, Error, ErrorCode, Notice, Remedy};
@@ -118,11 +121,29 @@ struct Known<C> {
     status: Status<C>,
     /// What moves on the connections to it, one after the other.
     traffic: Traffic,
+    /// How many requests to it are under way.
+    under_way: Arc<AtomicUsize>,
+}
+
+/// That a request is under way.
+struct UnderWay(Arc<AtomicUsize>);
+
+impl UnderWay {
+    fn new(count: Arc<AtomicUsize>) -> UnderWay {
+        count.fetch_add(1, Ordering::Relaxed);
+        UnderWay(count)
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl<C> Default for Known<C> {
     fn default() -> Self {
-        Known { status: Status::Connecting, traffic: Traffic::default() }
+        Known { status: Status::Connecting, traffic: Traffic::default(), under_way: Arc::default() }
     }
 }
 
@@ -256,15 +277,16 @@ impl<C: Clone + Send + Sync + 'static> Fleet<C> {
         self.find(node).map(|(connection, ..)| connection)
     }
 
-    fn find(&self, node: &Node) -> Result<(C, u64, Traffic), Error> {
+    fn find(&self, node: &Node) -> Result<(C, u64, Traffic, UnderWay), Error> {
         let shared = lock(&self.shared);
-        let Some(Known { status, traffic }) = shared.nodes.get(node) else {
+        let Some(Known { status, traffic, under_way }) = shared.nodes.get(node) else {
             // The keys are another node's by now, which need not wait for this one.
             return Err(transient(format!("the server {node} is none of ours any more")));
         };
         match status {
             Status::Connected { connection, generation } => {
-                Ok((connection.clone(), *generation, traffic.clone()))
+                let under_way = UnderWay::new(Arc::clone(under_way));
+                Ok((connection.clone(), *generation, traffic.clone(), under_way))
             }
             Status::Disconnected(error) => Err(unavailable(node, error)),
             Status::Connecting => {
@@ -279,7 +301,7 @@ impl<C: Clone + Send + Sync + 'static> Fleet<C> {
     where
         F: Future<Output = Result<R, Error>>,
     {
-        let (connection, generation, traffic) = self.find(node)?;
+        let (connection, generation, traffic, _under_way) = self.find(node)?;
         let result = traffic
             .while_moving(self.reply_timeout, request(connection))
             .await
@@ -340,7 +362,12 @@ struct Member<C> {
 enum State<C> {
     BackingOff(Pin<Box<Sleep>>),
     Dialing(BoxFuture<'static, Result<Dialed<C>, Error>>),
-    Connected { lifeline: BoxFuture<'static, Error>, generation: u64 },
+    Connected {
+        lifeline: BoxFuture<'static, Error>,
+        generation: u64,
+        /// `None` where a request has failed on it.
+        since: Option<Instant>,
+    },
 }
 
 /// What has become of a node since it was last polled.
@@ -379,7 +406,7 @@ impl<D: Dial> Background<D> {
             if let Some(Member { state, .. }) = self.members.get_mut(&node) {
                 if matches!(state, State::Connected { generation: current, .. } if *current == generation) {
                     let lifeline: BoxFuture<'static, Error> = Box::pin(async move { error });
-                    *state = State::Connected { lifeline, generation };
+                    *state = State::Connected { lifeline, generation, since: None };
                 }
             }
         }
@@ -412,7 +439,8 @@ impl<D: Dial> Background<D> {
                 State::Dialing(attempt) => match attempt.poll_unpin(cx) {
                     Poll::Ready(Ok((connection, lifeline))) => {
                         self.generation += 1;
-                        member.state = State::Connected { lifeline, generation: self.generation };
+                        let (generation, since) = (self.generation, Some(Instant::now()));
+                        member.state = State::Connected { lifeline, generation, since };
                         return Poll::Ready(Event::Connected(connection, self.generation));
                     }
                     Poll::Ready(Err(error)) => {
@@ -421,7 +449,14 @@ impl<D: Dial> Background<D> {
                     }
                     Poll::Pending => return Poll::Pending,
                 },
-                State::Connected { lifeline, .. } => match lifeline.poll_unpin(cx) {
+                State::Connected { lifeline, since, .. } => match lifeline.poll_unpin(cx) {
+                    Poll::Ready(_)
+                        if since.is_some_and(|since| since.elapsed() >= SHORTEST_LIFE)
+                            && rested(&self.shared, node) =>
+                    {
+                        let attempt = dial(&self.dial, node, &member.traffic, self.timeouts.connect);
+                        member.state = State::Dialing(attempt);
+                    }
                     Poll::Ready(error) => {
                         member.state = State::BackingOff(Box::pin(sleep(member.backoff.next())));
                         return Poll::Ready(Event::Disconnected(error));
@@ -502,6 +537,17 @@ impl<D: Dial> Background<D> {
     }
 }
 
+/// Whether nothing is asked of a node, whose connection is made anew then.
+fn rested<C>(shared: &Mutex<Shared<C>>, node: &Node) -> bool {
+    let mut shared = lock(shared);
+    let Some(known) = shared.nodes.get_mut(node) else { return false };
+    let is_idle = known.under_way.load(Ordering::Relaxed) == 0;
+    if is_idle {
+        known.status = Status::Connecting;
+    }
+    is_idle
+}
+
 /// One attempt to connect, within its timeout.
 fn dial<D: Dial>(
     dialer: &D,
@@ -548,7 +594,7 @@ mod tests {
     use bytes::BytesMut;
     use futures_util::future::Either;
     use tokio::io::{duplex, AsyncReadExt, AsyncWriteExt};
-    use tokio::sync::watch;
+    use tokio::sync::{watch, Notify};
 
     use crate::net::pipeline::{Decode, Pipeline};
     use crate::net::traffic::Counted;
@@ -636,6 +682,57 @@ mod tests {
             assert_eq!(fleet.nodes(), [(node(4), true), (node(6), true)]);
             assert!(fleet.connection(&node(2)).unwrap_err().message().contains("none of ours"));
         });
+    }
+
+    /// A node that accepts all the time, and closes its connections when it is told.
+    struct Closing(Arc<Notify>);
+
+    impl Dial for Closing {
+        type Connection = ();
+
+        fn dial(&self, _: &Node, _: &Traffic) -> BoxFuture<'static, Result<Dialed<()>, Error>> {
+            let close = Arc::clone(&self.0);
+            let lifeline = async move {
+                close.notified().await;
+                Error::connection("the server closed the connection")
+            };
+            Box::pin(async move { Ok(((), lifeline.boxed())) })
+        }
+    }
+
+    /// Has a node close its connection, which was there for so long and is used or not; whether it
+    /// was dialed again without a word.
+    fn is_dialed_again_quietly(age: Duration, is_used: bool) -> bool {
+        block_on(async {
+            let close = Arc::new(Notify::new());
+            let (fleet, run) = Fleet::start(Closing(Arc::clone(&close)), [node(2)], timeouts());
+            let mut run = Box::pin(run);
+            while_running(&mut run, fleet.started()).await;
+            while_running(&mut run, sleep(age)).await;
+            let generation = || fleet.find(&node(2)).map(|(_, generation, ..)| generation);
+            let before = generation().unwrap();
+            let used = fleet.find(&node(2)).ok().filter(|_| is_used);
+            close.notify_waiters();
+            let again = async {
+                while !generation().is_ok_and(|now| now > before) {
+                    sleep(Duration::from_millis(1)).await;
+                }
+            };
+            let is_again = matches!(select(Box::pin(again), run).await, Either::Left(_));
+            drop(used);
+            is_again
+                && poll_fn(|cx| {
+                    Poll::Ready(!matches!(fleet.poll_notice(cx), Poll::Ready(Notice::Trouble(_))))
+                })
+                .await
+        })
+    }
+
+    #[test]
+    fn a_connection_that_ends_while_it_is_idle_is_made_anew_and_nobody_is_told() {
+        assert!(is_dialed_again_quietly(SHORTEST_LIFE, false));
+        assert!(!is_dialed_again_quietly(SHORTEST_LIFE, true), "something was asked");
+        assert!(!is_dialed_again_quietly(Duration::ZERO, false), "it ends all the time");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! | `stream.rs` | one connection, with or without TLS |
 //! | `socket.rs` | the TCP socket below it, which forgets what was given up |
 //! | `traffic.rs` | how many bytes move, which tells slow from hanging |
+//! | `renewal.rs` | connections that end while nothing is asked of them |
 //! | `dial.rs` | connecting to a name with all its addresses |
 //! | `tls.rs` | TLS by rustls with ring, and its options |
 //! | `der.rs` | what certificates and public keys are written in |
@@ -28,6 +29,8 @@ pub(crate) mod http;
 pub(crate) mod pipeline;
 #[cfg(feature = "pool")]
 pub(crate) mod pool;
+#[cfg(feature = "tls")]
+pub(crate) mod renewal;
 #[cfg(feature = "tls")]
 mod socket;
 #[cfg(feature = "tls")]

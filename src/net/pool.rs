@@ -1,14 +1,16 @@
 //! The sessions behind one connector: made as batches need them, each for one batch at a time.
 //!
 //! One that ends while nobody uses it is dropped alone; one more that cannot be made leaves its
-//! batch to the others.
+//! batch to the others. Where that is asked for, those that nobody uses are kept open.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use futures_util::task::AtomicWaker;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -21,6 +23,9 @@ const SMALLER_FOR: Duration = Duration::from_secs(10);
 pub(crate) trait Session {
     /// Whether the connection has ended, while nobody uses the session.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Error>;
+
+    /// Asks the server for something that means nothing, so that the connection is no idle one.
+    fn ping(&mut self) -> BoxFuture<'_, Result<(), Error>>;
 }
 
 /// Where sessions come from.
@@ -36,6 +41,8 @@ pub(crate) trait Source: Send + Sync {
 pub(crate) struct Pool<S: Source> {
     source: S,
     idle_timeout: Option<Duration>,
+    /// How often an idle session is used.
+    ping_interval: Option<Duration>,
     permits: Semaphore,
     state: Mutex<State<S::Session>>,
     /// Who looks after the idle ones, if somebody does by [`Pool::watch`].
@@ -50,10 +57,18 @@ struct State<S> {
     /// How many fewer than there are slots there may be at the moment, and since when.
     fewer: usize,
     fewer_since: Option<Instant>,
+    /// Why; until one more is made it is the same shortage, and told once.
+    shortage: Option<Shortage>,
+}
+
+enum Shortage {
+    New(Error),
+    Told,
 }
 
 struct Idle<S> {
     since: Instant,
+    last_used: Instant,
     slot: usize,
     session: S,
 }
@@ -84,15 +99,22 @@ impl<S: Source> Pool<S> {
     /// used for `idle_timeout` are closed, but for one.
     pub fn new(source: S, first: S::Session, max: usize, idle_timeout: Option<Duration>) -> Pool<S> {
         let max = max.max(1);
-        let idle = vec![Idle { since: Instant::now(), slot: 0, session: first }];
+        let now = Instant::now();
+        let idle = vec![Idle { since: now, last_used: now, slot: 0, session: first }];
         let slots = (0..max).map(|slot| slot == 0).collect();
         Pool {
             source,
             idle_timeout,
+            ping_interval: None,
             permits: Semaphore::new(max),
-            state: Mutex::new(State { idle, slots, fewer: 0, fewer_since: None }),
+            state: Mutex::new(State { idle, slots, fewer: 0, fewer_since: None, shortage: None }),
             watcher: AtomicWaker::new(),
         }
+    }
+
+    /// The same pool, with sessions that are used at least so often.
+    pub fn pinging(self, every: Option<Duration>) -> Pool<S> {
+        Pool { ping_interval: every, ..self }
     }
 
     fn state(&self) -> MutexGuard<'_, State<S::Session>> {
@@ -115,6 +137,7 @@ impl<S: Source> Pool<S> {
             let mut lease = Lease { pool: self, slot, session: None, permit: Some(permit) };
             match self.source.open(slot).await {
                 Ok(session) => {
+                    self.state().shortage = None;
                     lease.session = Some(session);
                     return Ok(lease);
                 }
@@ -126,6 +149,7 @@ impl<S: Source> Pool<S> {
                         return Err(error);
                     }
                     // The others will do.
+                    state.shortage.get_or_insert(Shortage::New(error));
                     state.fewer += 1;
                     state.fewer_since = Some(Instant::now());
                     permit.into_iter().for_each(SemaphorePermit::forget);
@@ -173,6 +197,16 @@ impl<S: Source> Pool<S> {
         }
     }
 
+    /// Why no further session could be made, and how many there are; once until one more is made.
+    pub fn shortage(&self) -> Option<(Error, usize)> {
+        let mut state = self.state();
+        let open = state.open();
+        match state.shortage.as_mut().map(|shortage| std::mem::replace(shortage, Shortage::Told)) {
+            Some(Shortage::New(error)) => Some((error, open)),
+            _ => None,
+        }
+    }
+
     /// Wakes `cx` whenever a session becomes idle, or is dropped by who used it.
     pub fn watch(&self, cx: &mut Context<'_>) {
         self.watcher.register(cx.waker());
@@ -197,6 +231,40 @@ impl<S: Source> Pool<S> {
         }
     }
 
+    /// When an idle session is to be used, if nobody uses it until then.
+    pub fn next_ping(&self) -> Option<Instant> {
+        let every = self.ping_interval?;
+        let next = self.state().idle.iter().map(|one| one.last_used + every).min()?;
+        // The pool may be smaller for a time than what is idle.
+        Some(next.max(Instant::now() + Duration::from_millis(5)))
+    }
+
+    /// Uses idle sessions when their time has come. It never ends, and has to be polled at
+    /// [`Pool::next_ping`].
+    pub async fn keep_open(&self) -> Infallible {
+        loop {
+            let is_due = |_: &mut Context<'_>| match self.take_due(Instant::now()) {
+                Some(due) => Poll::Ready(due),
+                None => Poll::Pending,
+            };
+            let (Idle { since, slot, mut session, .. }, permit) = poll_fn(is_due).await;
+            // Dropped before the answer comes, it is dropped with its slot.
+            let mut lease = Lease { pool: self, slot, session: None, permit: Some(permit) };
+            if session.ping().await.is_ok() {
+                lease.session = Some(session);
+                lease.idle_since(since);
+            }
+        }
+    }
+
+    fn take_due(&self, now: Instant) -> Option<(Idle<S::Session>, SemaphorePermit<'_>)> {
+        let every = self.ping_interval?;
+        let mut state = self.state();
+        let place = state.idle.iter().position(|one| one.last_used + every <= now)?;
+        let permit = self.permits.try_acquire().ok()?;
+        Some((state.idle.remove(place), permit))
+    }
+
     /// Ends the pool: nobody gets a session any more. Returns those that are idle.
     pub fn close(&self) -> Vec<S::Session> {
         self.permits.close();
@@ -206,10 +274,16 @@ impl<S: Source> Pool<S> {
 
 impl<S: Source> Lease<'_, S> {
     /// Everything that was sent is answered, and no transaction is open.
-    pub fn done(mut self) {
+    pub fn done(self) {
+        self.idle_since(Instant::now());
+    }
+
+    /// It goes back, and has done no work since.
+    fn idle_since(mut self, since: Instant) {
         if let Some(session) = self.session.take() {
             let mut state = self.pool.state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.idle.push(Idle { since: Instant::now(), slot: self.slot, session });
+            let place = state.idle.partition_point(|one| one.since <= since);
+            state.idle.insert(place, Idle { since, last_used: Instant::now(), slot: self.slot, session });
             // The slot stays its own.
             self.slot = usize::MAX;
         }
@@ -255,6 +329,7 @@ mod tests {
     struct MadeUp {
         slot: usize,
         has_ended: Arc<AtomicBool>,
+        pings: Arc<AtomicUsize>,
     }
 
     impl Session for MadeUp {
@@ -264,6 +339,11 @@ mod tests {
                 false => Poll::Pending,
             }
         }
+
+        fn ping(&mut self) -> BoxFuture<'_, Result<(), Error>> {
+            self.pings.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async { Ok(()) })
+        }
     }
 
     /// A server that takes so many sessions at a time, and counts those that were ever made.
@@ -271,6 +351,7 @@ mod tests {
     struct Server {
         room: AtomicUsize,
         made: AtomicUsize,
+        pings: Arc<AtomicUsize>,
         flags: Mutex<Vec<Arc<AtomicBool>>>,
     }
 
@@ -288,7 +369,7 @@ mod tests {
             self.made.fetch_add(1, Ordering::Relaxed);
             let flag = Arc::new(AtomicBool::new(false));
             flags.push(Arc::clone(&flag));
-            Ok(MadeUp { slot, has_ended: flag })
+            Ok(MadeUp { slot, has_ended: flag, pings: Arc::clone(&self.pings) })
         }
 
         fn pool(self: &Arc<Server>, max: usize, idle_timeout: Option<Duration>) -> Pool<Arc<Server>> {
@@ -319,6 +400,29 @@ mod tests {
 
     fn waits<R>(work: Pin<&mut impl Future<Output = R>>) -> bool {
         work.poll(&mut Context::from_waker(Waker::noop())).is_pending()
+    }
+
+    #[test]
+    fn idle_sessions_are_used_so_often_and_grow_no_younger() {
+        let every = Duration::from_millis(20);
+        runtime().block_on(async {
+            let server = Server::of(9);
+            let pool = server.pool(2, Some(every * 3)).pinging(Some(every));
+            let first = pool.lease().await.unwrap();
+            pool.lease().await.unwrap().done();
+            let mut keeper = pin!(pool.keep_open());
+            assert!(waits(keeper.as_mut()));
+            assert!(pool.next_ping().is_some_and(|next| next > Instant::now()));
+            std::thread::sleep(every);
+            assert!(waits(keeper.as_mut()));
+            assert_eq!(server.pings.load(Ordering::Relaxed), 1, "the other one is busy");
+            first.done();
+            std::thread::sleep(every * 2);
+            pool.end_spares(Instant::now());
+            assert_eq!(pool.state().open(), 1, "a use that means nothing is none");
+            assert!(waits(keeper.as_mut()));
+            assert_eq!(server.pings.load(Ordering::Relaxed), 2);
+        });
     }
 
     #[test]
@@ -396,9 +500,24 @@ mod tests {
             let next = pool.lease();
             let mut next = pin!(next);
             assert!(waits(next.as_mut()));
+            let told = pool.shortage().map(|(error, open)| (error.message().to_owned(), open));
+            assert_eq!(told, Some(("too many connections".to_owned(), 1)));
             held.done();
             next.await.unwrap().done();
             assert_eq!(server.made(), 1);
+            // It is the same shortage until one more is made.
+            pool.state().fewer_since = Instant::now().checked_sub(SMALLER_FOR);
+            let held = pool.lease().await.unwrap();
+            let next = pool.lease();
+            let mut next = pin!(next);
+            assert!(waits(next.as_mut()) && pool.shortage().is_none());
+            held.done();
+            next.await.unwrap().done();
+            server.room.store(2, Ordering::Relaxed);
+            pool.state().fewer_since = Instant::now().checked_sub(SMALLER_FOR);
+            let both = [pool.lease().await, pool.lease().await];
+            assert_eq!((both.len(), server.made()), (2, 2));
+            assert!(pool.state().shortage.is_none());
         });
     }
 

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use once_cell::race::OnceBox;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -26,7 +27,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         name: "ca",
         kind: OptionKind::Text,
         default: "the system's",
-        meaning: "Certificate authorities to trust: PEM text, or the path of a PEM file.",
+        meaning: "Certificate authorities to trust: PEM text, or the path of a PEM file. A connection that is made later reads a file again that has changed; so with the next two.",
     },
     OptionSpec {
         name: "cert",
@@ -84,7 +85,8 @@ pub(crate) enum Verify {
     Nothing,
 }
 
-/// The terms of TLS. Certificates and keys are PEM text, or the path of a PEM file.
+/// The terms of TLS. Certificates and keys are PEM text, or the path of a PEM file, which is read again
+/// when it has changed.
 pub(crate) struct Demands<'a> {
     /// Whom to trust; the system's authorities unless given.
     pub ca: Option<&'a str>,
@@ -102,12 +104,73 @@ pub(crate) struct Demands<'a> {
 /// How to make TLS connections to one host.
 #[derive(Clone)]
 pub(crate) struct Tls {
-    connector: TlsConnector,
-    #[cfg(feature = "cassandra-tls")]
-    verifier: Arc<dyn ServerCertVerifier>,
+    terms: Arc<Terms>,
     name: ServerName<'static>,
     /// The name was given, and holds for whatever host.
     is_fixed: bool,
+}
+
+/// What is demanded, and what was made of it when the files were as they were.
+struct Terms {
+    ca: Option<String>,
+    cert: Option<String>,
+    key: Option<String>,
+    verify: Verify,
+    only_tls13: bool,
+    made: Mutex<(Stamps, Made)>,
+}
+
+#[derive(Clone)]
+struct Made {
+    connector: TlsConnector,
+    #[cfg(feature = "cassandra-tls")]
+    verifier: Arc<dyn ServerCertVerifier>,
+}
+
+/// When files were changed, and how long they are; nothing for one that is not there.
+type Stamps = [Option<(SystemTime, u64)>; 3];
+
+impl Terms {
+    fn of(demands: &Demands<'_>) -> Result<Terms, Error> {
+        let texts = [demands.ca, demands.cert, demands.key];
+        let made = (texts.map(stamp), Made::of(demands)?);
+        let [ca, cert, key] = texts.map(|text| text.map(str::to_owned));
+        let Demands { verify, only_tls13, .. } = *demands;
+        Ok(Terms { ca, cert, key, verify, only_tls13, made: Mutex::new(made) })
+    }
+
+    /// By the files as they are now. While they are of no use, because only one of two was replaced, say,
+    /// those of before count.
+    fn current(&self) -> Made {
+        let texts = [self.ca.as_deref(), self.cert.as_deref(), self.key.as_deref()];
+        let stamps = texts.map(stamp);
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if made.0 != stamps {
+            let [ca, cert, key] = texts;
+            let Terms { verify, only_tls13, .. } = *self;
+            if let Ok(now) = Made::of(&Demands { ca, cert, key, name: None, verify, only_tls13 }) {
+                *made = (stamps, now);
+            }
+        }
+        made.1.clone()
+    }
+}
+
+impl Made {
+    fn of(demands: &Demands<'_>) -> Result<Made, Error> {
+        let verifier = verifier(demands.ca, demands.verify)?;
+        let config = client_config(Arc::clone(&verifier), demands)?;
+        Ok(Made {
+            connector: TlsConnector::from(Arc::new(config)),
+            #[cfg(feature = "cassandra-tls")]
+            verifier,
+        })
+    }
+}
+
+fn stamp(text: Option<&str>) -> Option<(SystemTime, u64)> {
+    let known = fs::metadata(text.filter(|text| !is_pem(text))?).ok()?;
+    Some((known.modified().ok()?, known.len()))
 }
 
 impl Tls {
@@ -136,27 +199,20 @@ impl Tls {
 
     /// TLS to `host` on these terms.
     pub fn new(demands: &Demands<'_>, host: &str) -> Result<Tls, Error> {
-        let verifier = verifier(demands.ca, demands.verify)?;
-        let config = client_config(Arc::clone(&verifier), demands)?;
+        let terms = Arc::new(Terms::of(demands)?);
         let name = server_name(demands.name.unwrap_or(host))?;
-        let is_fixed = demands.name.is_some();
-        Ok(Tls {
-            connector: TlsConnector::from(Arc::new(config)),
-            #[cfg(feature = "cassandra-tls")]
-            verifier,
-            name,
-            is_fixed,
-        })
+        Ok(Tls { terms, name, is_fixed: demands.name.is_some() })
     }
 
     /// The same for a library that connects by itself, and takes the address for the name: where
     /// the option `serverName` is given, certificates are checked for that instead.
     #[cfg(feature = "cassandra-tls")]
     pub fn config(&self) -> Arc<ClientConfig> {
-        let mut config = ClientConfig::clone(self.connector.config());
+        let made = self.terms.current();
+        let mut config = ClientConfig::clone(made.connector.config());
         if self.is_fixed {
             let name = Expected::One(self.name.clone());
-            let verifier = OtherName { name, inner: Arc::clone(&self.verifier) };
+            let verifier = OtherName { name, inner: made.verifier };
             config.dangerous().set_certificate_verifier(Arc::new(verifier));
         }
         Arc::new(config)
@@ -177,7 +233,8 @@ impl Tls {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        self.connector.connect(self.name.clone(), stream).await.map_err(|error| {
+        let connector = self.terms.current().connector;
+        connector.connect(self.name.clone(), stream).await.map_err(|error| {
             failure(&error).unwrap_or_else(|| {
                 Error::connection(format!("the connection broke in the TLS handshake: {}", error.kind()))
             })
@@ -194,9 +251,7 @@ pub(crate) fn choose_provider() {
 
 fn server_name(name: &str) -> Result<ServerName<'static>, Error> {
     ServerName::try_from(name.to_owned()).map_err(|_| {
-        wrong(format!(
-            "\"{name}\" is no host name; give the name in the server's certificate as \"tls.serverName\""
-        ))
+        wrong("what is to be in the server's certificate is no host name; give the right one as \"tls.serverName\"")
     })
 }
 
@@ -284,9 +339,13 @@ fn certificates(option: &str, value: &str) -> Result<Vec<CertificateDer<'static>
     }
 }
 
+fn is_pem(value: &str) -> bool {
+    value.contains("-----BEGIN")
+}
+
 /// PEM text itself, or the contents of the file that is named.
 fn pem(option: &str, value: &str) -> Result<Vec<u8>, Error> {
-    if value.contains("-----BEGIN") {
+    if is_pem(value) {
         return Ok(value.as_bytes().to_vec());
     }
     fs::read(value).map_err(|error| {

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::classic::is_object;
 use crate::core::Record;
 
 /// The names in the text.
@@ -51,17 +52,25 @@ pub(crate) fn write(form: Form, record: &Record, key: Option<&str>) -> Vec<u8> {
     text
 }
 
+/// What a text of either form has. A list would do for an object as well, and is none.
+fn parts(text: &Bytes) -> Option<Envelope<'_>> {
+    if !is_object(text) {
+        return None;
+    }
+    serde_json::from_slice(text).ok()
+}
+
 /// The record in a text of either form; `None` where it is neither.
 #[cfg(any(test, feature = "redis", feature = "ironcache", feature = "postgres"))]
 pub(crate) fn read(text: &Bytes) -> Option<Record> {
-    let envelope: Envelope<'_> = serde_json::from_slice(text).ok()?;
+    let envelope = parts(text)?;
     Some(Record { version: envelope.version, data: text.slice_ref(envelope.data.get().as_bytes()) })
 }
 
 /// The same, and whose it is where that was told.
 #[cfg(feature = "memcached")]
 pub(crate) fn read_named(text: &Bytes) -> Option<(Record, Option<String>)> {
-    let envelope: Envelope<'_> = serde_json::from_slice(text).ok()?;
+    let envelope = parts(text)?;
     let record = Record { version: envelope.version, data: text.slice_ref(envelope.data.get().as_bytes()) };
     let key = envelope.key.and_then(|key| serde_json::from_str(key.get()).ok());
     Some((record, key))
@@ -81,7 +90,7 @@ mod tests {
             let record = read(&Bytes::from(text)).unwrap_or_else(|| panic!("{text}"));
             assert_eq!((record.version, &record.data[..]), (7, &br#"{"a":[1]}"#[..]));
         }
-        for text in ["", "7", "{}", r#"{"_v":7}"#, r#"{"_v":"7","_d":1}"#, r#"{"_v":7,"_d":1"#] {
+        for text in ["", "7", "{}", "[1,2]", r#"{"_v":7}"#, r#"{"_v":"7","_d":1}"#, r#"{"_v":7,"_d":1"#] {
             assert!(read(&Bytes::from(text)).is_none(), "{text}");
         }
     }

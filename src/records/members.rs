@@ -1,6 +1,11 @@
-//! Whether an object has a name twice, which JSON allows and few databases keep.
+//! An object's members: in their order, and whether a name is there twice, which JSON allows and
+//! few databases keep.
 
 use std::borrow::Cow;
+
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 /// The names of all objects that are open while a document is taken apart.
 #[derive(Default)]
@@ -29,6 +34,31 @@ impl<'a> MemberNames<'a> {
         let once = own.windows(2).all(|pair| pair[0] != pair[1]);
         self.names.truncate(begin);
         once
+    }
+}
+
+/// An object's members in their order.
+pub(crate) struct Members<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+                    members.push((name, map.next_value()?));
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Collect)
     }
 }
 

@@ -88,6 +88,8 @@ static void count_error(const connector_error_t *error)
 {
     if (error != NULL) {
         REQUIRE(error->size >= sizeof *error && error->message_length > 0);
+        if (error->code != CONNECTOR_ERR_CLOSED)
+            fprintf(stderr, "error %d: %s\n", (int)error->code, error->message);
         REQUIRE(error->code == CONNECTOR_ERR_CLOSED && !error->retryable);
         REQUIRE(error->applied == CONNECTOR_APPLIED_NO || error->applied == CONNECTOR_APPLIED_UNKNOWN);
         atomic_fetch_add(&closed, 1);

@@ -1,7 +1,8 @@
 //! CouchDB: a database for each place.
 //!
 //! `DSC_TEST_COUCHDB_URL` has the promises held against a real one: `http://admin:password@host:5984`.
-//! Databases named `conformance-…` are made there and stay.
+//! Databases named `conformance-…` are made there and stay. What hurts a server is held against one of
+//! ours, and what spoils the network to it is left out.
 
 use std::env;
 use std::process;
@@ -13,6 +14,7 @@ use crate::conformance::backends::{Place, Server, WRONG_PASSWORD};
 use crate::conformance::promises::Scope;
 use crate::conformance::servers::{Proxy, Running};
 use crate::conformance::stage::object;
+use crate::harness::ignore;
 use crate::support;
 
 /// A database.
@@ -40,6 +42,9 @@ impl CouchDb {
         let server = match scope {
             Scope::Server | Scope::Crash => Some(Running::alone("couchdb", &["durable"])),
             Scope::Credentials => Some(Running::alone("couchdb", &["password=right"])),
+            Scope::Network if own_server().is_some() => {
+                ignore("the network to the server of DSC_TEST_COUCHDB_URL is not to be spoiled")
+            }
             _ if own_server().is_some() => None,
             _ => Some(Running::shared("couchdb", &[])),
         };

@@ -53,7 +53,7 @@ use std::sync::Arc;
 
 use libtest_mimic::{Completion, Failed};
 
-use crate::harness::{caught, is_ci, test, Class, Group, Job, Outcome, Test};
+use crate::harness::{caught, is_ci, skipped_or_failed, test, try_catch, Class, Group, Job, Outcome, Test};
 use backends::{BackendKind, FAULTY};
 use hosts::HostKind;
 use matrix::Extent;
@@ -149,12 +149,15 @@ fn hold(backend: &BackendKind, host: &HostKind, promise: &Promise) -> Outcome {
     if alone && !host.is_program() {
         return Ok(Completion::ignored_with("it needs a process of its own"));
     }
-    let opened = caught(|| {
+    let opened = try_catch(|| {
         let place = (backend.place)(promise.scope);
         let program = if alone { host.start() } else { host.take() };
         Stage::new(program, host.mode, place, host.patience())
     });
-    let mut stage = opened.map_err(Failed::from)?;
+    let mut stage = match opened {
+        Ok(stage) => stage,
+        Err(panicked) => return skipped_or_failed(panicked),
+    };
     if let Some(missing) = promise.needs.iter().find(|need| !need.is_met_by(&stage.features)) {
         host.give_back(stage.into_host());
         return Ok(Completion::ignored_with(format!("the host cannot do this: {missing:?}")));

@@ -4,18 +4,11 @@
 const assert = require('node:assert')
 const fs = require('node:fs')
 const path = require('node:path')
-const readline = require('node:readline')
 const { test } = require('./needing')('redis')
-const { once } = require('node:events')
-const { spawn } = require('node:child_process')
 const modern = require('./modern')
-const { freePort, within } = require('./harness')
-const { ADDON, atEnd, folder, redis, start } = require('./connector')
-
-const LISTEN = `
-httpServer: { type: default, options: { host: 127.0.0.1, port: \${TEST_PORT} } }
-connectionEndpoints: [{ type: ws-binary, options: { urlPath: /deepstream } }]
-`
+const { freePort } = require('./harness')
+const { ADDON, folder, redis, start } = require('./connector')
+const { LISTEN, addServer, runServer } = require('./project')
 
 async function useRecord (client) {
   const record = client.record.getRecord('bikes/1')
@@ -25,60 +18,27 @@ async function useRecord (client) {
   await client.record.notify(['bikes/1'])
 }
 
-/* A project in which the server and our packages are installed: npm makes a link to a package that is a folder elsewhere. */
-function project (t) {
-  const home = folder(t)
-  const from = modern.modules()
-  const to = path.join(home, 'node_modules')
-  fs.mkdirSync(path.join(to, '@deepstream'), { recursive: true })
-  for (const name of fs.readdirSync(from)) {
-    if (name !== '@deepstream') fs.symlinkSync(path.join(from, name), path.join(to, name))
-  }
-  for (const name of fs.readdirSync(path.join(from, '@deepstream'))) {
-    if (name !== 'server') fs.symlinkSync(path.join(from, '@deepstream', name), path.join(to, '@deepstream', name))
-  }
-  // A copy, since plugins are looked for from where its files really are.
-  fs.cpSync(path.join(from, '@deepstream/server'), path.join(to, '@deepstream/server'), { recursive: true })
+/* Our packages beside a server: copies, since what they depend on is looked for from where their files really are. */
+function addOurs (home) {
+  const modules = path.join(home, 'node_modules')
   for (const name of ['deepstream.io-cache-native', 'deepstream.io-storage-native']) {
-    fs.symlinkSync(path.join(ADDON, name), path.join(to, name))
+    fs.cpSync(path.join(ADDON, name), path.join(modules, name), { recursive: true })
   }
-  return home
+  fs.symlinkSync(ADDON, path.join(modules, 'deepstream-connector'))
 }
 
 test("by name: deepstream's own command, Redis cache and SQLite storage", async (t) => {
   const server = await redis(t)
   const options = server.options()
-  const home = project(t)
+  const home = folder(t)
+  addServer(home)
+  addOurs(home)
   fs.writeFileSync(path.join(home, 'config.yml'), `${LISTEN}
 cache: { name: native, options: { type: redis, port: \${TEST_REDIS_PORT}, password: \${TEST_NO_SUCH_PASSWORD} } }
 storage: { name: native, options: { type: sqlite, path: records.sqlite } }
 `)
-  const port = await freePort()
-  const command = path.join(home, 'node_modules/@deepstream/server/dist/bin/deepstream')
-  const env = { ...process.env, TEST_PORT: String(port), TEST_REDIS_PORT: String(options.port) }
-  const run = async (use) => {
-    const log = []
-    const child = spawn(process.execPath, [command, 'start', '-c', 'config.yml'], { cwd: home, env })
-    const ended = once(child, 'close')
-    atEnd(t, () => child.kill('SIGKILL'))
-    child.stderr.on('data', (text) => log.push(String(text)))
-    const started = new Promise((resolve, reject) => {
-      readline.createInterface({ input: child.stdout }).on('line', (line) => {
-        log.push(line)
-        if (line.includes('Deepstream started')) resolve()
-      })
-      child.on('exit', () => reject(new Error(`the server ended:\n${log.join('\n')}`)))
-    })
-    await within(started, 'the start of the server')
-    const errors = []
-    const { client, close } = await within(modern.connect(port, {}, (error) => errors.push(error)), 'the login')
-    await use(client)
-    await close()
-    child.kill('SIGINT')
-    assert.deepStrictEqual(await within(ended, 'the end of the server'), [0, null], log.join('\n'))
-    assert.deepStrictEqual(errors, [])
-    return log.join('\n')
-  }
+  const env = { TEST_REDIS_PORT: String(options.port) }
+  const run = (use) => runServer(t, home, env, use)
 
   const log = await run(useRecord)
   assert.match(log, /cache ready: Redis at 127\.0\.0\.1/)

@@ -50,7 +50,10 @@ fn option_tables() -> Vec<Table> {
         let page = format!("docs/backends/{}.md", entry.name);
         tables.push(options(page.clone(), entry.name, entry.options));
         for option in entry.options {
-            if let OptionKind::FlagOrObject(inner) | OptionKind::Object(inner) = option.kind {
+            if let OptionKind::FlagOrObject(inner)
+            | OptionKind::FlagObjectOrWord(inner, _)
+            | OptionKind::Object(inner) = option.kind
+            {
                 let page = if option.name == "tls" { "docs/options.md".to_owned() } else { page.clone() };
                 let inner = options(page, option.name, inner);
                 // Several options may have the same inside.
@@ -81,6 +84,7 @@ fn options(page: String, name: &str, specs: &[OptionSpec]) -> Table {
         };
         let choices = match spec.kind {
             OptionKind::Choice(words) => format!(" One of `{}`.", words.join("`, `")),
+            OptionKind::Secret => " It may [change](../options.md#secrets-that-change).".to_owned(),
             _ => String::new(),
         };
         let others: String = aliases(spec.name, specs).map(|other| format!(", `{other}`")).collect();

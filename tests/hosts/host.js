@@ -175,7 +175,7 @@ const COMMANDS = {
   scan: ([c, r, , limit], payload) => {
     const cursor = payload.length === 0 ? null : payload.toString()
     connectors.get(c).connector.scan(cursor, Number(limit), (error, page) => {
-      if (error) return done(c, r, error)
+      if (error || page.errors.length > 0) return done(c, r, error || page.errors[0])
       const parts = page.records.flatMap(({ name, version, data }) => {
         const number = Buffer.alloc(8)
         number.writeBigInt64LE(BigInt(version))

@@ -2,7 +2,7 @@
 
 use deepstream_connector::core::{ErrorCode, Operation};
 
-use crate::mysql::databases::{get_all, record, set_all, Database};
+use crate::mysql::databases::{get_all, products, record, set_all, Database};
 
 use crate::harness::{test, Test};
 
@@ -11,6 +11,7 @@ pub const TESTS: &[Test] = &[
     test!(a_record_is_a_row),
     test!(the_documented_query_and_index_work),
     test!(documents_come_back_byte_for_byte),
+    test!(every_character_comes_back_whatever_the_servers_init_connect_says),
     test!(keys_that_a_server_would_confuse_stay_apart),
     test!(keys_stay_apart_where_names_of_tables_have_no_case),
     test!(the_exploits_of_the_official_connector_do_nothing),
@@ -115,6 +116,22 @@ fn documents_come_back_byte_for_byte() {
         assert_eq!(database.sql(in_both), "0");
         let raw = database.sql("SELECT COUNT(*) FROM docs WHERE raw IS NOT NULL");
         assert_eq!(raw, if database.is_mariadb() { "6" } else { "2" });
+    }
+}
+
+fn every_character_comes_back_whatever_the_servers_init_connect_says() {
+    for product in products() {
+        let database = Database::alone(product, &[]);
+        for names in ["utf8mb3", "latin1", "utf8mb4"] {
+            database.sql(&format!("SET GLOBAL init_connect = 'SET NAMES {names}'"));
+            let client = database.open("");
+            let (key, data) = ("é/é😀", r#"{"é":"😀é"}"#);
+            client.set(key, 1, data).unwrap();
+            assert_eq!(client.get(key).unwrap(), Some((1, data.to_owned())), "{names}");
+            // As others see it, too.
+            assert_eq!(database.sql("SELECT id, data FROM `~0e9.`"), format!("é😀\t{data}"), "{names}");
+            client.delete(key).unwrap();
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! What a server does not take, or not at the moment.
 
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use deepstream_connector::core::{ErrorCode, Operation};
+use deepstream_connector::core::{Error, ErrorCode, Operation};
 
 use crate::mysql::databases::{get_all, products, record, set_all, Database};
-use crate::support::{Client, Told};
+use crate::support::relay::Relay;
+use crate::support::{Client, Told, PATIENCE};
 
 use crate::harness::{test, Test};
 
@@ -15,8 +17,10 @@ pub const TESTS: &[Test] = &[
     test!(records_larger_than_the_protocols_packets_come_back),
     test!(a_full_server_says_so_and_loses_nothing),
     test!(a_user_who_may_only_read_reads),
-    test!(a_server_that_is_read_only_is_waited_for),
+    test!(a_read_only_server_serves_reads_and_is_one_outage),
+    test!(a_failover_behind_one_address_is_followed),
     test!(a_short_lock_of_another_program_only_delays),
+    test!(a_locked_row_waits_alone),
     test!(a_lock_that_is_never_released_is_named_by_the_timeout),
     test!(a_deadlock_is_tried_again),
     test!(too_many_statements_or_connections_are_waited_out),
@@ -121,34 +125,101 @@ fn a_user_who_may_only_read_reads() {
     }
 }
 
-fn a_server_that_is_read_only_is_waited_for() {
+/// What was told beside lines of the log: errors and their ends.
+fn outages(client: &Client) -> (usize, usize) {
+    let (mut errors, mut ends) = (0, 0);
+    for told in client.told.try_iter() {
+        match told {
+            Told::Error { error, fatal } => {
+                assert!(!fatal && error.message().contains("read-only"), "{error}");
+                errors += 1;
+            }
+            Told::Ready => ends += 1,
+            Told::Log(_) => {}
+        }
+    }
+    (errors, ends)
+}
+
+fn a_read_only_server_serves_reads_and_is_one_outage() {
     for product in products() {
         let database = Database::alone(product, &[]);
         let client = database.open("");
         client.set("users/1", 1, "{}").unwrap();
-        let hasty = database.open(r#", "timeout": 3000"#);
+        let hasty = database.open(r#", "timeout": 1500"#);
         assert_eq!(hasty.head("users/1").unwrap(), Some(1));
+        assert_eq!((outages(&client), outages(&hasty)), ((0, 1), (0, 1)));
         database.sql("SET GLOBAL read_only = 1");
-        let error = hasty.set("users/1", 2, "{}").unwrap_err();
+        let before = connections_made(&database);
+        let (sender, results) = channel();
+        let sets = (0..2_000)
+            .map(|number| (format!("users/{number}").into(), Operation::Set(record(3, "{}"))))
+            .chain([
+                ("users/gone".into(), Operation::Delete),
+                ("new/1".into(), Operation::Set(record(3, "{}"))),
+            ]);
+        client.connector.many(sets.collect(), move |results| sender.send(results).unwrap()).unwrap();
+        // Beside all that waits, reads are answered.
+        let (sender, late) = channel();
+        let written = move |result: Result<(), Error>| sender.send(result).unwrap();
+        hasty.connector.set("users/late", record(2, "{}"), written).unwrap();
+        let error = loop {
+            assert_eq!(client.head("users/other").unwrap(), None);
+            assert!(hasty.get("users/1").unwrap().is_some());
+            if let Ok(result) = late.try_recv() {
+                break result.unwrap_err();
+            }
+        };
         assert_eq!(error.code(), ErrorCode::Timeout);
         assert!(error.message().contains("read-only"), "{error}");
-        assert_eq!(client.head("users/1").unwrap(), Some(1));
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                std::thread::sleep(Duration::from_millis(300));
-                database.sql("SET GLOBAL read_only = 0");
-            });
-            client.set("users/1", 3, "{}").unwrap();
-        });
-        assert_eq!(client.head("users/1").unwrap(), Some(3));
+        // For each attempt one is made, to see whether another server takes writes by now.
+        let made = connections_made(&database) - before;
+        assert!(made < 40, "{made} connections were made");
+        assert_eq!((outages(&client), outages(&hasty)), ((1, 0), (1, 0)));
+        database.sql("SET GLOBAL read_only = 0");
+        assert!(results.recv_timeout(PATIENCE).unwrap().into_iter().all(|result| result.is_ok()));
+        assert_eq!(client.head("users/7").unwrap(), Some(3));
+        assert_eq!(outages(&client), (0, 1));
     }
+}
+
+/// How many connections the server was asked for, that of this question too.
+fn connections_made(database: &Database) -> usize {
+    let status = database.sql("SHOW GLOBAL STATUS LIKE 'Connections'");
+    status.split_whitespace().last().and_then(|count| count.parse().ok()).unwrap()
+}
+
+/// The old primary goes on as a replica, and new connections lead to another server.
+fn a_failover_behind_one_address_is_followed() {
+    let (old, new) = (Database::alone("mariadb", &[]), Database::alone("mariadb", &["--", "--server-id=2"]));
+    new.server.client_with_input(&format!("CREATE DATABASE IF NOT EXISTS {};", old.name));
+    let place = |port: u16| old.configuration("").replace(&old.server.port.to_string(), &port.to_string());
+    let relay = Relay::start(old.server.port);
+    let client = Client::open(&place(relay.port)).unwrap();
+    client.set("users/1", 1, "{}").unwrap();
+    relay.lead_to(new.server.port);
+    old.sql("SET GLOBAL read_only = 1");
+    client.set("users/1", 2, "{}").unwrap();
+    assert_eq!(client.get("users/1").unwrap(), Some((2, "{}".into())));
+    assert_eq!(old.sql("SELECT version FROM users"), "1");
+    assert_eq!(outages(&client), (1, 2));
+    // Of several addresses that counts where writes are taken.
+    let both = format!("127.0.0.1:{},127.0.0.1:{}", old.server.port, new.server.port);
+    let client = Client::open(&old.configuration(&format!(r#", "host": "{both}""#))).unwrap();
+    assert_eq!(client.head("users/1").unwrap(), Some(2));
+    client.set("users/1", 3, "{}").unwrap();
+    // And where nobody does, they are read.
+    new.server.client_with_input("SET GLOBAL read_only = 1;");
+    let client = Client::open(&old.configuration(&format!(r#", "host": "{both}""#))).unwrap();
+    assert_eq!(client.head("users/1").unwrap(), Some(1));
 }
 
 const LOCK_ONE: &str = "BEGIN; UPDATE users SET version = 100 WHERE id = '1'";
 
 fn a_short_lock_of_another_program_only_delays() {
     for database in Database::each() {
-        let client = database.open("");
+        // With so much time a lock is waited for longer.
+        let client = database.open(r#", "timeout": 40000"#);
         client.set("users/1", 1, "{}").unwrap();
         database.while_locked(LOCK_ONE, "ROLLBACK", || {
             std::thread::scope(|scope| {
@@ -157,6 +228,53 @@ fn a_short_lock_of_another_program_only_delays() {
             });
         });
         assert_eq!(client.head("users/1").unwrap(), Some(2));
+    }
+}
+
+fn a_locked_row_waits_alone() {
+    for database in Database::each() {
+        let client = database.open(r#", "timeout": 120000"#);
+        // What the first one is asked of these keys waits for its writes.
+        let reader = database.open("");
+        set_all(&client, [("users/locked", record(1, "{}")), ("users/gone", record(1, "{}"))]);
+        // One that is changed, one that is removed, and one that is put in, none of it committed.
+        let locks =
+            "BEGIN; UPDATE users SET version = 100 WHERE id = 'locked'; DELETE FROM users WHERE id = 'gone';
+            INSERT INTO users (id, version, data) VALUES ('new', 100, '{}')";
+        let (sender, results) = channel();
+        let waiting = ["users/locked", "users/gone", "users/new"];
+        database.while_locked(&locks.replace('\n', " "), "ROLLBACK", || {
+            for kind in 0..2 {
+                for key in waiting {
+                    let operation =
+                        if kind == 0 { Operation::Delete } else { Operation::Set(record(2, "[]")) };
+                    let sender = sender.clone();
+                    client
+                        .connector
+                        .many(vec![(key.into(), operation)], move |done| sender.send(done).unwrap())
+                        .unwrap();
+                }
+            }
+            // Others of the same table, in the same batches, and of another one go on; none waits for
+            // a lock but in the beginning.
+            for round in 0..4 {
+                let keys: Vec<String> =
+                    (0..300).map(|number| format!("users/free{number}")).chain(["orders/1".into()]).collect();
+                set_all(&client, keys.iter().map(|key| (&**key, record(round, "{}"))));
+                client.delete("users/free7").unwrap();
+                assert_eq!(reader.head("users/locked").unwrap(), Some(1));
+            }
+            if let Ok(done) = results.try_recv() {
+                panic!("a row that is locked was answered: {done:?}");
+            }
+        });
+        for _ in 0..2 * waiting.len() {
+            assert!(results.recv_timeout(PATIENCE).unwrap().iter().all(Result::is_ok));
+        }
+        for key in waiting {
+            assert_eq!(client.get(key).unwrap(), Some((2, "[]".into())));
+        }
+        assert!(!client.told.try_iter().any(|told| matches!(told, Told::Error { .. })));
     }
 }
 
@@ -176,7 +294,7 @@ fn a_lock_that_is_never_released_is_named_by_the_timeout() {
 
 fn a_deadlock_is_tried_again() {
     for database in Database::each() {
-        let client = database.open("");
+        let client = database.open(r#", "timeout": 40000"#);
         set_all(&client, [("users/1", record(0, "{}")), ("users/2", record(0, "{}"))]);
         // It has the second row, and wants the first one when we have that and wait for the second.
         let lock = "BEGIN; UPDATE users SET version = 100 WHERE id = '2'";

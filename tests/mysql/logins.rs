@@ -22,6 +22,7 @@ pub const TESTS: &[Test] = &[
     test!(a_database_that_is_created_later_is_found),
     test!(addresses_are_urls_or_sockets_too),
     test!(official_options_that_are_not_needed_are_accepted_and_named_in_the_log),
+    test!(urls_of_other_clients_lead_to_tls_as_they_say),
 ];
 
 /// What fails the first operation.
@@ -223,6 +224,45 @@ fn official_options_that_are_not_needed_are_accepted_and_named_in_the_log() {
         .try_iter()
         .filter_map(|told| if let Told::Log(line) = told { Some(line) } else { None })
         .collect();
-    let words = "the options charset, waitForConnections, queueLimit are accepted and not needed";
-    assert!(lines.iter().any(|line| line.contains(words)), "{lines:?}");
+    for option in ["waitForConnections", "queueLimit", "charset"] {
+        let words = format!("the option \"{option}\" has no effect here");
+        assert!(lines.iter().any(|line| line.contains(&words)), "{lines:?}");
+    }
+}
+
+/// As in the URLs of Prisma, MySQL's own programs, and npm's clients.
+fn urls_of_other_clients_lead_to_tls_as_they_say() {
+    let database = Database::alone("mariadb", &["tls-offered"]);
+    let ca = certificates().join("ca.crt").display().to_string();
+    make_user(&database, "secured", "IDENTIFIED BY 'secret' REQUIRE SSL");
+    let url = |user: &str, words: &str| {
+        let text =
+            format!("mysql://{user}:secret@127.0.0.1:{}/{}?{words}", database.server.port, database.name);
+        format!(r#"{{"type": "mariadb", "url": {}}}"#, serde_json::to_string(&text).unwrap())
+    };
+    for words in [
+        "ssl-mode=REQUIRED",
+        "sslaccept=accept_invalid_certs",
+        r#"ssl={"rejectUnauthorized":false}&charset=utf8mb4"#,
+        "ssl-mode=PREFERRED",
+        &format!("sslaccept=strict&sslcert={ca}"),
+        &format!("ssl-mode=VERIFY_CA&ssl-ca={ca}"),
+    ] {
+        works(&url("secured", words));
+    }
+    for words in ["ssl=true", "sslaccept=strict", "ssl=Amazon RDS"] {
+        let error = first_error(&url("secured", words));
+        assert!(error.message().contains("is not to be trusted"), "{words}: {error}");
+    }
+    assert_eq!(first_error(&url("secured", "ssl-mode=DISABLED")).code(), ErrorCode::Authentication);
+    // Without TLS on the other side nothing is talked about, unless it was only preferred.
+    let open = Database::shared("mariadb");
+    let url = |words: &str| {
+        format!(
+            r#"{{"type": "mariadb", "url": "mysql://connector:secret@127.0.0.1:{}/{}?{words}"}}"#,
+            open.server.port, open.name
+        )
+    };
+    works(&url("ssl-mode=PREFERRED"));
+    assert_eq!(first_error(&url("ssl-mode=REQUIRED")).code(), ErrorCode::Configuration);
 }

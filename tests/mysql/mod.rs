@@ -2,8 +2,10 @@
 //! the server, and what other programs at the same database do. All of it on both, as far as
 //! they have it.
 
+pub mod answers;
 mod databases;
 pub mod faults;
 pub mod layout;
 pub mod limits;
 pub mod logins;
+mod stand_in;

@@ -2,6 +2,7 @@
 //! callbacks can be waited for.
 
 pub mod load;
+pub mod network;
 pub mod part;
 pub mod pool;
 pub mod race;
@@ -240,6 +241,16 @@ impl Client {
         let (sender, receiver) = channel();
         self.connector.many(operations, move |results| sender.send(results).unwrap()).unwrap();
         receiver.recv_timeout(PATIENCE).expect("a callback is missing")
+    }
+
+    /// Waits for a line of the log with these words; what is told before it is forgotten.
+    pub fn line_with(&self, words: &str) -> String {
+        loop {
+            match self.told.recv_timeout(PATIENCE).expect("a line is missing") {
+                Told::Log(line) if line.contains(words) => return line,
+                _ => {}
+            }
+        }
     }
 
     /// The next event that is not a line of the log.

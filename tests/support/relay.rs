@@ -3,7 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 /// Listens on `port` and passes everything on, except as it is told.
@@ -14,6 +14,8 @@ pub struct Relay {
 
 #[derive(Default)]
 struct Held {
+    /// The port of the server.
+    server: AtomicU16,
     /// Connections that were made before this number are held.
     below: Mutex<usize>,
     released: Condvar,
@@ -29,10 +31,12 @@ impl Relay {
         let port = crate::support::free_port();
         let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let held = Arc::<Held>::default();
+        held.server.store(server_port, Ordering::SeqCst);
         let shared = Arc::clone(&held);
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let Ok(server) = TcpStream::connect(("127.0.0.1", server_port)) else { continue };
+                let server = ("127.0.0.1", shared.server.load(Ordering::SeqCst));
+                let Ok(server) = TcpStream::connect(server) else { continue };
                 let number = shared.connections.fetch_add(1, Ordering::SeqCst);
                 shared.open.fetch_add(1, Ordering::SeqCst);
                 pass(client, server, number, &shared);
@@ -44,6 +48,11 @@ impl Relay {
     /// From now on nothing more reaches the server on the connections that there are.
     pub fn hold(&self) {
         *self.held.below.lock().unwrap() = self.held.connections.load(Ordering::SeqCst);
+    }
+
+    /// From now on new connections lead to another server.
+    pub fn lead_to(&self, server_port: u16) {
+        self.held.server.store(server_port, Ordering::SeqCst);
     }
 
     /// Hands over what was kept back.

@@ -40,21 +40,24 @@ table! {
         VERSIONS: f64 = -5.0;
         /// The operation failed. Value: see `failures`. Extra: the message.
         FAILED: f64 = -6.0;
-        /// Extra: the answer to a question, as JSON.
+        /// Extra: the answer to a command, as JSON.
         ANSWER: f64 = -7.0;
+        /// A page. Value: how many extras it has, lists of its records and in the last what else
+        /// there is of it.
+        PAGE: f64 = -8.0;
 
         /// The connection stands. From here on: what belongs to no operation.
-        READY: f64 = -8.0;
+        READY: f64 = -9.0;
         /// The connector has a problem; value and extra as for `FAILED`. Waiting may help.
-        PROBLEM: f64 = -9.0;
+        PROBLEM: f64 = -10.0;
         /// The same; waiting will not help.
-        FATAL: f64 = -10.0;
+        FATAL: f64 = -11.0;
         /// Value: the level. Extra: the line.
-        LOG: f64 = -11.0;
+        LOG: f64 = -12.0;
         /// The connector has ended.
-        CLOSED: f64 = -12.0;
+        CLOSED: f64 = -13.0;
         /// A message of the database. Extra: a list of its channel and what it says, as JSON.
-        NOTIFICATION: f64 = -13.0;
+        NOTIFICATION: f64 = -14.0;
     }
 }
 

@@ -76,6 +76,8 @@ const FUNCTIONS: &[(&str, Function<Host>)] = &[
     ("close", close),
     ("hold", hold),
     ("statistics", statistics),
+    // `next()`: of the batch that is being handed out, what is beside the cells
+    ("next", |call, host| host.next_extra(call.scope())),
 ];
 
 /// `set(id, name, version, document)`

@@ -7,7 +7,7 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use deepstream_connector::backends;
@@ -20,6 +20,9 @@ use crate::intake::Intake;
 use crate::outlet::{Batch, Outlet};
 use crate::raw::{CleanupHook, Env, EnvironmentEnd, Fault, Scope, Value};
 use crate::uv::{Handles, Watcher};
+
+/// A turn of deliveries ends after so long, with the batch that is being handed out.
+const MAX_TURN: Duration = Duration::from_millis(8);
 
 /// A buffer beyond this size is given back to the system after use.
 const MAX_SCRATCH: usize = 1 << 20;
@@ -225,6 +228,7 @@ impl Host {
             return;
         }
         let mut room = deliveries::MAX;
+        let until = Instant::now() + MAX_TURN;
         let mut look = events;
         loop {
             if !events {
@@ -233,17 +237,26 @@ impl Host {
             self.collect();
             self.drive(look);
             look = false;
-            room -= self.deliver(room);
+            room -= self.deliver(room, until);
             // What callbacks submit goes out with this turn when the bell has rung, because the
             // loop will wait next; else with what the rest of this turn submits.
-            if events || room == 0 || !self.rung.get() {
+            if room == 0 || Instant::now() >= until {
+                // What has gathered meanwhile counts, or the loop might end without it.
+                self.collect();
+                break;
+            }
+            if events || !self.rung.get() {
                 break;
             }
         }
-        let is_left = self.has_deliveries();
-        if self.ended.get() && !is_left {
-            return self.shut();
+        if self.ended.get() && !self.has_deliveries() {
+            // The last callbacks may have asked for more, which is refused.
+            self.collect();
+            if !self.has_deliveries() {
+                return self.shut();
+            }
         }
+        let is_left = self.has_deliveries();
         if is_left {
             self.ring();
         }
@@ -256,9 +269,8 @@ impl Host {
     fn collect(&self) {
         self.with_parts(|Parts { intake, .. }| {
             if intake.close() {
-                self.calling.set(true);
+                let _calling = Calling::begin(&self.calling);
                 self.env.in_scope(|scope| intake.collect(scope));
-                self.calling.set(false);
             }
         });
     }
@@ -280,22 +292,35 @@ impl Host {
         !self.refused.borrow().is_empty() || waits.unwrap_or(false)
     }
 
-    /// Hands out at most `room` deliveries; returns how many.
-    fn deliver(&self, room: usize) -> usize {
+    /// Hands out at most `room` deliveries, and no more after `until`; returns how many.
+    fn deliver(&self, room: usize, until: Instant) -> usize {
         let mut delivered = 0;
         while delivered < room && self.has_deliveries() {
             delivered += self.env.in_scope(|scope| self.deliver_batch(scope, room - delivered));
+            if Instant::now() >= until {
+                break;
+            }
         }
         delivered
+    }
+
+    /// What is beside the cells in the batch that is being handed out; see [`Outlet::next_extra`].
+    pub fn next_extra<'s>(&self, scope: &'s Scope) -> Result<Value<'s>, Fault> {
+        let next = self.with_parts(|parts| parts.outlet.borrow().next_extra(scope));
+        match next {
+            Some(Ok(value)) => Ok(value),
+            _ => {
+                Err(Error::new(ErrorCode::TooLarge, "it is longer than a string of JavaScript can be").into())
+            }
+        }
     }
 
     fn deliver_batch(&self, scope: &Scope, room: usize) -> usize {
         let batch = self.with_parts(|Parts { outlet, pollable, .. }| {
             let batch = self.next_batch(&mut outlet.borrow_mut(), pollable, room);
-            self.calling.set(true);
+            let _calling = Calling::begin(&self.calling);
             // It fails only while the environment is being stopped; nobody misses the batch.
             let _ = outlet.borrow().hand_over(scope, &batch);
-            self.calling.set(false);
             batch
         });
         // Nobody is left to hear it.
@@ -325,6 +350,22 @@ impl Host {
         drop(parts.pollable.into_inner().finish(&self.submitter));
         parts.outlet.into_inner().delete(self.env);
         parts.intake.delete(self.env);
+    }
+}
+
+/// JavaScript runs because we have called it, until this is dropped.
+struct Calling<'a>(&'a Cell<bool>);
+
+impl<'a> Calling<'a> {
+    fn begin(flag: &'a Cell<bool>) -> Calling<'a> {
+        flag.set(true);
+        Calling(flag)
+    }
+}
+
+impl Drop for Calling<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
     }
 }
 

@@ -1,12 +1,18 @@
 //! The way from the engine into JavaScript: one flat batch, one call.
 //!
 //! A batch is three numbers for each delivery in memory that both sides see, one string with all
-//! small ASCII documents in a row, and an array with whatever fits in neither. A string of its
-//! own for each document would take longer than everything else here together.
+//! small ASCII documents in a row, and a function that makes whatever fits in neither, one after the
+//! other: of many large answers one alone is a string at a time. A string of its own for each
+//! document would take longer than everything else here together.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 use deepstream_connector::core::document::Writer;
-use deepstream_connector::core::{applied_of, Applied, Delivery, Error, ErrorCode, Outcome, Page, Reply};
+use deepstream_connector::core::{
+    applied_of, check_document, Applied, Delivery, Error, ErrorCode, Key, Outcome, Page, Record, Reply,
+};
 
 use crate::cells::deliveries::{self as what, CELLS, MAX, NO_VERSION};
 use crate::cells::failures;
@@ -18,6 +24,12 @@ const MAX_TEXT: usize = 64 * 1024;
 /// A document beyond this size is not copied into the common string.
 const MAX_SHARED_DOCUMENT: usize = 16 * 1024;
 
+/// A batch ends with what lies beside the common string, once that has so many bytes.
+const MAX_BESIDE: usize = 256 * 1024;
+
+/// A list of a page's records ends once it has so many bytes.
+const MAX_LIST: usize = 1 << 20;
+
 /// The greatest whole number up to which JavaScript's numbers have no gaps.
 const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
 
@@ -26,6 +38,50 @@ enum Extra {
     Document(Bytes),
     Sentence(String),
     Versions(Vec<f64>),
+    /// Records of a page, one of several lists.
+    Records(Vec<(Key, Record)>),
+}
+
+impl Extra {
+    /// About what it takes.
+    fn bytes(&self) -> usize {
+        match self {
+            Extra::Document(data) => data.len(),
+            Extra::Sentence(line) => line.len(),
+            Extra::Versions(versions) => std::mem::size_of_val(&versions[..]),
+            Extra::Records(records) => {
+                records.iter().map(|(key, record)| key.len() + record.data.len()).sum()
+            }
+        }
+    }
+
+    fn value<'s>(self, scope: &'s Scope) -> Result<Value<'s>, Failure> {
+        match self {
+            Extra::Document(data) => scope.text(&data),
+            Extra::Sentence(line) => scope.text(line.as_bytes()),
+            Extra::Versions(versions) => scope.numbers(&versions),
+            Extra::Records(records) => scope.text(&listed(&records)),
+        }
+    }
+}
+
+/// The extras of a batch, and what they take.
+#[derive(Default)]
+struct Extras {
+    list: VecDeque<Extra>,
+    bytes: usize,
+}
+
+impl Extras {
+    fn push(&mut self, extra: Extra) {
+        self.bytes += extra.bytes();
+        self.list.push_back(extra);
+    }
+
+    fn clear(&mut self) {
+        self.list.clear();
+        self.bytes = 0;
+    }
 }
 
 /// The way out of one connector.
@@ -33,7 +89,7 @@ pub struct Outlet {
     drain: Callback,
     cells: Cells,
     text: Vec<u8>,
-    extras: Vec<Extra>,
+    extras: RefCell<Extras>,
 }
 
 /// A batch that was written and is to be handed over.
@@ -47,24 +103,26 @@ pub struct Batch {
 }
 
 impl Outlet {
-    /// `drain(count, text, extras)` runs the callbacks of a batch that is in `cells`.
+    /// `drain(count, text, next)` runs the callbacks of a batch that is in `cells`; it gets what is
+    /// beside them from [`next_extra`](Self::next_extra), in order.
     pub fn new(scope: &Scope, drain: Value<'_>, cells: Value<'_>) -> Result<Outlet, Failure> {
         let mut cells = Cells::new(scope, cells)?;
         if cells.numbers().len() < MAX * CELLS {
             return Err(Failure);
         }
         let drain = Callback::new(scope, drain, "deepstream-connector")?;
-        Ok(Outlet { drain, cells, text: Vec::new(), extras: Vec::new() })
+        Ok(Outlet { drain, cells, text: Vec::new(), extras: RefCell::default() })
     }
 
     /// Writes the next batch of at most `limit` deliveries.
     pub fn write(&mut self, from: &mut impl Iterator<Item = Delivery<u32>>, limit: usize) -> Batch {
         let mut batch = Batch { deliveries: 0, completions: 0, closed: false };
         let Outlet { cells, text, extras, .. } = self;
+        let extras = extras.get_mut();
         text.clear();
         extras.clear();
         for cell in cells.numbers().chunks_exact_mut(CELLS).take(limit.min(MAX)) {
-            if text.len() > MAX_TEXT {
+            if text.len() > MAX_TEXT || extras.bytes > MAX_BESIDE {
                 break;
             }
             let Some(delivery) = from.next() else { break };
@@ -113,19 +171,16 @@ impl Outlet {
     pub fn hand_over(&self, scope: &Scope, batch: &Batch) -> Result<(), Failure> {
         let count = scope.number(batch.deliveries as f64)?;
         let text = scope.ascii(&self.text)?;
-        if self.extras.is_empty() {
-            return self.drain.call(scope, &[count, text]);
-        }
-        let extras = self
-            .extras
-            .iter()
-            .map(|extra| match extra {
-                Extra::Document(data) => scope.text(data),
-                Extra::Sentence(line) => scope.text(line.as_bytes()),
-                Extra::Versions(versions) => scope.numbers(versions),
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        self.drain.call(scope, &[count, text, scope.array(&extras)?])
+        self.drain.call(scope, &[count, text])
+    }
+
+    /// The next of what is neither a number nor in the common string.
+    ///
+    /// # Errors
+    /// It is longer than a string can be; it counts as taken.
+    pub fn next_extra<'s>(&self, scope: &'s Scope) -> Result<Value<'s>, Failure> {
+        let extra = self.extras.borrow_mut().list.pop_front();
+        extra.ok_or(Failure)?.value(scope)
     }
 
     /// Lets go of what is JavaScript's.
@@ -135,7 +190,7 @@ impl Outlet {
     }
 }
 
-fn one(result: Result<Reply, Error>, text: &mut Vec<u8>, extras: &mut Vec<Extra>) -> (f64, f64) {
+fn one(result: Result<Reply, Error>, text: &mut Vec<u8>, extras: &mut Extras) -> (f64, f64) {
     match result {
         Ok(Reply::Done) => (what::DONE, 0.0),
         Ok(Reply::Record(None)) => (what::MISS, 0.0),
@@ -155,28 +210,64 @@ fn one(result: Result<Reply, Error>, text: &mut Vec<u8>, extras: &mut Vec<Extra>
             Ok(version) => (what::VERSION, version),
             Err(error) => failed(&error, extras),
         },
-        Ok(Reply::Page(page)) => match listed(&page) {
-            Ok(document) => answer(document, extras),
-            Err(error) => failed(&error, extras),
-        },
+        Ok(Reply::Page(page)) => paged(*page, extras),
         Ok(Reply::Answer(value)) => answer(value.to_string().into_bytes(), extras),
         Err(error) => failed(&error, extras),
     }
 }
 
-fn answer(document: Vec<u8>, extras: &mut Vec<Extra>) -> (f64, f64) {
+fn answer(document: Vec<u8>, extras: &mut Extras) -> (f64, f64) {
     extras.push(Extra::Document(document.into()));
     (what::ANSWER, 0.0)
 }
 
-/// A page as JavaScript has it: `{"records":[{"name":…,"version":…,"data":…}],"cursor":…}`.
-fn listed(page: &Page) -> Result<Vec<u8>, Error> {
+/// A page as JavaScript has it: lists of `{"name":…,"version":…,"data":…}`, and at last
+/// `{"cursor":…,"failed":[[name, failure, message]…]}`, the failure as a number.
+fn paged(page: Page, extras: &mut Extras) -> (f64, f64) {
+    let mut rest = Writer::default();
+    rest.object_start();
+    rest.name("cursor");
+    match &page.next {
+        Some(next) => rest.text(next),
+        None => rest.raw("null"),
+    }
+    rest.name("failed");
+    rest.array_start();
+    let (mut list, mut bytes, mut texts) = (Vec::new(), 0, 1);
+    for (key, record) in page.records {
+        if let Err(error) = readable(&record) {
+            rest.array_start();
+            rest.text(&key);
+            rest.raw(&number_of(&error, error.applied()).to_string());
+            rest.text(error.message());
+            rest.array_end();
+            continue;
+        }
+        bytes += key.len() + record.data.len();
+        list.push((key, record));
+        if bytes > MAX_LIST {
+            extras.push(Extra::Records(std::mem::take(&mut list)));
+            (bytes, texts) = (0, texts + 1);
+        }
+    }
+    rest.array_end();
+    rest.object_end();
+    extras.push(Extra::Records(list));
+    extras.push(Extra::Document(rest.finish().into()));
+    (what::PAGE, f64::from(texts + 1))
+}
+
+/// Whether JavaScript can have a record.
+fn readable(record: &Record) -> Result<(), Error> {
+    number(record.version)?;
+    check_document(&record.data)
+        .map_err(|_| Error::new(ErrorCode::Corrupt, "what is stored under this name is not JSON"))
+}
+
+fn listed(records: &[(Key, Record)]) -> Vec<u8> {
     let mut list = Writer::default();
-    list.object_start();
-    list.name("records");
     list.array_start();
-    for (name, record) in &page.records {
-        number(record.version)?;
+    for (name, record) in records {
         list.object_start();
         list.name("name");
         list.text(name);
@@ -187,17 +278,11 @@ fn listed(page: &Page) -> Result<Vec<u8>, Error> {
         list.object_end();
     }
     list.array_end();
-    list.name("cursor");
-    match &page.next {
-        Some(next) => list.text(next),
-        None => list.raw("null"),
-    }
-    list.object_end();
-    Ok(list.finish())
+    list.finish()
 }
 
 /// A request for many keys succeeds or fails as a whole.
-fn many(results: &[Result<Reply, Error>], extras: &mut Vec<Extra>) -> (f64, f64) {
+fn many(results: &[Result<Reply, Error>], extras: &mut Extras) -> (f64, f64) {
     let versions = results
         .iter()
         .map(|result| match result {
@@ -215,12 +300,17 @@ fn many(results: &[Result<Reply, Error>], extras: &mut Vec<Extra>) -> (f64, f64)
     }
 }
 
-fn failed(error: &Error, extras: &mut Vec<Extra>) -> (f64, f64) {
+fn failed(error: &Error, extras: &mut Extras) -> (f64, f64) {
     failed_with(error, error.applied(), extras)
 }
 
-fn failed_with(error: &Error, applied: Applied, extras: &mut Vec<Extra>) -> (f64, f64) {
+fn failed_with(error: &Error, applied: Applied, extras: &mut Extras) -> (f64, f64) {
     extras.push(Extra::Sentence(error.message().to_owned()));
+    (what::FAILED, f64::from(number_of(error, applied)))
+}
+
+/// See `failures`.
+fn number_of(error: &Error, applied: Applied) -> i32 {
     let mut value = error.code() as i32 * failures::CODE;
     if error.is_retryable() {
         value += failures::RETRYABLE;
@@ -228,7 +318,7 @@ fn failed_with(error: &Error, applied: Applied, extras: &mut Vec<Extra>) -> (f64
     if applied == Applied::Unknown {
         value += failures::APPLIED_UNKNOWN;
     }
-    (what::FAILED, f64::from(value))
+    value
 }
 
 /// A version as a number of JavaScript's.

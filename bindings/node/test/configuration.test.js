@@ -131,3 +131,16 @@ test('log_lines_are_an_event_too', async (t) => {
   await cache.whenReady()
   assert.deepStrictEqual(lines, [['info', 'connected to the memory cache']])
 })
+
+test('a_certificate_may_be_a_buffer', () => {
+  const pem = '-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n'
+  for (const ca of [Buffer.from(pem), new TextEncoder().encode(pem)]) {
+    const { text } = configurationOf({ type: 'redis', tls: { ca } })
+    assert.strictEqual(JSON.parse(text).tls.ca, pem)
+  }
+  assert.throws(() => configurationOf({ type: 'redis', tls: { key: Buffer.from([0x30, 0x82, 0xff]) } }), (error) => {
+    assert.strictEqual(error.code, 'CONFIGURATION')
+    assert.match(error.message, /"key" has bytes that are no text/)
+    return true
+  })
+})

@@ -128,8 +128,9 @@ test('a_version_beyond_the_exact_numbers_is_an_error_not_a_wrong_number', () => 
   const deliveries = new Deliveries(false, () => {})
   const code = native.errorCodes.indexOf('UNSUPPORTED')
   const value = code * native.failures.CODE
-  deliveries.cells.set([deliveries.expect((...args) => seen.push(args)), native.deliveries.FAILED, value])
-  deliveries.drain(1, '', ['the version is too large'])
+  deliveries.next = () => 'the version is too large'
+  deliveries.cells.set([deliveries.expect('get', 'a', (...args) => seen.push(args)), native.deliveries.FAILED, value])
+  deliveries.drain(1, '')
   assert.strictEqual(seen.length, 1)
   const [[error]] = seen
   assert.deepStrictEqual([error.code, error.retryable, error.message], ['UNSUPPORTED', false, 'the version is too large'])
@@ -144,10 +145,11 @@ test('each_part_of_a_failure_reaches_its_callback', () => {
       for (const applied of ['no', 'unknown']) {
         const seen = []
         const deliveries = new Deliveries(false, () => {})
-        const id = deliveries.expect((error) => seen.push([error.code, error.retryable, error.applied, error.message]))
+        deliveries.next = () => 'words'
+        const id = deliveries.expect('get', 'a', (error) => seen.push([error.code, error.retryable, error.applied, error.message]))
         const flags = (retryable ? RETRYABLE : 0) + (applied === 'unknown' ? APPLIED_UNKNOWN : 0)
         deliveries.cells.set([id, native.deliveries.FAILED, (index + 1) * CODE + flags])
-        deliveries.drain(1, '', ['words'])
+        deliveries.drain(1, '')
         assert.deepStrictEqual(seen, [[code, retryable, applied, 'words']])
       }
     }
@@ -165,10 +167,10 @@ test('what_is_stored_but_no_json_is_corrupt', () => {
   const { Deliveries } = require('../deliveries.js')
   const seen = []
   const deliveries = new Deliveries(false, () => {})
-  const good = deliveries.expect((...args) => seen.push(args))
-  const bad = deliveries.expect((...args) => seen.push(args))
+  const good = deliveries.expect('get', 'good', (...args) => seen.push(args))
+  const bad = deliveries.expect('get', 'bad', (...args) => seen.push(args))
   deliveries.cells.set([bad, 6, 1, good, 2, 5])
-  deliveries.drain(2, 'secret{}', undefined)
+  deliveries.drain(2, 'secret{}')
   assert.strictEqual(seen[0][0].code, 'CORRUPT')
   assert.doesNotMatch(seen[0][0].message, /secret/)
   assert.deepStrictEqual(seen[1], [null, 5, {}])
@@ -182,12 +184,12 @@ test('a_fatal_problem_reaches_whoever_waits', async () => {
     let drain, cells
     native.open = (text, ...rest) => {
       [drain, cells] = rest
-      return open(text, ...rest)
+      return { ...open(text, ...rest), next: () => 'the server refused the password' }
     }
     const tell = (what) => {
       const code = native.errorCodes.indexOf('AUTHENTICATION')
       cells.set([0, what, code * native.failures.CODE])
-      drain(1, '', ['the server refused the password'])
+      drain(1, '')
     }
     const { READY, PROBLEM, FATAL } = native.deliveries
     const modern = memory()
@@ -207,7 +209,7 @@ test('a_fatal_problem_reaches_whoever_waits', async () => {
     const unheard = new Connector({ type: 'memory' })
     process.on('uncaughtException', (error) => console.log('uncaught', error.code))
     tell(FATAL)
-  `)
+  `, { flags: ['--no-warnings'] })
   assert.strictEqual(stderr, '')
   assert.strictEqual(status, 0)
   assert.deepStrictEqual(stdout.trim().split('\n'), [
@@ -223,7 +225,7 @@ test('errors_have_a_stack_and_a_message', async (t) => {
   const cache = modern(t, { maxInFlight: 1 })
   cache.get('a', () => {})
   const error = await failure(cache, 'get', 'b')
-  assert.match(error.stack, /^Error: 1 operations are in flight/)
+  assert.match(error.stack, /^ConnectorError: 1 operations are in flight/)
   assert.ok(error instanceof Error && !(error instanceof TypeError))
   await call(cache, 'get', 'c')
 })

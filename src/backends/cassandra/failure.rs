@@ -51,7 +51,7 @@ pub(super) fn of_operation(error: &ExecutionError, others: Others) -> Error {
         ExecutionError::RequestTimeout(_)
         | ExecutionError::SchemaAgreementError(_)
         | ExecutionError::MetadataError(_) => {
-            Error::transient(ErrorCode::Unavailable, format!("Cassandra took too long: {error}"))
+            Error::transient(ErrorCode::Unavailable, "Cassandra took too long")
         }
         // The driver's words for values that do not fit their columns name types alone.
         ExecutionError::BadQuery(_) | ExecutionError::UseKeyspaceError(_) => {
@@ -90,7 +90,7 @@ fn of_attempt(error: &RequestAttemptError, others: Others) -> Error {
     match error {
         RequestAttemptError::DbError(kind, words) => of_database(kind, words),
         RequestAttemptError::BrokenConnectionError(error) => {
-            no_node(&format!("the connection to a node broke: {error}"), others)
+            no_node(&format!("the connection to a node broke: {}", of_broken(error)), others)
         }
         RequestAttemptError::UnableToAllocStreamId => Error::transient(
             ErrorCode::Unavailable,
@@ -105,7 +105,7 @@ fn of_attempt(error: &RequestAttemptError, others: Others) -> Error {
     }
 }
 
-/// The database's own refusals; its words name tables, users and sizes, and never data.
+/// The database's own refusals. Its words are read and not repeated: they may quote what it was told.
 fn of_database(kind: &DbError, words: &str) -> Error {
     match kind {
         DbError::Unavailable { consistency, required, alive } => Error::transient(
@@ -126,23 +126,33 @@ fn of_database(kind: &DbError, words: &str) -> Error {
         | DbError::ReadFailure { .. }
         | DbError::WriteFailure { .. }
         | DbError::RateLimitReached { .. } => {
-            Error::transient(ErrorCode::Backend, format!("Cassandra answered: {kind}: {words}"))
+            Error::transient(ErrorCode::Backend, format!("Cassandra answered: {kind}"))
         }
         DbError::AuthenticationError => login(),
-        DbError::Unauthorized => Error::new(
-            ErrorCode::Backend,
-            format!("Cassandra answered: {words}; grant the user of the option \"user\" what it needs"),
-        ),
-        DbError::Invalid if words.contains("too large") || words.contains("too big") => Error::new(
-            ErrorCode::TooLarge,
-            format!("the record is larger than this Cassandra takes (it answered: {words})"),
-        ),
-        DbError::Invalid if is_gone(words) => {
-            Error::connection(format!("the table was dropped or changed (Cassandra answered: {words})"))
+        DbError::Unauthorized => {
+            let right = RIGHTS.iter().find(|right| words.contains(*right)).unwrap_or(&"what it needs");
+            Error::new(
+                ErrorCode::Backend,
+                format!("Cassandra does not allow it; grant the user of the option \"user\" {right}"),
+            )
         }
-        _ => Error::new(ErrorCode::Backend, format!("Cassandra answered: {kind}: {words}")),
+        DbError::Invalid if words.contains("too large") || words.contains("too big") => {
+            Error::new(ErrorCode::TooLarge, "the record is larger than this Cassandra takes")
+        }
+        DbError::Invalid if is_gone(words) => Error::connection("the table was dropped or changed"),
+        // These have names in them.
+        DbError::AlreadyExists { .. } => {
+            Error::new(ErrorCode::Backend, "Cassandra answered: it is there already")
+        }
+        DbError::FunctionFailure { .. } => {
+            Error::new(ErrorCode::Backend, "Cassandra answered: a function failed")
+        }
+        _ => Error::new(ErrorCode::Backend, format!("Cassandra answered: {kind}")),
     }
 }
+
+/// What a user may be granted.
+const RIGHTS: &[&str] = &["CREATE", "ALTER", "DROP", "SELECT", "MODIFY", "AUTHORIZE", "DESCRIBE", "EXECUTE"];
 
 /// Cassandra has one code for all that is invalid, and other words in each generation.
 fn is_gone(words: &str) -> bool {
@@ -163,14 +173,14 @@ pub(super) fn of_connect(error: &NewSessionError) -> Error {
             MetadataFetchErrorKind::NextRowError(NextRowError::NextPageError(
                 NextPageError::RequestFailure(RequestError::LastAttemptError(attempt)),
             )) => of_attempt(attempt, Others::None),
-            other => Error::connection(format!("the cluster does not describe itself: {other}")),
+            _ => Error::connection(UNDESCRIBED),
         },
-        NewSessionError::MetadataError(error) => {
-            Error::connection(format!("the cluster does not describe itself: {error}"))
-        }
+        NewSessionError::MetadataError(_) => Error::connection(UNDESCRIBED),
         other => wrong(format!("the Cassandra driver refuses its configuration: {other}")),
     }
 }
+
+pub(super) const UNDESCRIBED: &str = "the cluster does not describe itself as Cassandra does";
 
 fn of_first_contact(error: &ConnectionPoolError) -> Error {
     let ConnectionPoolError::Broken { last_connection_error } = error else {
@@ -210,11 +220,40 @@ fn of_stream(error: &io::Error) -> Error {
 fn of_pool(error: &ConnectionPoolError) -> String {
     match error {
         ConnectionPoolError::Broken { last_connection_error } => {
-            format!("no node is connected: {last_connection_error}")
+            format!("no node is connected: {}", of_connection(last_connection_error))
         }
         other => format!("no node is connected: {other}"),
     }
 }
+
+/// The driver's words where they hold none of the server's.
+fn of_connection(error: &ConnectionError) -> String {
+    match error {
+        ConnectionError::ConnectTimeout | ConnectionError::IoError(_) => error.to_string(),
+        ConnectionError::BrokenConnection(error) => of_broken(error),
+        ConnectionError::ConnectionSetupRequestError(setup) => match setup.get_error() {
+            ConnectionSetupRequestErrorKind::DbError(kind, words) => {
+                of_database(kind, words).message().to_owned()
+            }
+            ConnectionSetupRequestErrorKind::BrokenConnection(error) => of_broken(error),
+            _ => MALFORMED.to_owned(),
+        },
+        _ => MALFORMED.to_owned(),
+    }
+}
+
+fn of_broken(error: &BrokenConnectionError) -> String {
+    match error.downcast_ref::<BrokenConnectionErrorKind>() {
+        Some(
+            kind @ (BrokenConnectionErrorKind::KeepaliveTimeout(_)
+            | BrokenConnectionErrorKind::TooManyOrphanedStreamIds(_)
+            | BrokenConnectionErrorKind::ChannelError),
+        ) => kind.to_string(),
+        _ => stream_of(error).map_or_else(|| MALFORMED.to_owned(), io::Error::to_string),
+    }
+}
+
+const MALFORMED: &str = "the server does not answer as Cassandra does";
 
 /// Cassandra tells a wrong password from an unknown user only in its words.
 fn login() -> Error {

@@ -11,6 +11,7 @@
 //! one.
 
 mod columns;
+mod datacentres;
 mod failure;
 mod options;
 mod pages;
@@ -49,8 +50,10 @@ const MAX_BATCH_RECORDS: usize = 128;
 const MAX_BATCH_BYTES: usize = 2 << 20;
 const BATCHES_AT_ONCE: usize = 4;
 
-/// How long a sign of life may take once it is asked for.
-const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(3);
+/// How long a sign of life may take once it is asked for: a quarter of the time that operations have, within these
+/// bounds. Who is patient with operations is so with a server under load.
+const SHORTEST_PATIENCE: Duration = Duration::from_secs(3);
+const LONGEST_PATIENCE: Duration = Duration::from_secs(15);
 
 pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
     Ok(Arc::new(Cassandra { options: Arc::new(Options::from_settings(settings)?) }))
@@ -81,9 +84,10 @@ impl Cassandra {
             .known_nodes(&options.contact_points)
             .default_execution_profile_handle(profile.into_handle())
             .pool_size(PoolSize::PerHost(NonZeroUsize::MIN))
+            .compression(options.compression)
             .connection_timeout(options.connect_timeout)
             .keepalive_interval(options.heartbeat)
-            .keepalive_timeout(HEARTBEAT_PATIENCE)
+            .keepalive_timeout((options.timeout / 4).clamp(SHORTEST_PATIENCE, LONGEST_PATIENCE))
             // Which node has which record is known from the keyspace's replication.
             .keyspaces_to_fetch([&options.keyspace])
             .driver_config_reporting(false)
@@ -124,20 +128,6 @@ impl Cassandra {
         }
         Ok(prepared)
     }
-
-    fn check_datacentre(&self, session: &Session) -> Result<(), Error> {
-        let Some(wanted) = &self.options.datacentre else { return Ok(()) };
-        let mut known = schema::datacentres(session);
-        if known.iter().any(|name| name == wanted) {
-            return Ok(());
-        }
-        known.sort();
-        known.dedup();
-        Err(wrong(format!(
-            "the option \"localDataCenter\" is \"{wanted}\", and the cluster has no such datacentre; give one of {}",
-            known.join(", ")
-        )))
-    }
 }
 
 #[async_trait]
@@ -156,7 +146,7 @@ impl Backend for Cassandra {
 
     async fn connect(&self) -> Result<Link, Error> {
         let session = Arc::new(self.session().await?);
-        self.check_datacentre(&session)?;
+        datacentres::check(&self.options, schema::datacentres(&session))?;
         let prepared = self.prepare(&session).await?;
         let lifeline = session::until_lost(Arc::clone(&session));
         let connection = CassandraConnection::new(session, prepared, Arc::clone(&self.options));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use scylla::frame::types::Consistency;
+use scylla::frame::Compression;
 
 use super::place::Rows;
 use super::statements::{quoted, OUR_COLUMNS};
@@ -10,6 +11,7 @@ use crate::config::{wrong, Server, Settings};
 use crate::core::Error;
 use crate::net::stream;
 use crate::net::tls::Tls;
+use crate::records::omissions::Omissions;
 
 const DEFAULT_PORT: u16 = 9042;
 const DEFAULT_KEYSPACE: &str = "deepstream";
@@ -38,6 +40,11 @@ pub(super) struct Options {
     pub heartbeat: Duration,
     pub speculative_delay: Option<Duration>,
     pub connect_timeout: Duration,
+    /// What operations have.
+    pub timeout: Duration,
+    pub compression: Option<Compression>,
+    /// What listings left out.
+    pub omissions: Omissions,
 }
 
 /// How many replicas a new keyspace has.
@@ -56,8 +63,17 @@ impl Options {
                 "TLS to Cassandra is not compiled into this library; build it with the cargo feature \"cassandra-tls\"",
             ));
         }
+        if settings.has("cloud") {
+            return Err(wrong(
+                "the option \"cloud\" (a secure connect bundle, as of Astra) is not supported; give \"contactPoints\", \"localDataCenter\" and \"tls\" of a cluster that is reached without one",
+            ));
+        }
         let contact_points = contact_points(settings)?;
-        let consistency = settings.text("consistency");
+        let number = settings.object("queryOptions").and_then(|inner| inner.integer("consistency"));
+        if number.is_some() {
+            one_of(settings, "consistency", "queryOptions")?;
+        }
+        let consistency = settings.text("consistency").or(number.map(numbered).transpose()?);
         let level = |name: &str| in_protocol(settings.text(name).or(consistency).unwrap_or_default());
         Ok(Options {
             contact_points,
@@ -79,6 +95,9 @@ impl Options {
             heartbeat: settings.milliseconds("heartBeatInterval").unwrap_or(DEFAULT_HEARTBEAT),
             speculative_delay: settings.milliseconds("speculativeDelay").filter(|delay| !delay.is_zero()),
             connect_timeout: settings.engine().connect_timeout,
+            timeout: settings.engine().timeout,
+            compression: compression(settings),
+            omissions: Omissions::default(),
         })
     }
 
@@ -188,6 +207,33 @@ fn in_protocol(word: &str) -> Consistency {
     }
 }
 
+/// A level by its number in `types.consistencies` of cassandra-driver.
+fn numbered(number: i64) -> Result<&'static str, Error> {
+    const LEVELS: &[(i64, &str)] = &[
+        (1, "ONE"),
+        (2, "TWO"),
+        (3, "THREE"),
+        (4, "QUORUM"),
+        (5, "ALL"),
+        (6, "LOCAL_QUORUM"),
+        (10, "LOCAL_ONE"),
+    ];
+    let level = LEVELS.iter().find(|(of, _)| *of == number).map(|(_, level)| *level);
+    level.ok_or_else(|| {
+        wrong(format!(
+            "the option \"queryOptions.consistency\" is {number}, which is no level for reads and writes; give 1 to 6 or 10, or \"readConsistency\" and \"writeConsistency\""
+        ))
+    })
+}
+
+fn compression(settings: &Settings) -> Option<Compression> {
+    match settings.text("compression") {
+        Some("lz4") => Some(Compression::Lz4),
+        Some("snappy") => Some(Compression::Snappy),
+        _ => None,
+    }
+}
+
 fn login(settings: &Settings) -> Result<Option<(String, String)>, Error> {
     one_of(settings, "user", "credentials")?;
     one_of(settings, "password", "credentials")?;
@@ -230,6 +276,7 @@ mod tests {
         assert_eq!(options.contact_points, ["10.0.0.1:9043", "h2:9043"]);
         assert_eq!(options.login, Some(("u".into(), "p".into())));
         assert_eq!(options.full_table(), r#""ks"."records""#);
+        assert_eq!(read(r#"{"host": "h", "port": 9}"#).unwrap().contact_points, ["h:9"]);
         assert_eq!(read("{}").unwrap().contact_points, ["127.0.0.1:9042"]);
         assert_eq!(read(r#"{"contactPoints": "[::1]:7"}"#).unwrap().contact_points, ["[::1]:7"]);
     }
@@ -247,6 +294,11 @@ mod tests {
             (Consistency::LocalOne, Consistency::All)
         );
         assert_eq!(levels(r#"{"writeConsistency": "EACH_QUORUM"}"#).1, Consistency::EachQuorum);
+        assert_eq!(
+            levels(r#"{"queryOptions": {"consistency": 4, "fetchSize": 100}, "readConsistency": "ONE"}"#),
+            (Consistency::One, Consistency::Quorum)
+        );
+        assert_eq!(levels(r#"{"queryOptions": {"prepare": true}}"#).0, Consistency::LocalQuorum);
         assert!(message(r#"{"writeConsistency": "ANY"}"#).contains("\"writeConsistency\""));
     }
 
@@ -275,6 +327,10 @@ mod tests {
             (r#"{"columns": "a,,b"}"#, "\"columns\""),
             (r#"{"columns": "a, data"}"#, "\"columns\""),
             (r#"{"columns": "a, a"}"#, "\"columns\""),
+            (r#"{"cloud": {"secureConnectBundle": "a.zip"}}"#, "\"contactPoints\""),
+            (r#"{"consistency": "ONE", "queryOptions": {"consistency": 1}}"#, "\"queryOptions\""),
+            (r#"{"queryOptions": {"consistency": 0}}"#, "\"queryOptions.consistency\""),
+            (r#"{"compression": "gzip"}"#, "\"compression\""),
             (r#"{"tls": true, "sslOptions": false}"#, "\"sslOptions\""),
         ] {
             let message = message(text);

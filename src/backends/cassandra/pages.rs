@@ -9,7 +9,7 @@ use scylla::response::{PagingState, PagingStateResponse};
 use scylla::statement::prepared::PreparedStatement;
 
 use super::failure::{self, Others};
-use super::place::Rows;
+use super::options::Options;
 use super::row::record;
 use crate::core::{Error, ErrorCode, Key, Page};
 use crate::records::hash::hexadecimal;
@@ -23,8 +23,7 @@ type Row<'a> = (&'a str, &'a str, Option<&'a str>, Option<i64>, Option<&'a str>)
 pub(super) async fn read(
     session: &Session,
     statement: &PreparedStatement,
-    rows: &Rows,
-    table: &str,
+    Options { rows, table, omissions, .. }: &Options,
     cursor: Option<&str>,
     limit: usize,
 ) -> Result<Page, Error> {
@@ -50,10 +49,10 @@ pub(super) async fn read(
     for row in result.rows::<Row<'_>>().map_err(|_| failure::unexpected())? {
         let (collection, id, long_key, version, data) = row.map_err(|_| failure::unexpected())?;
         let Some(key) = rows.key(collection, id, long_key) else { continue };
-        let record = record(version, data).map_err(|error| {
-            Error::new(error.code(), format!("{} (it is \"{}\")", error.message(), shortened(&key)))
-        })?;
-        page.records.push((Key::from(key), record));
+        match record(version, data) {
+            Ok(record) => page.records.push((Key::from(key), record)),
+            Err(error) => omissions.add(&key, &error),
+        }
     }
     page.next = match next {
         PagingStateResponse::HasMorePages { state } => state
@@ -62,10 +61,6 @@ pub(super) async fn read(
         PagingStateResponse::NoMorePages => None,
     };
     Ok(page)
-}
-
-fn shortened(key: &str) -> String {
-    key.chars().take(80).collect()
 }
 
 /// Undoes `hexadecimal`; no bytes at all are not to be had.

@@ -39,10 +39,7 @@ pub(super) async fn make(session: &Session, options: &Options) -> Result<(), Err
         return Err(no_such_column(options, name));
     }
     // With the new keyspace's replicas the driver knows which node has which record.
-    session
-        .refresh_metadata()
-        .await
-        .map_err(|error| Error::connection(format!("the cluster does not describe itself: {error}")))
+    session.refresh_metadata().await.map_err(|_| Error::connection(failure::UNDESCRIBED))
 }
 
 /// Somebody else's table has the name.

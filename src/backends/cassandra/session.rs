@@ -5,6 +5,7 @@
 //! slower, and heavier for its coordinator.
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,7 +23,7 @@ use super::place::Place;
 use super::prepared::Prepared;
 use super::row::{no_version, record};
 use super::timestamps::OF_THIS_PROCESS;
-use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Page, Record};
+use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Notice, Page, Record};
 
 /// Cassandra refuses a request of more than 16 MiB (`native_transport_max_frame_size`,
 /// `max_mutation_size`); this much of it is left for everything that is not the record.
@@ -162,7 +163,10 @@ impl Connection for CassandraConnection {
     }
 
     async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Page, Error> {
-        let Options { rows, table, .. } = &*self.options;
-        pages::read(&self.session, &self.statements.scan, rows, table, cursor, limit).await
+        pages::read(&self.session, &self.statements.scan, &self.options, cursor, limit).await
+    }
+
+    fn poll_notice(&self, cx: &mut Context<'_>) -> Poll<Notice> {
+        self.options.omissions.poll(cx)
     }
 }

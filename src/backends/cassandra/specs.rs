@@ -35,7 +35,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         name: "localDataCenter",
         kind: OptionKind::Text,
         default: "none",
-        meaning: "The datacentre whose nodes alone are asked; without it those of all are.",
+        meaning: "The datacentre whose nodes alone are asked; without it those of all are, which needs a `consistency` other than `LOCAL_…` where there are several.",
     },
     OptionSpec {
         name: "keyspace",
@@ -112,10 +112,28 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         meaning: "`true`, or an object: see the TLS options. Needs the cargo feature `cassandra-tls`.",
     },
     OptionSpec {
+        name: "queryOptions",
+        kind: OptionKind::Object(QUERY_OPTIONS),
+        default: "none",
+        meaning: "The consistency, where `cassandra-driver` has it.",
+    },
+    OptionSpec {
+        name: "compression",
+        kind: OptionKind::Choice(&["none", "lz4", "snappy"]),
+        default: "none",
+        meaning: "How what goes between us and the nodes is compressed.",
+    },
+    OptionSpec {
+        name: "cloud",
+        kind: OptionKind::Object(CLOUD),
+        default: "none",
+        meaning: "Refused: a secure connect bundle is not read.",
+    },
+    OptionSpec {
         name: "heartBeatInterval",
         kind: OptionKind::Integer(100, 3_600_000),
         default: "2000",
-        meaning: "Milliseconds after which a silent connection is asked for a sign of life; one that gives none for 3 seconds more is given up.",
+        meaning: "Milliseconds after which a silent connection is asked for a sign of life; one that gives none for a quarter of `timeout` more, at least 3 and at most 15 seconds, is given up.",
     },
     OptionSpec {
         name: "speculativeDelay",
@@ -144,3 +162,32 @@ const CREDENTIALS: &[OptionSpec] = &[
         meaning: "Password of the user.",
     },
 ];
+
+const QUERY_OPTIONS: &[OptionSpec] = &[
+    OptionSpec {
+        name: "consistency",
+        kind: OptionKind::Integer(0, 10),
+        default: "6",
+        meaning: "As in `types.consistencies`: 6 is `LOCAL_QUORUM`.",
+    },
+    unused("fetchSize", "Taken and not needed: a page is as large as is asked for."),
+    unused("prepare", "Taken and not needed: everything is prepared."),
+    unused("isIdempotent", "Taken and not needed: everything is idempotent."),
+    unused("autoPage", "Taken and not needed: pages are asked for one by one."),
+    unused("captureStackTrace", "Taken and not needed: errors name the option and the remedy."),
+    unused("retryOnTimeout", "Taken and not needed: operations are tried again until their `timeout`."),
+    unused("serialConsistency", "Taken and not needed: no transaction is lightweight."),
+    unused("traceQuery", "Taken and not needed: nothing is traced."),
+];
+
+const CLOUD: &[OptionSpec] = &[OptionSpec {
+    name: "secureConnectBundle",
+    kind: OptionKind::Text,
+    default: "none",
+    meaning: "The file of the bundle.",
+}];
+
+/// An option of cassandra-driver's that is taken and does nothing.
+const fn unused(name: &'static str, meaning: &'static str) -> OptionSpec {
+    OptionSpec { name, kind: OptionKind::Unused, default: "none", meaning }
+}

@@ -5,16 +5,21 @@
 //! (<https://docs.couchdb.org/en/stable/api/>). A write names the revision that it replaces. Which
 //! one that is, is kept from earlier answers; where somebody else wrote meanwhile CouchDB reports
 //! a conflict, the revision is looked up, and the write is sent again in its place: the order of
-//! calls decides. Conflicts that replication left in a document are not touched.
+//! calls decides. What was written is acknowledged when it is what is read: other leaves of a
+//! document, by replication, are won over by a `set` and taken away by a `delete` (`leaves.rs`).
 
 mod calls;
 mod connection;
 mod document;
 mod fits;
 mod ids;
+mod leaves;
 mod options;
+mod parts;
+mod reads;
 mod revisions;
 mod session;
+mod writes;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,16 +28,19 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
 use percent_encoding::{utf8_percent_encode, AsciiSet, NON_ALPHANUMERIC};
+use serde::Deserialize;
 
-use self::calls::{refused, word_of, Service};
+use self::calls::{refused, wants_administrator, word_of, Service, LONGEST_ANSWER};
 use self::connection::CouchConnection;
 use self::options::Target;
 pub(super) use self::options::OPTIONS;
+use self::reads::Sizes;
 use self::revisions::Revisions;
 use self::session::Login;
-use crate::config::Settings;
+use crate::config::{wrong, Settings};
 use crate::core::{Backend, Description, Error, ErrorCode, Link};
 use crate::net::http::{Client, Doubt, Origin};
+use crate::records::omissions::Omissions;
 
 const MAX_BATCH_RECORDS: usize = 500;
 const MAX_BATCH_BYTES: usize = 4 << 20;
@@ -40,16 +48,14 @@ const MAX_BATCH_BYTES: usize = 4 << 20;
 /// A database has one writer; a second batch is on its way meanwhile.
 const WRITE_BATCHES: usize = 2;
 
-/// The longest answer that is taken: a batch of the largest documents that CouchDB takes.
-const LONGEST_ANSWER: usize = 1 << 30;
-
 /// What stays as it is in the name of a database in a path.
 const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-');
 
 pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
-    let Target { origin, database, login, separator, connections } = Target::from_settings(settings)?;
+    let Target { origin, prefix, database, login, separator, connections } = Target::from_settings(settings)?;
     Ok(Arc::new(CouchDb {
         origin,
+        prefix: prefix.into(),
         path: utf8_percent_encode(&database, IN_PATH).to_string().into(),
         database,
         login: login.map(Arc::new),
@@ -61,6 +67,7 @@ pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
 
 struct CouchDb {
     origin: Origin,
+    prefix: Arc<str>,
     database: String,
     /// Its name as a part of a path.
     path: Arc<str>,
@@ -87,11 +94,12 @@ impl Backend for CouchDb {
     async fn connect(&self) -> Result<Link, Error> {
         let client = Client::new(self.origin.clone(), self.connections, LONGEST_ANSWER)?;
         if let Some(login) = self.login.as_ref().filter(|login| login.needs_session()) {
-            login.begin(&client, None).await?;
+            login.begin(&client, &self.prefix, None).await?;
         }
         let service = Service {
             client,
             login: self.login.clone(),
+            prefix: Arc::clone(&self.prefix),
             database: Arc::clone(&self.path),
             doubt: Arc::clone(&self.doubt),
         };
@@ -104,6 +112,8 @@ impl Backend for CouchDb {
             separator: self.separator.clone(),
             // What was known is not so any more, perhaps.
             revisions: Arc::new(Revisions::new()),
+            sizes: Sizes::default(),
+            omissions: Omissions::default(),
         };
         Ok(Link { connection: Arc::new(connection), lifeline })
     }
@@ -114,7 +124,11 @@ impl CouchDb {
     async fn provide_database(&self, service: &Service) -> Result<(), Error> {
         let answer = service.ask(Method::GET, "", Bytes::new()).await?;
         match answer.status {
-            StatusCode::OK if is_database(&answer.body) => return Ok(()),
+            StatusCode::OK => match About::read(&answer.body) {
+                Some(about) if about.props.partitioned => return Err(self.partitioned()),
+                Some(_) => return Ok(()),
+                None => return Err(unlike_couchdb(refused("to show the database", &answer))),
+            },
             StatusCode::NOT_FOUND if word_of(&answer).is_some() => {}
             StatusCode::FORBIDDEN => return Err(self.forbidden("read")),
             _ => return Err(unlike_couchdb(refused("to show the database", &answer))),
@@ -125,8 +139,26 @@ impl CouchDb {
             StatusCode::PRECONDITION_FAILED => Ok(()),
             status if status.is_success() => Ok(()),
             StatusCode::FORBIDDEN => Err(self.forbidden("make")),
+            _ if wants_administrator(&answer) => Err(self.missing()),
             _ => Err(unlike_couchdb(refused("to make the database", &answer))),
         }
+    }
+
+    fn missing(&self) -> Error {
+        Error::new(
+            ErrorCode::Authentication,
+            format!(
+                "the database \"{}\" is not there, and this user is no administrator, who alone may make it; have it made, or see the option \"database\"",
+                self.database
+            ),
+        )
+    }
+
+    fn partitioned(&self) -> Error {
+        wrong(format!(
+            "the database \"{}\" is partitioned, and takes no keys without a partition; give another one with \"database\"",
+            self.database
+        ))
     }
 
     fn forbidden(&self, what: &str) -> Error {
@@ -137,9 +169,25 @@ impl CouchDb {
     }
 }
 
-fn is_database(body: &[u8]) -> bool {
-    let about: Option<serde_json::Value> = serde_json::from_slice(body).ok();
-    about.is_some_and(|about| about.get("db_name").is_some())
+/// What a database says of itself.
+#[derive(Deserialize)]
+struct About {
+    #[serde(rename = "db_name")]
+    _name: String,
+    #[serde(default)]
+    props: Properties,
+}
+
+#[derive(Default, Deserialize)]
+struct Properties {
+    #[serde(default)]
+    partitioned: bool,
+}
+
+impl About {
+    fn read(body: &[u8]) -> Option<About> {
+        serde_json::from_slice(body).ok()
+    }
 }
 
 /// Another server may be at this address only for now.

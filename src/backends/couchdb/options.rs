@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 
 use super::session::{Login, Way};
-use crate::config::{wrong, OptionKind, OptionSpec, Settings};
+use crate::config::{wrong, OptionKind, OptionSpec, Secret, Settings};
 use crate::core::Error;
 use crate::net::http::{parse_url, Origin};
 use crate::net::tls::{self, Tls};
@@ -13,7 +13,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         name: "url",
         kind: OptionKind::Text,
         default: "none",
-        meaning: "`http://user:password@host:port/database`, `https://…` for TLS; options beside it win over its parts.",
+        meaning: "`http://user:password@host:port/database`, `https://…` for TLS; options beside it win over its parts. What is in the path before the database is put before every path, as a proxy may have it.",
     },
     OptionSpec {
         name: "host",
@@ -34,12 +34,18 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         meaning: "The database with the records; it is made if there is none.",
     },
     OptionSpec { name: "user", kind: OptionKind::Text, default: "none", meaning: "User name." },
-    OptionSpec { name: "password", kind: OptionKind::Text, default: "none", meaning: "Password." },
+    OptionSpec { name: "password", kind: OptionKind::Secret, default: "none", meaning: "Password." },
     OptionSpec {
         name: "auth",
         kind: OptionKind::Choice(&["basic", "cookie"]),
         default: "basic",
         meaning: "Whether the password goes with each request, or once for a session whose cookie is renewed by itself.",
+    },
+    OptionSpec {
+        name: "jwt",
+        kind: OptionKind::Text,
+        default: "none",
+        meaning: "A JSON Web Token that goes with each request, instead of user and password.",
     },
     OptionSpec {
         name: "tls",
@@ -70,6 +76,8 @@ const CONNECTIONS: usize = 6;
 /// What the options say.
 pub(super) struct Target {
     pub origin: Origin,
+    /// What is before each path, as it is in a URL.
+    pub prefix: String,
     pub database: String,
     pub login: Option<Login>,
     pub separator: String,
@@ -81,10 +89,16 @@ impl Target {
         let url = settings.text("url").map(|text| parse_url("url", text)).transpose()?;
         let decoded = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
         let mut parts = (None, None, None);
+        let mut prefix = String::new();
         let mut origin = match &url {
             Some(url) => {
                 let name = Some(url.username()).filter(|name| !name.is_empty());
-                let database = Some(url.path().trim_matches('/')).filter(|path| !path.is_empty());
+                let path = url.path().trim_matches('/');
+                let (before, database) = path.rsplit_once('/').unwrap_or(("", path));
+                if !before.is_empty() {
+                    prefix = format!("/{before}");
+                }
+                let database = Some(database).filter(|name| !name.is_empty());
                 parts = (name.map(decoded), url.password().map(decoded), database.map(decoded));
                 Origin::from_url("url", url, settings)?
             }
@@ -102,12 +116,19 @@ impl Target {
             origin.port = port;
         }
         let given = |name: &str| settings.text(name).map(str::to_owned);
-        let login = match (given("user").or(parts.0), given("password").or(parts.1)) {
+        let token = settings.text("jwt").filter(|token| !token.is_empty());
+        let in_url = parts.1.map(|password| Secret::text("password", password));
+        let login = match (given("user").or(parts.0), settings.secret("password").or(in_url)) {
+            (None, None) => token.map(Login::by_token).transpose()?,
+            _ if token.is_some() => {
+                return Err(wrong(
+                    "the options \"jwt\" and \"user\" exclude each other; leave one of them out",
+                ));
+            }
             (Some(name), Some(password)) => {
                 let way = if settings.text("auth") == Some("cookie") { Way::Cookie } else { Way::Basic };
                 Some(Login::new(name, password, way)?)
             }
-            (None, None) => None,
             (Some(_), None) => {
                 return Err(wrong("the option \"user\" needs \"password\" beside it"));
             }
@@ -122,7 +143,7 @@ impl Target {
             return Err(wrong("the option \"splitChar\" is empty; give one or more characters"));
         }
         let connections = settings.count("maxConnections").unwrap_or(CONNECTIONS);
-        Ok(Target { origin, database, login, separator, connections })
+        Ok(Target { origin, prefix, database, login, separator, connections })
     }
 }
 
@@ -166,6 +187,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_before_the_database_in_a_url_is_before_every_path() {
+        for (url, prefix, database) in [
+            ("http://c/x", "", "x"),
+            ("http://c/couch/x", "/couch", "x"),
+            ("http://c/a/b%20c/x%2Fy/", "/a/b%20c", "x/y"),
+            ("http://c", "", "deepstream"),
+        ] {
+            let target =
+                target(&format!(r#"{{"url": "{url}"}}"#)).map_err(|error| error.to_string()).unwrap();
+            assert_eq!((&*target.prefix, &*target.database), (prefix, database), "{url}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_is_refused() {
         for (json, words) in [
             (r#"{"database": "Users"}"#, "\"database\""),
@@ -173,6 +208,8 @@ mod tests {
             (r#"{"username": "a"}"#, "\"password\" beside it"),
             (r#"{"password": "hunter2"}"#, "\"user\" beside it"),
             (r#"{"splitChar": ""}"#, "\"splitChar\""),
+            (r#"{"jwt": "hunter2", "user": "a", "password": "b"}"#, "\"jwt\" and \"user\""),
+            (r#"{"jwt": "hunter2\u0000"}"#, "\"jwt\""),
             (r#"{"url": "couch"}"#, "\"url\""),
         ] {
             let error = target(json).err().expect(json);

@@ -1,4 +1,4 @@
-//! The login: the password with each request, or the cookie of a session.
+//! The login: the password or a token with each request, or the cookie of a session.
 //!
 //! <https://docs.couchdb.org/en/stable/api/server/authn.html>
 
@@ -11,7 +11,7 @@ use hyper::header::{HeaderMap, HeaderValue, AUTHORIZATION, CONTENT_TYPE, COOKIE,
 use hyper::Request;
 use serde_json::json;
 
-use crate::config::wrong;
+use crate::config::{wrong, Secret};
 use crate::core::{Error, ErrorCode};
 use crate::net::http::{Answer, Client};
 
@@ -25,12 +25,13 @@ const SESSION: &str = "AuthSession";
 pub(super) enum Way {
     Basic,
     Cookie,
+    Token,
 }
 
 /// Who we are, and the session that we have.
 pub(super) struct Login {
     name: String,
-    password: String,
+    password: Secret,
     way: Way,
     /// The value of the header, as requests have it.
     header: Mutex<Option<HeaderValue>>,
@@ -39,21 +40,31 @@ pub(super) struct Login {
 impl Login {
     /// # Errors
     /// The name has a colon, which the header cannot carry.
-    pub fn new(name: String, password: String, way: Way) -> Result<Login, Error> {
+    pub fn new(name: String, password: Secret, way: Way) -> Result<Login, Error> {
         if name.contains(':') {
             return Err(wrong("the option \"user\" has a colon, which HTTP cannot carry"));
         }
-        let header = match way {
-            Way::Basic => {
-                let mut value =
-                    HeaderValue::try_from(format!("Basic {}", STANDARD.encode(format!("{name}:{password}"))))
-                        .map_err(|_| wrong("the password is too long for a header of HTTP"))?;
-                value.set_sensitive(true);
-                Some(value)
-            }
-            Way::Cookie => None,
+        let header = match (way, password.as_text()) {
+            (Way::Basic, Some(password)) => Some(basic(&name, password)?),
+            _ => None,
         };
         Ok(Login { name, password, way, header: Mutex::new(header) })
+    }
+
+    /// By a JSON Web Token.
+    ///
+    /// # Errors
+    /// It has characters that no header can have.
+    pub fn by_token(token: &str) -> Result<Login, Error> {
+        let words =
+            "the option \"jwt\" is no JSON Web Token; give its three parts with the dots between them";
+        let header = secret(format!("Bearer {token}"), words)?;
+        Ok(Login {
+            name: String::new(),
+            password: Secret::text("password", ""),
+            way: Way::Token,
+            header: Mutex::new(Some(header)),
+        })
     }
 
     fn header(&self) -> MutexGuard<'_, Option<HeaderValue>> {
@@ -63,7 +74,7 @@ impl Login {
     /// Puts what it takes into a request; returns the header's value.
     pub fn show(&self, headers: &mut HeaderMap) -> Option<HeaderValue> {
         let value = self.header().clone()?;
-        let name = if self.way == Way::Basic { AUTHORIZATION } else { COOKIE };
+        let name = if self.way == Way::Cookie { COOKIE } else { AUTHORIZATION };
         headers.insert(name, value.clone());
         Some(value)
     }
@@ -77,19 +88,32 @@ impl Login {
         }
     }
 
-    /// Begins a session, unless somebody has begun another one than `refused` meanwhile.
+    /// Begins a session, or has the password told anew, unless somebody has come by another header
+    /// than `refused` meanwhile.
     ///
     /// # Errors
     /// The server refuses the name or the password.
-    pub async fn begin(&self, client: &Client, refused: Option<&HeaderValue>) -> Result<(), Error> {
-        if self.way == Way::Basic {
-            return Err(refusal());
-        }
+    pub async fn begin(
+        &self,
+        client: &Client,
+        prefix: &str,
+        refused: Option<&HeaderValue>,
+    ) -> Result<(), Error> {
         if self.header().as_ref() != refused {
             return Ok(());
         }
-        let body = json!({"name": self.name, "password": self.password}).to_string();
-        let request = Request::post("/_session").header(CONTENT_TYPE, JSON).body(Bytes::from(body));
+        let password = self.password.current().await?;
+        if self.way == Way::Basic {
+            let header = basic(&self.name, &password)?;
+            if refused == Some(&header) {
+                return Err(refusal(Some(self)));
+            }
+            *self.header() = Some(header);
+            return Ok(());
+        }
+        let body = json!({"name": self.name, "password": &*password}).to_string();
+        let request =
+            Request::post(format!("{prefix}/_session")).header(CONTENT_TYPE, JSON).body(Bytes::from(body));
         let request =
             request.map_err(|_| Error::connection("the request for a session cannot be written"))?;
         let answer = client.send(request).await?;
@@ -99,20 +123,41 @@ impl Login {
                 Ok(())
             }
             _ if answer.is_passing() => Err(Error::connection("CouchDB begins no session at the moment")),
-            _ => Err(refusal()),
+            _ => Err(refusal(Some(self))),
         }
     }
 
+    /// Whether another try with what is current by then may succeed.
+    pub fn may_change(&self) -> bool {
+        self.way != Way::Token
+    }
+
     pub fn needs_session(&self) -> bool {
-        self.way == Way::Cookie && self.header().is_none()
+        self.header().is_none()
     }
 }
 
-pub(super) fn refusal() -> Error {
-    Error::new(
-        ErrorCode::Authentication,
-        "CouchDB refused the login; see the options \"user\" and \"password\"",
-    )
+fn basic(name: &str, password: &str) -> Result<HeaderValue, Error> {
+    let shown = format!("Basic {}", STANDARD.encode(format!("{name}:{password}")));
+    secret(shown, "the password is too long for a header of HTTP")
+}
+
+/// The value of a header that is shown to nobody else.
+fn secret(text: String, words: &str) -> Result<HeaderValue, Error> {
+    let mut value = HeaderValue::try_from(text).map_err(|_| wrong(words))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+pub(super) fn refusal(login: Option<&Login>) -> Error {
+    let words = match login {
+        None => "CouchDB wants a login; give \"user\" and \"password\", or \"jwt\"",
+        Some(login) if login.way == Way::Token => {
+            "CouchDB refused the token; see the option \"jwt\" and the server's jwt_keys"
+        }
+        Some(_) => "CouchDB refused the login; see the options \"user\" and \"password\"",
+    };
+    Error::new(ErrorCode::Authentication, words)
 }
 
 /// The session's cookie, as it is to be sent back.
@@ -132,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_password_is_in_no_debug_output() {
-        let login = Login::new("name".into(), "hunter2".into(), Way::Basic).unwrap();
+        let login = Login::new("name".into(), Secret::text("password", "hunter2"), Way::Basic).unwrap();
         let mut headers = HeaderMap::new();
         login.show(&mut headers);
         assert_eq!(headers[AUTHORIZATION], "Basic bmFtZTpodW50ZXIy");
@@ -141,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_cookie_is_taken_and_renewed() {
-        let login = Login::new("name".into(), "hunter2".into(), Way::Cookie).unwrap();
+        let login = Login::new("name".into(), Secret::text("password", "hunter2"), Way::Cookie).unwrap();
         assert!(login.needs_session());
         let answer = |cookie: &str| Answer {
             status: StatusCode::OK,

@@ -239,7 +239,7 @@ impl Service {
             }
             request.array_end();
             request.raw_name("ConsistentRead");
-            request.raw("true");
+            request.raw(if self.consistent { "true" } else { "false" });
             if !options.is_empty() {
                 request.raw(options);
             }
@@ -282,5 +282,4 @@ fn unprocessed(what: &str) -> Error {
 
 fn more_to_come() -> Error {
     Error::transient(ErrorCode::Backend, "DynamoDB answers with 16 MB at most")
-        .after(std::time::Duration::ZERO)
 }

@@ -12,10 +12,10 @@ use hyper::header::DATE;
 use hyper::Request;
 use serde::Deserialize;
 
-use super::credentials::Provider;
+use super::credentials::{Credentials, Provider};
 use super::moment::Moment;
 use super::sign::Signer;
-use crate::core::{Error, ErrorCode};
+use crate::core::{name_of_error, Error, ErrorCode};
 use crate::net::http::{Answer, Client, Doubt};
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
@@ -38,6 +38,8 @@ pub(super) struct Service {
     pub authority: Arc<str>,
     pub identity: Arc<Identity>,
     pub doubt: Arc<Doubt>,
+    /// Whether reads see every earlier write.
+    pub consistent: bool,
 }
 
 /// Why a call failed, as far as that matters to whoever made it.
@@ -74,10 +76,28 @@ struct Told {
 }
 
 impl Service {
-    /// Makes a call; its answer is JSON. The text of an error is in the message where `body`
-    /// holds no data of records.
+    /// Makes a call; its answer is JSON.
     pub async fn call(&self, action: &str, body: Vec<u8>) -> Result<Bytes, Refusal> {
-        let credentials = self.identity.provider.current().await?;
+        let body = Bytes::from(body);
+        let provider = &self.identity.provider;
+        let mut may_renew = true;
+        loop {
+            let credentials = provider.current().await?;
+            let answer = self.send(action, &credentials, body.clone()).await?;
+            if answer.status.is_success() {
+                return Ok(answer.body);
+            }
+            let refusal = self.refusal(action, &answer);
+            let is_of_credentials = refusal.error.code() == ErrorCode::Authentication;
+            if !(is_of_credentials && provider.refuse(&credentials) && may_renew) {
+                return Err(refusal);
+            }
+            // Others may be had.
+            may_renew = false;
+        }
+    }
+
+    async fn send(&self, action: &str, credentials: &Credentials, body: Bytes) -> Result<Answer, Error> {
         let now = Moment::now().0.saturating_add_signed(self.identity.ahead.load(Ordering::Relaxed));
         let time = Moment(now).compact();
         let target = format!("DynamoDB_20120810.{action}");
@@ -87,28 +107,25 @@ impl Service {
             headers.push(("x-amz-security-token", token));
         }
         headers.push(("x-amz-target", &target));
-        let authorization = self.identity.signer.authorization(&credentials, &time, &headers, &body);
+        let authorization = self.identity.signer.authorization(credentials, &time, &headers, &body);
         let mut request = Request::post("/").header("authorization", authorization);
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        let request = request.body(Bytes::from(body)).map_err(|_| {
+        let request = request.body(body).map_err(|_| {
             Error::new(
                 ErrorCode::Authentication,
                 "the AWS credentials hold characters that no header can; see \"accessKeyId\" and \"sessionToken\"",
             )
         })?;
-        let answer = self.client.send(request).await?;
-        if answer.status.is_success() {
-            return Ok(answer.body);
-        }
-        Err(self.refusal(action, &answer).await)
+        self.client.send(request).await
     }
 
-    async fn refusal(&self, action: &str, answer: &Answer) -> Refusal {
+    fn refusal(&self, action: &str, answer: &Answer) -> Refusal {
         let status = answer.status.as_u16();
         let told: Option<Told> = serde_json::from_slice(&answer.body).ok();
         let kind = told.as_ref().map(|told| told.kind.rsplit('#').next().unwrap_or_default());
+        let kind = kind.map(|kind| name_of_error(kind).unwrap_or("an error of an unknown kind"));
         let message = told.as_ref().and_then(|told| told.message.as_deref()).unwrap_or_default();
         match kind {
             Some(
@@ -134,7 +151,7 @@ impl Service {
                 | "ExpiredTokenException"
                 | "ExpiredToken"
                 | "RequestExpired",
-            ) => self.unknown(kind.unwrap_or_default(), answer).await.into(),
+            ) => self.unknown(kind.unwrap_or_default(), answer).into(),
             Some("AccessDeniedException" | "AccessDenied") => {
                 let words = format!("AWS does not allow {action} with these credentials");
                 Refusal { kind: Kind::Denied, error: Error::new(ErrorCode::Backend, words) }
@@ -151,12 +168,8 @@ impl Service {
                 let words = "the item is larger than DynamoDB takes (409600 bytes)";
                 Refusal { kind: Kind::Invalid, error: Error::new(ErrorCode::TooLarge, words) }
             }
-            // What it says may hold a record's data where it was given some.
             Some(kind @ ("ValidationException" | "SerializationException")) => {
-                let has_data = matches!(action, "BatchWriteItem" | "BatchGetItem");
-                let words = if has_data { String::new() } else { format!(": {message}") };
-                let error =
-                    Error::new(ErrorCode::Backend, format!("DynamoDB refused {action} ({kind}){words}"));
+                let error = Error::new(ErrorCode::Backend, format!("DynamoDB refused {action} ({kind})"));
                 Refusal { kind: Kind::Invalid, error }
             }
             Some(kind) if !answer.is_passing() => {
@@ -171,8 +184,7 @@ impl Service {
         }
     }
 
-    async fn unknown(&self, kind: &str, answer: &Answer) -> Error {
-        self.identity.provider.forget().await;
+    fn unknown(&self, kind: &str, answer: &Answer) -> Error {
         if let Some(ahead) = ahead(answer) {
             let known = self.identity.ahead.swap(ahead, Ordering::Relaxed);
             if (ahead - known).abs() > SKEW {

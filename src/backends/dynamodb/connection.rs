@@ -1,6 +1,8 @@
 //! The engine's batches, and pages of all records.
 
 use std::collections::BTreeSet;
+use std::task::{Context, Poll};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -11,7 +13,8 @@ use super::calls::{read, Kind, Refusal, Service};
 use super::item::{self, Expiry, Members, KEY, VERSION};
 use super::names::{Names, Slot};
 use super::tables::{body, State, Tables};
-use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Page, Record};
+use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Notice, Page, Record};
+use crate::records::omissions::Omissions;
 use crate::records::paging::{refused, Cursor};
 
 /// See the module.
@@ -20,6 +23,7 @@ pub(super) struct DynamoConnection {
     pub service: Service,
     pub tables: Tables,
     pub expiry: Option<Expiry>,
+    pub omissions: Omissions,
 }
 
 impl DynamoConnection {
@@ -154,7 +158,6 @@ impl DynamoConnection {
 
 fn in_the_making(table: &str) -> Error {
     Error::transient(ErrorCode::Backend, format!("the table \"{table}\" is being made"))
-        .after(std::time::Duration::from_millis(200))
 }
 
 #[derive(Deserialize)]
@@ -204,7 +207,11 @@ impl Connection for DynamoConnection {
         if !owns(&table) {
             return Err(refused());
         }
-        let mut question = json!({"TableName": table, "Limit": limit.max(1), "ConsistentRead": true});
+        let mut question = json!({
+            "TableName": table,
+            "Limit": limit.max(1),
+            "ConsistentRead": self.service.consistent,
+        });
         if let Some(after) = cursor.after {
             question["ExclusiveStartKey"] = json!({KEY: {"S": after}});
         }
@@ -215,8 +222,10 @@ impl Connection for DynamoConnection {
         let scanned: Scanned<'_> = read("Scan", &answer)?;
         let mut records = Vec::with_capacity(scanned.items.len());
         for item in scanned.items.iter().filter(|item| !item.has_expired(self.expiry.as_ref())) {
-            if let Some(key) = item.key(&self.names) {
-                records.push((Key::from(key), item.record()?));
+            let Some(key) = item.key(&self.names) else { continue };
+            match item.record() {
+                Ok(record) => records.push((Key::from(key), record)),
+                Err(error) => self.omissions.add(&key, &error),
             }
         }
         let last = scanned.last_evaluated_key.and_then(|last| last.text(KEY).map(|id| id.into_owned()));
@@ -231,8 +240,19 @@ impl Connection for DynamoConnection {
         Ok(Page { records, next })
     }
 
+    fn poll_notice(&self, cx: &mut Context<'_>) -> Poll<Notice> {
+        match self.service.identity.provider.poll_notice() {
+            Poll::Pending => self.omissions.poll(cx),
+            notice => notice,
+        }
+    }
+
     fn waits_for_timer(&self) -> bool {
-        self.service.client.waits_for_timer()
+        self.service.client.waits_for_timer() || self.service.identity.provider.waits_for_timer()
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        self.service.identity.provider.wake_at()
     }
 
     fn moved(&self, _: usize) -> Option<u64> {

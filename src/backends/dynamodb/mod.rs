@@ -4,7 +4,7 @@
 //! What is sent is the JSON of `BatchWriteItem`, `BatchGetItem`, `Scan`, `DescribeTable`,
 //! `CreateTable`, `UpdateTimeToLive` and `ListTables`, signed here (`sign.rs`) and by the plain
 //! HTTP client that other backends use too. Reads are strongly consistent, as they must see every
-//! earlier write.
+//! earlier write, unless an option says otherwise.
 
 mod attributes;
 mod batches;
@@ -18,11 +18,13 @@ mod options;
 mod sign;
 mod tables;
 
+use std::pin::pin;
 use std::sync::atomic::AtomicI64;
 use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
+use futures_util::future::{select, Either};
 
 use self::calls::{Identity, Service};
 use self::connection::DynamoConnection;
@@ -36,6 +38,7 @@ use self::tables::Tables;
 use crate::config::{wrong, Settings};
 use crate::core::{Backend, Description, Error, ErrorCode, Link};
 use crate::net::http::{Client, Doubt, Origin};
+use crate::records::omissions::Omissions;
 
 /// DynamoDB counts bytes in its own way; this is far below its 16 MB.
 const MAX_BATCH_BYTES: usize = 4 << 20;
@@ -57,6 +60,7 @@ pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
         creates: settings.flag("createTable").unwrap_or(false),
         expiry: options::expiry(settings)?,
         connections: options::connections(settings),
+        consistent: settings.flag("consistentRead").unwrap_or(true),
         doubt: Arc::default(),
     }))
 }
@@ -68,6 +72,7 @@ struct DynamoDb {
     creates: bool,
     expiry: Option<Expiry>,
     connections: usize,
+    consistent: bool,
     doubt: Arc<Doubt>,
 }
 
@@ -91,14 +96,23 @@ impl Backend for DynamoDb {
             authority: self.origin.authority().into(),
             identity: Arc::clone(&self.identity),
             doubt: Arc::clone(&self.doubt),
+            consistent: self.consistent,
         };
         let tables = Tables::new(service.clone(), self.creates, self.expiry.clone());
         let begin = Instant::now();
         tables.wait_for(self.names.main_table()).await.map_err(not_yet)?;
         self.doubt.settle(begin.elapsed()).await;
-        let lifeline = Box::pin(service.client.clone().watch());
+        let (client, identity) = (service.client.clone(), Arc::clone(&self.identity));
+        let lifeline = Box::pin(async move {
+            let fresh = pin!(identity.provider.keep_fresh());
+            match select(Box::pin(client.watch()), fresh).await {
+                Either::Left((error, _)) => error,
+                Either::Right((never, _)) => match never {},
+            }
+        });
         let names = self.names.clone();
-        let connection = DynamoConnection { names, service, tables, expiry: self.expiry.clone() };
+        let expiry = self.expiry.clone();
+        let connection = DynamoConnection { names, service, tables, expiry, omissions: Omissions::default() };
         Ok(Link { connection: Arc::new(connection), lifeline })
     }
 }

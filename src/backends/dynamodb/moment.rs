@@ -1,6 +1,6 @@
 //! Points in time as AWS writes them, in UTC.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 const DAY: u64 = 86_400;
 
@@ -11,10 +11,6 @@ pub(super) struct Moment(pub u64);
 impl Moment {
     pub fn now() -> Moment {
         Moment(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
-    }
-
-    pub fn plus(self, pause: Duration) -> Moment {
-        Moment(self.0.saturating_add(pause.as_secs()))
     }
 
     /// `20150830T123600Z`, as signatures have it.

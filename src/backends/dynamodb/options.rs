@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::credentials::{self, Credentials, Environment, Provider, Source};
+use super::credentials::{self, Chain, Credentials, Environment, Provider, Source};
 use super::item::Expiry;
 use crate::config::{wrong, OptionKind, OptionSpec, Settings};
 use crate::core::Error;
@@ -108,12 +108,40 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         meaning: "The attribute that says when: the one for which the table's time to live is switched on, which `createTable` does.",
     },
     OptionSpec {
+        name: "consistentRead",
+        kind: OptionKind::Flag,
+        default: "true",
+        meaning: "`false` halves the price of reads, which then may miss what was written just before, by this connector as well.",
+    },
+    OptionSpec {
+        name: "useFipsEndpoint",
+        kind: OptionKind::Flag,
+        default: "`AWS_USE_FIPS_ENDPOINT`, or false",
+        meaning: "The region's endpoint with cryptography by FIPS 140.",
+    },
+    OptionSpec {
+        name: "useDualstackEndpoint",
+        kind: OptionKind::Flag,
+        default: "`AWS_USE_DUALSTACK_ENDPOINT`, or false",
+        meaning: "The region's endpoint with IPv6 beside IPv4.",
+    },
+    OptionSpec {
         name: "maxConnections",
         kind: OptionKind::Integer(1, 1000),
         default: "8",
         meaning: "How many connections to the service there may be, and so how many requests at once.",
     },
+    unused("maxAttempts", "Taken and not needed: operations are tried again up to their `timeout`."),
+    unused("maxRetries", "Taken and not needed: operations are tried again up to their `timeout`."),
+    unused("retryMode", "Taken and not needed: operations are tried again up to their `timeout`."),
+    unused("defaultsMode", "Taken and not needed: see `timeout` and `connectTimeout`."),
+    unused("apiVersion", "Taken and not needed: there is one version."),
 ];
+
+/// An option of AWS's SDKs that is taken and does nothing.
+const fn unused(name: &'static str, meaning: &'static str) -> OptionSpec {
+    OptionSpec { name, kind: OptionKind::Unused, default: "none", meaning }
+}
 
 const CONNECTIONS: usize = 8;
 
@@ -144,13 +172,33 @@ impl Access {
         if !region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') || region.is_empty() {
             return Err(wrong("the option \"region\" is no region; give one such as \"eu-central-1\""));
         }
+        let is_wanted = |option: &str, variable: &str| {
+            let by_variable =
+                || environment.variable(variable).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+            settings.flag(option).unwrap_or_else(by_variable)
+        };
+        let is_fips = is_wanted("useFipsEndpoint", "AWS_USE_FIPS_ENDPOINT");
+        let is_dual = is_wanted("useDualstackEndpoint", "AWS_USE_DUALSTACK_ENDPOINT");
+        for option in ["useFipsEndpoint", "useDualstackEndpoint"] {
+            if settings.flag(option) == Some(true) && settings.has("endpoint") {
+                return Err(wrong(format!(
+                    "the options \"{option}\" and \"endpoint\" exclude each other; leave one of them out"
+                )));
+            }
+        }
         let (option, url) = endpoint.unwrap_or_else(|| {
-            ("endpoint", format!("https://dynamodb.{region}.{}", credentials::domain(&region)))
+            let service = if is_fips { "dynamodb-fips" } else { "dynamodb" };
+            let domain = match (is_dual, credentials::domain(&region)) {
+                (false, domain) => domain,
+                (true, "amazonaws.com") => "api.aws",
+                (true, _) => "api.amazonwebservices.com.cn",
+            };
+            ("endpoint", format!("https://{service}.{region}.{domain}"))
         });
         let origin = Origin::from_url(option, &parse_url(option, &url)?, settings)?;
         let source = match given(settings)? {
             Some(credentials) => Source::Options(Arc::new(credentials)),
-            None => Source::Chain { environment, profile, region: region.clone() },
+            None => Source::Chain(Arc::new(Chain { environment, profile, region: region.clone() })),
         };
         Ok(Access { origin, region, provider: Provider::new(source) })
     }
@@ -237,6 +285,39 @@ mod tests {
         let variable = [("AWS_ENDPOINT_URL", "http://localhost:4566")];
         assert_eq!(address("{}", &variable), "localhost:4566 us-east-1 false");
         assert_eq!(address(option, &variable), "127.0.0.1:8000 us-east-1 false");
+    }
+
+    #[test]
+    fn a_region_has_endpoints_by_fips_and_for_ipv6() {
+        for (json, variables, expected) in [
+            (r#"{"useFipsEndpoint": true}"#, &[][..], "dynamodb-fips.us-west-2.amazonaws.com"),
+            (r#"{"useDualstackEndpoint": true}"#, &[], "dynamodb.us-west-2.api.aws"),
+            (
+                "{}",
+                &[("AWS_USE_FIPS_ENDPOINT", "true"), ("AWS_USE_DUALSTACK_ENDPOINT", "TRUE")],
+                "dynamodb-fips.us-west-2.api.aws",
+            ),
+            (
+                r#"{"useFipsEndpoint": false}"#,
+                &[("AWS_USE_FIPS_ENDPOINT", "true")],
+                "dynamodb.us-west-2.amazonaws.com",
+            ),
+        ] {
+            let variables = [variables, &[("AWS_REGION", "us-west-2")]].concat();
+            assert_eq!(address(json, &variables), format!("{expected} us-west-2 true"), "{json}");
+        }
+        let both = r#"{"useFipsEndpoint": true, "endpoint": "http://127.0.0.1:8000"}"#;
+        let error = access(both, &[]).err().expect("they exclude each other");
+        assert!(error.message().contains("\"useFipsEndpoint\" and \"endpoint\""), "{error}");
+    }
+
+    #[test]
+    fn what_has_no_effect_is_told() {
+        let json =
+            r#"{"maxAttempts": 3, "retryMode": "adaptive", "apiVersion": "2012-08-10", "region": "x"}"#;
+        let settings = Settings::check(parse(json.as_bytes()).unwrap(), "dynamodb", OPTIONS).unwrap();
+        let remarks = settings.engine().remarks;
+        assert!(remarks.iter().any(|line| line.contains("\"maxAttempts\"")), "{remarks:?}");
     }
 
     #[test]

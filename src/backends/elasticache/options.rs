@@ -4,7 +4,7 @@ use crate::backends::{memcached, redis};
 use crate::config::{wrong, OptionKind, OptionSpec, Settings};
 use crate::core::Error;
 use crate::net::fleet::Node;
-use crate::net::tls;
+use crate::net::{renewal, tls};
 
 pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
@@ -40,7 +40,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
     OptionSpec { name: "user", kind: OptionKind::Text, default: "none", meaning: "Redis and Valkey: the user." },
     OptionSpec {
         name: "password",
-        kind: OptionKind::Text,
+        kind: OptionKind::Secret,
         default: "none",
         meaning: "Redis and Valkey: the user's password, or the AUTH token.",
     },
@@ -94,6 +94,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         default: "false",
         meaning: "memcached: whether the keys of a node that is away go to the next one on the ring until it is back.",
     },
+    renewal::PING_INTERVAL,
     OptionSpec {
         name: "memcachedOptions",
         kind: OptionKind::Object(memcached::options::CLIENT_OPTIONS),

@@ -14,6 +14,7 @@ use super::reply::{server_error, unexpected, ErrorKind, Reply};
 use super::server_connection::Protocol;
 use super::server_pool::ServerPool;
 use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Notice, Record};
+use crate::net::pipeline::Pings;
 
 /// See the module.
 pub(super) struct MemcachedConnection {
@@ -21,11 +22,17 @@ pub(super) struct MemcachedConnection {
     items: Items,
     /// When the membership is refreshed, if it is.
     schedule: Option<RefreshSchedule>,
+    pings: Option<Pings>,
 }
 
 impl MemcachedConnection {
-    pub fn new(pool: ServerPool, items: Items, schedule: Option<RefreshSchedule>) -> MemcachedConnection {
-        MemcachedConnection { pool, items, schedule }
+    pub fn new(
+        pool: ServerPool,
+        items: Items,
+        schedule: Option<RefreshSchedule>,
+        pings: Option<Pings>,
+    ) -> MemcachedConnection {
+        MemcachedConnection { pool, items, schedule, pings }
     }
 
     /// Sends the command of each key, which `encode` appends, to the key's server; one reply each.
@@ -161,7 +168,8 @@ impl Connection for MemcachedConnection {
     }
 
     fn wake_at(&self) -> Option<Instant> {
-        self.schedule.as_ref().and_then(RefreshSchedule::wake_at)
+        let refresh = self.schedule.as_ref().and_then(RefreshSchedule::wake_at);
+        refresh.into_iter().chain(self.pings.as_ref().and_then(Pings::wake_at)).min()
     }
 }
 

@@ -120,7 +120,8 @@ impl Backend for Memcached {
             lifeline = Box::pin(select(refresh, lifeline).map(|either| either.factor_first().0));
         }
         let pool = ServerPool { ring: self.ring.clone(), fleet, failover: self.failover };
-        let connection = MemcachedConnection::new(pool, self.items.clone(), schedule);
+        let pings = self.dialer.pings().cloned();
+        let connection = MemcachedConnection::new(pool, self.items.clone(), schedule, pings);
         Ok(Link { connection: Arc::new(connection), lifeline })
     }
 

@@ -7,7 +7,7 @@ use super::names::Names;
 use crate::config::{OptionKind, OptionSpec, Settings};
 use crate::core::Error;
 use crate::net::fleet::{Node, Timeouts};
-use crate::net::tls;
+use crate::net::{renewal, tls};
 
 pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
@@ -35,7 +35,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         meaning: "Whether the keys of a server that is away go to the next server on the ring until it is back; else their operations wait for it, up to their deadline.",
     },
     OptionSpec { name: "user", kind: OptionKind::Text, default: "none", meaning: "User." },
-    OptionSpec { name: "password", kind: OptionKind::Text, default: "none", meaning: "Password of the user." },
+    OptionSpec { name: "password", kind: OptionKind::Secret, default: "none", meaning: "Password of the user." },
     OptionSpec {
         name: "authentication",
         kind: OptionKind::Choice(&["ascii", "sasl"]),
@@ -48,6 +48,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         default: "false",
         meaning: "`true`, or an object: see the TLS options.",
     },
+    renewal::PING_INTERVAL,
     OptionSpec {
         name: "memcachedOptions",
         kind: OptionKind::Object(CLIENT_OPTIONS),

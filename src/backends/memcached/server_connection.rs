@@ -8,10 +8,10 @@ use tokio::sync::OnceCell;
 
 use super::reply::{server_error, unexpected, ErrorKind, Reply};
 use super::{binary, meta};
-use crate::config::{wrong, Settings};
+use crate::config::{wrong, Secret, Settings};
 use crate::core::Error;
 use crate::net::fleet::{Dial, Dialed, Node};
-use crate::net::pipeline::{while_alive, Decode, Pipeline, Replies};
+use crate::net::pipeline::{while_alive, Decode, Pings, Pipeline, Replies};
 use crate::net::stream;
 use crate::net::tls::Tls;
 use crate::net::traffic::Traffic;
@@ -102,19 +102,19 @@ impl ServerConnection {
 #[derive(Clone)]
 pub(super) struct ServerDialer {
     protocol: Protocol,
-    credentials: Option<(String, String)>,
+    credentials: Option<(String, Secret)>,
     tls: Option<Tls>,
+    pings: Option<Pings>,
 }
 
 impl ServerDialer {
     pub fn from_settings(settings: &Settings) -> Result<ServerDialer, Error> {
-        let text = |name: &str| settings.text(name).map(str::to_owned);
         let protocol = match settings.text("authentication") {
             Some("sasl") => Protocol::Binary,
             _ => Protocol::Meta,
         };
-        let credentials = match (text("user"), text("password")) {
-            (Some(username), Some(password)) => Some((username, password)),
+        let credentials = match (settings.text("user"), settings.secret("password")) {
+            (Some(username), Some(password)) => Some((username.to_owned(), password)),
             (None, None) => None,
             (Some(_), None) => return Err(wrong("the option \"user\" needs \"password\" beside it")),
             (None, Some(_)) => return Err(wrong("the option \"password\" needs \"user\" beside it")),
@@ -123,12 +123,20 @@ impl ServerDialer {
             return Err(wrong("the option \"authentication\" needs \"user\" and \"password\" beside it"));
         }
         if protocol == Protocol::Meta {
-            let spaces = |text: &str| text.contains([' ', '\r', '\n']);
-            if credentials.as_ref().is_some_and(|(username, password)| spaces(username) || spaces(password)) {
-                return Err(wrong("with ASCII authentication \"user\" and \"password\" have no spaces; take others, or \"authentication\": \"sasl\""));
+            if let Some((username, password)) = &credentials {
+                check_ascii(username, password.as_text().unwrap_or_default())?;
             }
         }
-        Ok(ServerDialer { protocol, credentials, tls: Tls::from_settings(settings, "127.0.0.1", false)? })
+        let mut ping = Vec::new();
+        codec!(protocol, no_op(&mut ping));
+        let pings = Pings::from_settings(settings, &ping);
+        let tls = Tls::from_settings(settings, "127.0.0.1", false)?;
+        Ok(ServerDialer { protocol, credentials, tls, pings })
+    }
+
+    /// How idle connections are kept open.
+    pub fn pings(&self) -> Option<&Pings> {
+        self.pings.as_ref()
     }
 
     async fn connect(self, node: Node, traffic: Traffic) -> Result<Dialed<ServerConnection>, Error> {
@@ -138,7 +146,7 @@ impl ServerDialer {
             Protocol::Meta => Decoder::Meta(meta::Decoder::default()),
             Protocol::Binary => Decoder::Binary(binary::Decoder::default()),
         };
-        let (pipeline, lifeline) = Pipeline::new(stream, decoder);
+        let (pipeline, lifeline) = Pipeline::pinging(stream, decoder, self.pings.clone());
         let mut lifeline: BoxFuture<'static, Error> = Box::pin(lifeline);
         let connection =
             ServerConnection { pipeline, protocol: self.protocol, item_size_max: Arc::default() };
@@ -153,8 +161,12 @@ impl ServerDialer {
             if self.protocol == Protocol::Meta && self.probe(connection).await? {
                 return Err(no_authentication());
             }
+            let password = password.current().await?;
+            if self.protocol == Protocol::Meta {
+                check_ascii(username, &password)?;
+            }
             let mut command = Vec::new();
-            codec!(self.protocol, authenticate(&mut command, username, password));
+            codec!(self.protocol, authenticate(&mut command, username, &password));
             match connection.send_one(command).await? {
                 Reply::Error(ErrorKind::UnknownCommand, _) => return Err(no_authentication()),
                 reply => success(reply)?,
@@ -177,6 +189,13 @@ impl ServerDialer {
             }
             reply => success(reply).map(|()| true),
         }
+    }
+}
+
+fn check_ascii(username: &str, password: &str) -> Result<(), Error> {
+    match [username, password].iter().any(|text| text.contains([' ', '\r', '\n'])) {
+        true => Err(wrong("with ASCII authentication \"user\" and \"password\" have no spaces; take others, or \"authentication\": \"sasl\"")),
+        false => Ok(()),
     }
 }
 

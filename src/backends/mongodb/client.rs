@@ -54,6 +54,10 @@ impl Client {
         options.sdam_event_handler = Some(self.topology.handler());
         options.app_name.get_or_insert_with(|| APP_NAME.into());
         options.connect_timeout.get_or_insert(self.options.connect_timeout);
+        if let Some(tls) = &self.options.tls {
+            options.tls = Some(tls.clone());
+        }
+        options.max_pool_size = self.options.max_connections.or(options.max_pool_size);
         let retries_writes = options.retry_writes != Some(false);
         let concern = options.write_concern.as_ref();
         let write_concern = concern.and_then(|concern| serialize_to_raw_document_buf(concern).ok());

@@ -5,6 +5,7 @@ use mongodb::bson::{RawArray, RawBsonRef, RawDocument};
 use super::layout::{Layout, ESCAPED, KEY, V1_ENVELOPE, V1_VERSION, VERSION};
 use crate::core::document::Writer;
 use crate::core::{check_document, Error, ErrorCode, Record};
+use crate::records::classic;
 use crate::records::numbers::shown;
 
 /// The fields of a document that may be a connector's own.
@@ -41,6 +42,11 @@ impl<'a> Fields<'a> {
         match layout {
             Layout::V2 => integer(self.version?),
             Layout::V1 => integer(self.envelope?.as_document()?.get(V1_VERSION).ok()??),
+            // Of a value there may be none.
+            Layout::Classic => {
+                let version = self.envelope?.as_document()?.get(V1_VERSION).ok()?;
+                Some(version.and_then(integer).unwrap_or(0))
+            }
         }
     }
 
@@ -59,16 +65,25 @@ impl<'a> Fields<'a> {
             && self.v1_list.is_none()
             && self.v2_list.is_none()
             && match layout {
-                Layout::V1 => self.version.is_none(),
+                Layout::V1 | Layout::Classic => self.version.is_none(),
                 Layout::V2 => self.envelope.is_none(),
             };
         let text = self.escaped?.as_str().filter(|_| is_alone)?;
         check_document(text.as_bytes()).is_ok().then_some(text)
     }
 
+    /// What stands beside the data where that is more than a version, or none.
+    fn rest(&self) -> Option<&'a RawDocument> {
+        let rest = self.envelope?.as_document()?;
+        let mut members = rest.iter().flatten();
+        let is_version = matches!((members.next(), members.next()), (Some((name, value)), None)
+            if name.as_str() == V1_VERSION && integer(value).is_some());
+        (!is_version).then_some(rest)
+    }
+
     fn list(&self, layout: Layout) -> Option<&'a RawArray> {
         match layout {
-            Layout::V1 => self.v1_list?.as_array(),
+            Layout::V1 | Layout::Classic => self.v1_list?.as_array(),
             Layout::V2 => self.v2_list?.as_array(),
         }
     }
@@ -89,13 +104,29 @@ pub(super) fn record(document: &RawDocument, preferred: Layout) -> Result<Record
         json(Level::Array(list.into_iter()), document.as_bytes().len(), |_| true)?
     } else {
         let own = match layout {
-            Layout::V1 => V1_ENVELOPE,
+            Layout::V1 | Layout::Classic => V1_ENVELOPE,
             Layout::V2 => VERSION,
         };
         let is_data = |name: &str| name != "_id" && name != KEY && name != own;
         json(Level::Document(document.iter()), document.as_bytes().len(), is_data)?
     };
+    if let (Layout::Classic, Some(rest)) = (layout, fields.rest()) {
+        return value(rest, &data);
+    }
     Ok(Record { version, data: data.into() })
+}
+
+/// The record that stands for a value of the classic interface.
+fn value(rest: &RawDocument, data: &[u8]) -> Result<Record, Error> {
+    let mut value = json(Level::Document(rest.iter()), rest.as_bytes().len(), |_| true)?;
+    value.pop();
+    if value.len() > 1 {
+        value.push(b',');
+    }
+    value.extend_from_slice(b"\"_d\":");
+    value.extend_from_slice(data);
+    value.push(b'}');
+    Ok(classic::record_of_value(&value))
 }
 
 /// A container that is being read.

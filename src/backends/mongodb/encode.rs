@@ -13,6 +13,7 @@ use super::layout::{Layout, ESCAPED, KEY, RESERVED, V1_ENVELOPE, V1_VERSION, VER
 use super::number::Number;
 use crate::core::document::{tokens, unescape, Token};
 use crate::core::{Error, ErrorCode, Record};
+use crate::records::classic;
 use crate::records::members::MemberNames;
 
 /// MongoDB's limit for a document.
@@ -37,6 +38,10 @@ pub(super) fn document(
 ) -> Result<(), Error> {
     writer.document(name);
     let (start, depth) = (writer.len(), writer.depth());
+    if layout == Layout::Classic && value(writer, id, record).is_ok() {
+        return fits(writer, start);
+    }
+    writer.rewind(start, depth);
     if fields(writer, &record.data, layout).is_err() {
         writer.rewind(start, depth);
         // Data are UTF-8 whenever they come here.
@@ -45,13 +50,30 @@ pub(super) fn document(
     writer.text(KEY, id);
     match layout {
         Layout::V2 => writer.integer(VERSION, record.version),
-        Layout::V1 => {
+        Layout::V1 | Layout::Classic => {
             writer.document(V1_ENVELOPE);
             writer.integer(V1_VERSION, record.version);
             writer.end();
         }
     }
     writer.end();
+    fits(writer, start)
+}
+
+/// A value of the classic interface as its connector stored it.
+fn value(writer: &mut Writer, id: &str, record: &Record) -> Result<(), Unfit> {
+    let value = classic::value(&record.data).ok_or(Unfit)?;
+    let (data, rest) = classic::parts(&value).ok_or(Unfit)?;
+    fields(writer, &data, Layout::Classic)?;
+    writer.text(KEY, id);
+    writer.document(V1_ENVELOPE);
+    fields(writer, &rest, Layout::Classic)?;
+    writer.end();
+    writer.end();
+    Ok(())
+}
+
+fn fits(writer: &Writer, start: usize) -> Result<(), Error> {
     // The length itself was before `start`.
     let bytes = writer.len() - start + 4;
     if bytes > MAX_DOCUMENT_BYTES {

@@ -3,20 +3,30 @@
 //! The server's own texts are not repeated: some of them hold the whole command, and with it
 //! records.
 
-use mongodb::error::{CommandError, Error as DriverError, ErrorKind};
+use mongodb::error::{CommandError, Error as DriverError, ErrorKind, RETRYABLE_WRITE_ERROR as RETRYABLE};
 use tokio_rustls::rustls;
 
 use crate::config::wrong;
-use crate::core::{Error, ErrorCode};
+use crate::core::{name_of_error, Error, ErrorCode, Remedy};
 
 /// What befell a batch, or an attempt to connect.
 pub(super) fn of_driver(error: &DriverError) -> Error {
     match &*error.kind {
         ErrorKind::Authentication { .. } => login_refused(),
-        ErrorKind::Command(CommandError { code, code_name, .. }) => of_code(*code, code_name),
+        ErrorKind::Command(CommandError { code, code_name, .. }) => {
+            let meaning = of_code(*code, code_name);
+            // What a server says of an error that is not known here.
+            match meaning.remedy() == Remedy::Report && error.contains_label(RETRYABLE) {
+                true => {
+                    let words = format!("MongoDB refuses for the moment (code {code})");
+                    Error::transient(ErrorCode::Unavailable, words).of_server()
+                }
+                false => meaning,
+            }
+        }
         ErrorKind::Io(error) => of_io(error),
         ErrorKind::InvalidTlsConfig { .. } => wrong(
-            "the TLS options in \"url\" are of no use; look after the files that tlsCAFile and tlsCertificateKeyFile name, in PEM form",
+            "the options of TLS are of no use; look after the files that \"tls.ca\" and \"tls.cert\" name, or tlsCAFile and tlsCertificateKeyFile in \"url\", in PEM form",
         ),
         ErrorKind::ServerSelection { .. } => Error::connection("no server of MongoDB can be used at the moment"),
         ErrorKind::ConnectionPoolCleared { .. } => Error::connection("the connections to MongoDB were lost"),
@@ -40,7 +50,7 @@ fn of_io(error: &std::io::Error) -> Error {
     };
     match cause {
         rustls::Error::InvalidCertificate(reason) => wrong(format!(
-            "the server's certificate is not to be trusted ({reason}); see tlsCAFile and the host in \"url\""
+            "the server's certificate is not to be trusted ({reason}); see \"tls.ca\", or tlsCAFile, and the host in \"url\""
         )),
         rustls::Error::AlertReceived(
             rustls::AlertDescription::CertificateRequired
@@ -48,7 +58,7 @@ fn of_io(error: &std::io::Error) -> Error {
             | rustls::AlertDescription::CertificateUnknown
             | rustls::AlertDescription::UnknownCA,
         ) => wrong(
-            "the server wants a client certificate that it trusts; see tlsCertificateKeyFile in \"url\"",
+            "the server wants a client certificate that it trusts; see \"tls.cert\", or tlsCertificateKeyFile in \"url\"",
         ),
         rustls::Error::InvalidMessage(_) => {
             Error::connection("the server does not speak TLS on this port; see tls in \"url\"")
@@ -107,14 +117,48 @@ pub(super) fn of_code(code: i32, name: &str) -> Error {
         24 | 46 | 50 | 112 | 202 | 262 | 16500 | 50915 => {
             Error::transient(ErrorCode::Unavailable, "MongoDB is busy with something that is in the way")
         }
+        // A cursor that is gone, a plan or an operation that somebody ended: to be asked again.
+        43 | 175 | 237 | 11601 => {
+            Error::transient(ErrorCode::Unavailable, format!("MongoDB ended the operation (code {code})"))
+        }
+        // No member to read from, or none yet that knows what the majority has.
+        133 | 134 => {
+            let words = format!("no member of the replica set can be read from as \"url\" demands (code {code})");
+            Error::transient(ErrorCode::Unavailable, words).of_server()
+        }
+        // Amazon DocumentDB.
+        301 => Error::new(
+            ErrorCode::Configuration,
+            "the service has no retryable writes, as Amazon DocumentDB has not; add retryWrites=false to \"url\"",
+        ),
         // No primary (any more), shutting down, network trouble among the servers; and a command
         // that a later one of its lane has overtaken, which only one that was given up can be.
         6 | 7 | 89 | 91 | 189 | 225 | 9001 | 10058 | 10107 | 11600 | 11602 | 13388 | 13435 | 13436 => {
             Error::connection(format!("the server does not take operations any more (code {code})"))
         }
-        _ if name.is_empty() => {
-            Error::new(ErrorCode::Backend, format!("MongoDB refuses it with code {code}"))
+        _ => {
+            let name = name_of_error(name).map(|name| format!(" ({name})")).unwrap_or_default();
+            Error::new(ErrorCode::Backend, format!("MongoDB refuses it with code {code}{name}"))
         }
-        _ => Error::new(ErrorCode::Backend, format!("MongoDB refuses it with code {code} ({name})")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_is_asked_again_and_what_does_not_is_told() {
+        for code in [43, 112, 175, 237, 11601] {
+            let error = of_code(code, "");
+            assert_eq!((error.remedy(), error.is_of_server()), (Remedy::TryAgain, false), "{code}");
+        }
+        for code in [133, 134] {
+            let error = of_code(code, "");
+            assert_eq!((error.remedy(), error.is_of_server()), (Remedy::TryAgain, true), "{code}");
+        }
+        assert_eq!(of_code(10107, "").remedy(), Remedy::Reconnect);
+        assert_eq!(of_code(121, "").remedy(), Remedy::Report);
+        assert!(of_code(301, "").message().contains("retryWrites=false"));
     }
 }

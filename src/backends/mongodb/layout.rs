@@ -5,6 +5,9 @@
 //! | `V2` | `ds_version` | `ds_list` | `ds_json`, the data as JSON text |
 //! | `V1` | `__ds._v` | `__dsList` | the same |
 //!
+//! The classic interface has values beside records: `{"_d": data, …}` is stored as the data with all
+//! the rest in `__ds`, any other as data that are `{"__dsValue": value}`.
+//!
 //! In both `ds_key` is the key, and an object's members stand beside these fields. What cannot be
 //! stored so has the escape form: see `encode.rs`.
 
@@ -13,6 +16,8 @@
 pub(super) enum Layout {
     /// That of `deepstream.io-storage-mongodb`.
     V1,
+    /// The same as classic hosts have it: what is beside the data, `__ds` has whole.
+    Classic,
     /// That of `@deepstream/storage-mongodb`.
     V2,
 }
@@ -31,7 +36,7 @@ impl Layout {
     /// The field of a list.
     pub const fn list(self) -> &'static str {
         match self {
-            Layout::V1 => "__dsList",
+            Layout::V1 | Layout::Classic => "__dsList",
             Layout::V2 => "ds_list",
         }
     }
@@ -39,7 +44,7 @@ impl Layout {
     /// The one that it is not.
     pub fn other(self) -> Layout {
         match self {
-            Layout::V1 => Layout::V2,
+            Layout::V1 | Layout::Classic => Layout::V2,
             Layout::V2 => Layout::V1,
         }
     }

@@ -53,6 +53,30 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         meaning: "The database.",
     },
     OptionSpec {
+        name: "tls",
+        kind: OptionKind::FlagOrObject(TLS),
+        default: "as `url` says",
+        meaning: "TLS: `true`, `false`, or an object; it wins over what `url` says.",
+    },
+    OptionSpec {
+        name: "maxConnections",
+        kind: OptionKind::Integer(1, 10_000),
+        default: "`maxPoolSize` of `url`, or 10",
+        meaning: "How many connections there are at most to each server.",
+    },
+    OptionSpec {
+        name: "maxPoolSize",
+        kind: OptionKind::Integer(1, 10_000),
+        default: "none",
+        meaning: "The same, as npm's `mongodb` calls it.",
+    },
+    OptionSpec {
+        name: "poolSize",
+        kind: OptionKind::Integer(1, 10_000),
+        default: "none",
+        meaning: "The same, as older ones of it call it.",
+    },
+    OptionSpec {
         name: "defaultCollection",
         kind: OptionKind::Text,
         default: "deepstream_docs",
@@ -70,7 +94,57 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         default: "V2; V1 for a classic deepstream server",
         meaning: "What is written: `V2` is the layout of `@deepstream/storage-mongodb`, `V1` that of `deepstream.io-storage-mongodb`. Both are read.",
     },
+    unused("useNewUrlParser", "Taken and not needed: there is one parser."),
+    unused("useUnifiedTopology", "Taken and not needed: there is one topology."),
+    unused("socketTimeoutMS", "Taken and not needed: see `timeout`."),
+    unused("serverSelectionTimeoutMS", "Taken and not needed: see `timeout`."),
+    unused("waitQueueTimeoutMS", "Taken and not needed: see `timeout`."),
+    unused("connectTimeoutMS", "Taken without effect: see `connectTimeout`."),
+    unused("autoReconnect", "Taken and not needed: connections are made again."),
+    unused("reconnectTries", "Taken and not needed: connections are made again."),
+    unused("reconnectInterval", "Taken and not needed: see `reconnectDelay`."),
+    unused("bufferMaxEntries", "Taken and not needed: see `maxInFlight`."),
+    unused("keepAlive", "Taken and not needed: connections are kept alive."),
+    unused("compressors", "Taken without effect: nothing is compressed."),
 ];
+
+/// The options inside `tls`. The driver reads files alone.
+const TLS: &[OptionSpec] = &[
+    OptionSpec {
+        name: "ca",
+        kind: OptionKind::Text,
+        default: "Mozilla's",
+        meaning: "Certificate authorities to trust: the path of a PEM file.",
+    },
+    OptionSpec {
+        name: "cert",
+        kind: OptionKind::Text,
+        default: "none",
+        meaning: "The client's certificate chain and its private key: the path of one PEM file with both.",
+    },
+    OptionSpec {
+        name: "key",
+        kind: OptionKind::Text,
+        default: "none",
+        meaning: "The same path as `cert`, where it is given.",
+    },
+    OptionSpec {
+        name: "rejectUnauthorized",
+        kind: OptionKind::Flag,
+        default: "true",
+        meaning: "`false` accepts any certificate, and with it anybody who can intercept the connection.",
+    },
+    unused("minVersion", "Taken without effect: TLSv1.2 is the oldest."),
+    unused(
+        "passphrase",
+        "Taken and not needed for a key that is not encrypted; an encrypted one is refused.",
+    ),
+];
+
+/// An option that is taken and does nothing.
+const fn unused(name: &'static str, meaning: &'static str) -> OptionSpec {
+    OptionSpec { name, kind: OptionKind::Unused, default: "none", meaning }
+}
 
 pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
     let options = Arc::new(Options::from_settings(settings)?);

@@ -1,12 +1,14 @@
 //! The options, checked.
 
-use mongodb::options::{Acknowledgment, ConnectionString, HostInfo};
+use std::time::Duration;
+
+use mongodb::options::{Acknowledgment, ConnectionString, HostInfo, Tls, TlsOptions};
 
 use super::collections::{self, Collections};
 use super::layout::Layout;
 use crate::config::{wrong, Settings};
 use crate::core::Error;
-use std::time::Duration;
+use crate::records::classic;
 
 const DEFAULT_COLLECTION: &str = "deepstream_docs";
 const DEFAULT_SPLIT_CHAR: &str = "/";
@@ -31,12 +33,16 @@ pub(super) struct Options {
     /// For messages.
     pub target: String,
     pub connect_timeout: Duration,
+    /// The option `tls`, where it is given.
+    pub tls: Option<Tls>,
+    pub max_connections: Option<u32>,
 }
 
 impl Options {
     pub fn from_settings(settings: &Settings) -> Result<Options, Error> {
         let connection = connection(settings)?;
         let layout = match settings.text("layout") {
+            Some("V1") if classic::has_values(settings) => Layout::Classic,
             Some("V1") => Layout::V1,
             _ => Layout::V2,
         };
@@ -45,7 +51,7 @@ impl Options {
                 return Err(wrong("the option \"splitChar\" is empty; leave it out for its default"))
             }
             (Some(text), _) => Some(text.to_owned()),
-            (None, Layout::V1) => None,
+            (None, Layout::V1 | Layout::Classic) => None,
             (None, Layout::V2) => Some(DEFAULT_SPLIT_CHAR.to_owned()),
         };
         let default = settings.text("defaultCollection").unwrap_or(DEFAULT_COLLECTION).to_owned();
@@ -61,6 +67,11 @@ impl Options {
             collections: Collections { separator, default },
             layout,
             connect_timeout: settings.engine().connect_timeout,
+            tls: tls(settings)?,
+            max_connections: ["maxConnections", "maxPoolSize", "poolSize"]
+                .iter()
+                .find_map(|name| settings.count(name))
+                .and_then(|count| u32::try_from(count).ok()),
         })
     }
 }
@@ -90,6 +101,36 @@ fn connection(settings: &Settings) -> Result<ConnectionString, Error> {
         ));
     }
     Ok(connection)
+}
+
+/// What the option `tls` says to the driver, which reads files and no text.
+fn tls(settings: &Settings) -> Result<Option<Tls>, Error> {
+    let Some(options) = settings.object("tls") else {
+        return Ok(match settings.flag("tls") {
+            Some(true) => Some(Tls::Enabled(TlsOptions::default())),
+            Some(false) => Some(Tls::Disabled),
+            None => None,
+        });
+    };
+    let file = |name: &str| {
+        match options.text(name) {
+        Some(text) if text.contains("-----BEGIN") => Err(wrong(format!(
+            "the option \"tls.{name}\" is PEM text, which MongoDB's driver does not take; write it into a file and give its path"
+        ))),
+        path => Ok(path.map(str::to_owned)),
+    }
+    };
+    let (cert, key) = (file("cert")?, file("key")?);
+    if key.is_some() && cert != key {
+        return Err(wrong(
+            "the options \"tls.cert\" and \"tls.key\" are two files, and MongoDB's driver reads one; put both into one file, and give its path as \"tls.cert\"",
+        ));
+    }
+    let mut tls = TlsOptions::default();
+    tls.ca_file_path = file("ca")?.map(Into::into);
+    tls.cert_key_file_path = cert.map(Into::into);
+    tls.allow_invalid_certificates = options.flag("rejectUnauthorized").map(|checks| !checks);
+    Ok(Some(Tls::Enabled(tls)))
 }
 
 /// Takes the parameters out that are ignored.

@@ -1,5 +1,6 @@
 //! Documents there and back, without a server.
 
+use bytes::Bytes;
 use mongodb::bson::{Document, RawDocument};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
@@ -10,6 +11,7 @@ use super::number::Number;
 use super::{decode, encode};
 use crate::core::document::{tokens, unescape, Token};
 use crate::core::Record;
+use crate::records::classic;
 use crate::records::numbers::shown;
 
 /// The document of a record, and what is read from it.
@@ -109,6 +111,37 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_classic_value_is_stored_as_its_connector_does_and_comes_back_equal() {
+    let there_and_back = |value: &str| {
+        let record = classic::read(&Bytes::copy_from_slice(value.as_bytes())).unwrap();
+        let data = std::str::from_utf8(&record.data).unwrap();
+        let (document, back) = there_and_back(record.version, data, Layout::Classic);
+        (document, classic::value(&back.data).map_or(back.data, |value| value), back.version)
+    };
+    for (value, version) in [
+        (r#"{"firstname":"Wolfram","_d":{"v":10}}"#, 0),
+        (r#"{"_v":3,"by":{"x":[1]},"_d":["a",{"b":1}]}"#, 3),
+        (r#"{"_d":{}}"#, 0),
+        (r#"{"_v":1.5,"_d":{}}"#, 0),
+        (r#"{"firstname":"Wolfram"}"#, 0),
+        (r#"{"a.b":1,"_d":{}}"#, 0),
+        (r#"{"_v":3,"_d":5}"#, 3),
+        ("[1,2]", 0),
+        ("null", 0),
+    ] {
+        let (_, back, found) = there_and_back(value);
+        let expected = classic::exact(&Bytes::from(value)).map_or(Bytes::from(value), |record| record.data);
+        assert_eq!((back, found), (expected, version), "{value}");
+    }
+    let (document, ..) = there_and_back(r#"{"firstname":"Wolfram","_v":3,"_d":{"v":10}}"#);
+    let document: Document = RawDocument::from_bytes(&document).unwrap().try_into().unwrap();
+    let envelope = document.get_document("__ds").unwrap();
+    assert_eq!(document.get_i32("v").unwrap(), 10);
+    assert_eq!(envelope.get_str("firstname").unwrap(), "Wolfram");
+    assert_eq!(envelope.get_i32("_v").unwrap(), 3);
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl<'a> NewRow<'a> {
 /// foresee is refused by the server, and stored the other way then.
 fn suits_json(document: &[u8], dialect: Dialect) -> bool {
     let deepest = match dialect {
-        Dialect::Mysql => DEEPEST_IN_MYSQL,
+        Dialect::Mysql | Dialect::TiDb => DEEPEST_IN_MYSQL,
         Dialect::MariaDb => DEEPEST_IN_MARIADB,
     };
     // To count brackets is much faster than to understand them.
@@ -96,7 +96,7 @@ fn suits_json(document: &[u8], dialect: Dialect) -> bool {
     }
     // In MySQL such a document has no JSON, and is text all the same.
     let may_have_halves = || document.windows(3).any(|three| matches!(three, b"\\ud" | b"\\uD"));
-    dialect == Dialect::Mysql || !may_have_halves() || !has_half_a_pair(document)
+    dialect != Dialect::MariaDb || !may_have_halves() || !has_half_a_pair(document)
 }
 
 fn has_half_a_pair(document: &[u8]) -> bool {

@@ -4,10 +4,14 @@
 //! link sees to it that it has ended at the server, too. One that the server ended while nobody
 //! used it is replaced alone, unless it was the last.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use futures_util::future::{select, BoxFuture, Either};
 
 use super::server::{Opened, Server};
 use super::statements::Dialect;
@@ -27,6 +31,10 @@ impl pool::Session for Session {
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         self.poll_disturbed(cx)
     }
+
+    fn ping(&mut self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(Session::ping(self))
+    }
 }
 
 #[async_trait]
@@ -41,9 +49,14 @@ impl pool::Source for Arc<Server> {
 impl Sessions {
     /// The first of at most so many connections, whose it is, and the largest packet that it may
     /// send.
-    pub async fn open(server: &Arc<Server>, most: usize) -> Result<(Sessions, Dialect, usize), Error> {
+    /// Idle ones are used at least every `ping_interval`.
+    pub async fn open(
+        server: &Arc<Server>,
+        most: usize,
+        ping_interval: Option<Duration>,
+    ) -> Result<(Sessions, Dialect, usize), Error> {
         let Opened { session, dialect, largest_packet } = server.open_first().await?;
-        let pool = Pool::new(Arc::clone(server), session, most, None);
+        let pool = Pool::new(Arc::clone(server), session, most, None).pinging(ping_interval);
         let sessions = Sessions { server: Arc::clone(server), pool, loss: Mutex::new(None) };
         Ok((sessions, dialect, largest_packet))
     }
@@ -64,12 +77,39 @@ impl Sessions {
     }
 
     /// Ready when the link is of no more use.
-    pub fn poll_loss(&self, cx: &mut Context<'_>) -> Poll<Error> {
+    fn poll_loss(&self, cx: &mut Context<'_>) -> Poll<Error> {
         self.pool.watch(cx);
         if let Some(error) = self.loss.lock().unwrap_or_else(PoisonError::into_inner).clone() {
             return Poll::Ready(error);
         }
         self.pool.bury(cx)
+    }
+
+    /// The background work: it ends when the link is of no more use.
+    pub async fn watch(self: Arc<Sessions>) -> Error {
+        let loss = poll_fn(|cx| self.poll_loss(cx));
+        match select(loss, pin!(self.pool.keep_open())).await {
+            Either::Left((error, _)) => error,
+            Either::Right((never, _)) => match never {},
+        }
+    }
+
+    /// When the background work has something to do.
+    pub fn wake_at(&self) -> Option<Instant> {
+        self.pool.next_ping()
+    }
+
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Why there are fewer connections than there may be, once for each time.
+    pub fn shortage(&self) -> Option<String> {
+        let (error, count) = self.pool.shortage()?;
+        Some(format!(
+            "no further connection: {}; the {count} that there are do all the work",
+            error.message()
+        ))
     }
 
     /// What moved on all connections to the server.

@@ -8,6 +8,8 @@ use std::fmt::Write;
 pub(super) enum Dialect {
     Mysql,
     MariaDb,
+    /// MySQL's, but for what it does not know.
+    TiDb,
 }
 
 impl Dialect {
@@ -16,13 +18,14 @@ impl Dialect {
         match self {
             Dialect::Mysql => "MySQL",
             Dialect::MariaDb => "MariaDB",
+            Dialect::TiDb => "TiDB",
         }
     }
 
     /// Compares code point by code point, trailing spaces included.
     fn exact_collation(self) -> &'static str {
         match self {
-            Dialect::Mysql => "utf8mb4_0900_bin",
+            Dialect::Mysql | Dialect::TiDb => "utf8mb4_0900_bin",
             Dialect::MariaDb => "utf8mb4_nopad_bin",
         }
     }
@@ -31,7 +34,7 @@ impl Dialect {
     /// would give another text back, so there it is made out of the text, for queries.
     fn document_columns(self) -> &'static str {
         match self {
-            Dialect::Mysql => {
+            Dialect::Mysql | Dialect::TiDb => {
                 "data LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin,
                  json JSON GENERATED ALWAYS AS (IF(JSON_VALID(data), data, NULL)) VIRTUAL"
             }
@@ -40,8 +43,12 @@ impl Dialect {
     }
 }
 
+/// Text goes to and fro in UTF-8, whole, whatever the server's `init_connect` has made of what the
+/// login asked for.
+pub(super) const NAMES: &str = "SET NAMES utf8mb4";
+
 /// Strict, so that nothing is stored shortened, and plain SQL otherwise whatever the server's
-/// own settings are. A lock is waited for no longer than an operation may take, and the session
+/// own settings are. A lock is waited for much shorter than an operation may take, and the session
 /// stays however long nothing happens.
 pub(super) fn set_up(lock_wait_seconds: u64) -> String {
     format!(
@@ -54,12 +61,16 @@ pub(super) fn set_up(lock_wait_seconds: u64) -> String {
 /// Locks on rows that are there, and none on the gaps between them: fewer deadlocks.
 pub(super) const ISOLATION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
-/// The largest statement; whether the lock of that name is ours now; and else which connection
-/// has it.
-pub(super) const INTRODUCTION: &str = "SELECT @@max_allowed_packet, GET_LOCK(?, 0), IS_USED_LOCK(?)";
+/// The largest statement; the version of who carries it out, which a proxy does not tell in its
+/// greeting; whether the lock of that name is ours now; and else which connection has it.
+pub(super) const INTRODUCTION: &str =
+    "SELECT @@max_allowed_packet, VERSION(), GET_LOCK(?, 0), IS_USED_LOCK(?)";
 
-/// The largest statement alone.
-pub(super) const LARGEST_PACKET: &str = "SELECT @@max_allowed_packet";
+/// The largest statement and the version alone.
+pub(super) const LARGEST_PACKET: &str = "SELECT @@max_allowed_packet, VERSION()";
+
+/// Which server it is, and whether it takes no writes.
+pub(super) const IDENTITY: &str = "SELECT @@hostname, @@port, @@server_id, @@read_only, @@innodb_read_only";
 
 /// Waits for the lock for so many seconds.
 pub(super) const WAIT_FOR_LOCK: &str = "SELECT GET_LOCK(?, 5)";
@@ -116,7 +127,9 @@ pub(super) fn set(dialect: Dialect, table: &str, columns: Columns, rows: usize) 
         Dialect::Mysql => {
             (" AS `new row`", ["`new row`.id", "`new row`.version", "`new row`.data", "`new row`.raw"])
         }
-        Dialect::MariaDb => ("", ["VALUES(id)", "VALUES(version)", "VALUES(data)", "VALUES(raw)"]),
+        Dialect::MariaDb | Dialect::TiDb => {
+            ("", ["VALUES(id)", "VALUES(version)", "VALUES(data)", "VALUES(raw)"])
+        }
     };
     let raw = if columns == Columns::All { new_raw } else { "NULL" };
     let values = listed(row, rows);
@@ -137,6 +150,19 @@ pub(super) fn head(table: &str, rows: usize) -> String {
 pub(super) fn delete(table: &str, rows: usize) -> String {
     format!("DELETE FROM {table} WHERE id IN ({})", listed("?", rows))
 }
+
+/// Which of some rows there are, as far as transactions that have ended tell.
+pub(super) fn present(table: &str, rows: usize) -> String {
+    format!("SELECT id FROM {table} WHERE id IN ({})", listed("?", rows))
+}
+
+/// Which of some rows nobody has locked.
+pub(super) fn free(table: &str, rows: usize) -> String {
+    format!("{} FOR UPDATE SKIP LOCKED", present(table, rows))
+}
+
+/// The next statement sees rows that others have put in and not committed yet.
+pub(super) const SEE_UNCOMMITTED: &str = "SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED";
 
 /// The first table of records after the one of that name, in an order that tells all names apart.
 pub(super) const NEXT_TABLE: &str = "SELECT table_name FROM information_schema.columns
@@ -190,12 +216,13 @@ mod tests {
 
     #[test]
     fn there_is_a_parameter_for_every_value() {
-        for dialect in [Dialect::Mysql, Dialect::MariaDb] {
+        for dialect in [Dialect::Mysql, Dialect::MariaDb, Dialect::TiDb] {
             for columns in [Columns::Usual, Columns::All] {
                 let text = set(dialect, "`t`", columns, 7);
                 assert_eq!(text.matches('?').count(), 7 * columns.count(), "{text}");
             }
         }
+        assert_eq!(free("`t`", 3).matches('?').count(), 3);
         assert_eq!(get("`t`", 3).matches('?').count(), 3);
     }
 }

@@ -26,13 +26,17 @@ const WORDS: &[(&str, &str)] = &[
     ("channel_binding", "PGCHANNELBINDING"),
     ("application_name", "PGAPPNAME"),
     ("options", "PGOPTIONS"),
+    ("target_session_attrs", "PGTARGETSESSIONATTRS"),
+    ("load_balance_hosts", "PGLOADBALANCEHOSTS"),
+    ("require_auth", "PGREQUIREAUTH"),
+    ("sslnegotiation", "PGSSLNEGOTIATION"),
     ("ssl", ""),
     ("uselibpqcompat", ""),
     ("pgbouncer", ""),
 ];
 
-/// Words of libpq that are passed over: what they are for is done in another way here, or not
-/// at all.
+/// Words of libpq that are taken and have no effect: what they are for is done in another way here,
+/// or not at all.
 const PASSED_OVER: &[&str] = &[
     "connect_timeout",
     "keepalives",
@@ -43,7 +47,12 @@ const PASSED_OVER: &[&str] = &[
     "client_encoding",
     "fallback_application_name",
     "gssencmode",
-    "target_session_attrs",
+    "gsslib",
+    "gssdelegation",
+    "krbsrvname",
+    "requirepeer",
+    "sslcompression",
+    "sslsni",
 ];
 
 /// What `ssl` may say, and what it is as `sslmode`. Node-postgres checks everything where TLS is on.
@@ -59,12 +68,20 @@ const SSL_WORDS: &[(&[&str], &str)] = &[
 
 /// What a connection string or the environment says, by libpq's words.
 #[derive(Default)]
-pub(super) struct Parameters(HashMap<&'static str, String>);
+pub(super) struct Parameters {
+    said: HashMap<&'static str, String>,
+    without_effect: Vec<&'static str>,
+}
 
 impl Parameters {
     /// What is said under a word of libpq's; empty text says nothing.
     pub fn get(&self, word: &str) -> Option<&str> {
-        self.0.get(word).map(String::as_str).filter(|text| !text.is_empty())
+        self.said.get(word).map(String::as_str).filter(|text| !text.is_empty())
+    }
+
+    /// Words that were given and have no effect.
+    pub fn without_effect(&self) -> impl Iterator<Item = &'static str> + use<'_> {
+        self.without_effect.iter().copied()
     }
 
     /// What the environment says.
@@ -76,7 +93,7 @@ impl Parameters {
         if variable("PGREQUIRESSL").is_some_and(|value| value.starts_with('1')) {
             given.entry("sslmode").or_insert_with(|| "require".to_owned());
         }
-        Parameters(given)
+        Parameters { said: given, without_effect: Vec::new() }
     }
 
     /// Reads the option `url`: a URI, or words and values.
@@ -98,25 +115,25 @@ impl Parameters {
 
     /// Makes one `sslmode` of all that is said about TLS.
     fn settle_tls(&mut self) -> Result<(), Error> {
-        if let Some(word) = self.0.remove("ssl") {
+        if let Some(word) = self.said.remove("ssl") {
             let known = SSL_WORDS.iter().find(|(words, _)| words.contains(&word.to_lowercase().as_str()));
             let Some((_, mode)) = known else {
                 return Err(wrong(
                     "the word \"ssl\" in the option \"url\" is none of true, false, require, verify-ca, verify-full, no-verify and disable; give \"sslmode\" instead",
                 ));
             };
-            let other = self.0.entry("sslmode").or_insert_with(|| (*mode).to_owned());
+            let other = self.said.entry("sslmode").or_insert_with(|| (*mode).to_owned());
             if (other == "disable") != (*mode == "disable") {
                 return Err(wrong(
                     "the words \"ssl\" and \"sslmode\" in the option \"url\" contradict each other; leave \"ssl\" out",
                 ));
             }
         }
-        match self.0.remove("uselibpqcompat").as_deref() {
+        match self.said.remove("uselibpqcompat").as_deref() {
             None | Some("true") => {}
             // All that node-postgres has beside it is a check of everything.
             Some("false") => {
-                let mode = self.0.get_mut("sslmode");
+                let mode = self.said.get_mut("sslmode");
                 if let Some(mode) =
                     mode.filter(|mode| matches!(mode.as_str(), "prefer" | "require" | "verify-ca"))
                 {
@@ -199,14 +216,15 @@ impl Parameters {
     }
 
     fn put(&mut self, word: &str, value: String) -> Result<(), Error> {
-        if PASSED_OVER.contains(&word) {
+        if let Some(known) = PASSED_OVER.iter().find(|known| **known == word) {
+            self.without_effect.push(*known);
             return Ok(());
         }
         let word = if word == "database" { "dbname" } else { word };
         match WORDS.iter().find(|(known, _)| *known == word) {
             Some(_) if value.is_empty() => Ok(()),
             Some((known, _)) => {
-                self.0.insert(known, value);
+                self.said.insert(known, value);
                 Ok(())
             }
             None => {
@@ -245,7 +263,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn parsed(text: &str) -> Vec<(&'static str, String)> {
-        let mut all: Vec<_> = Parameters::parse(text).unwrap().0.into_iter().collect();
+        let mut all: Vec<_> = Parameters::parse(text).unwrap().said.into_iter().collect();
         all.sort();
         all
     }
@@ -369,7 +387,7 @@ mod tests {
             "sslmode=disable&ssl=true",
             "ssl=0&sslmode=require",
             "uselibpqcompat=maybe",
-            "sslnegotiation=direct",
+            "sslcrl=list.pem",
         ] {
             let error = mode(&format!("postgres://h/?{query}")).unwrap_err();
             assert!(error.message().contains("\"url\""), "{query}: {error}");

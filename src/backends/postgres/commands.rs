@@ -10,8 +10,8 @@ use tokio_postgres::{Error as Failure, SimpleQueryMessage};
 
 use super::failure;
 use super::names::MAX_NAME_BYTES;
-use super::pool::{Guest, Pool};
-use super::session::Session;
+use super::pool::{alone, Guest, Pool};
+use super::session::{make_schema, Session};
 use super::statements;
 use crate::core::{Error, ErrorCode};
 
@@ -43,10 +43,18 @@ pub(super) async fn run(pool: &Arc<Pool>, name: &str, arguments: &Value) -> Resu
     let client = &guest.client;
     match name {
         "createSchema" => {
-            client.batch_execute(&statements::create_schema(&schema)).await.map_err(failed)?;
+            let made = match schema == pool.options.schema {
+                // With what the triggers of new tables need.
+                true => make_schema(client, &pool.options).await,
+                false => client.batch_execute(&statements::create_schema(&schema)).await,
+            };
+            made.map_err(failed)?;
         }
         "destroySchema" => {
             client.batch_execute(&statements::destroy_schema(&schema)).await.map_err(failed)?;
+            if schema == pool.options.schema {
+                pool.shapes.forget_all();
+            }
         }
         "getSchemaOverview" => return overview(&guest, &schema).await.map_err(failed),
         "subscribe" => {
@@ -250,7 +258,7 @@ fn as_value(text: &str) -> Value {
 
 /// The host wrote the statement itself, and needs the server's own words to mend it.
 fn of_query(failure: &Failure, pool: &Pool) -> Error {
-    let error = failure::of_operation(failure, &pool.options);
+    let error = alone(failure::of_operation(failure, &pool.options));
     match failure.as_db_error() {
         Some(answer) if error.code() == ErrorCode::Backend => Error::new(
             ErrorCode::Backend,

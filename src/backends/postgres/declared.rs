@@ -3,7 +3,7 @@
 
 use super::security::SSL_MODES;
 use crate::config::{OptionKind, OptionSpec};
-use crate::net::tls;
+use crate::net::{renewal, tls};
 
 const TABLE: &[OptionSpec] = &[
     OptionSpec {
@@ -56,7 +56,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
     },
     OptionSpec {
         name: "password",
-        kind: OptionKind::Text,
+        kind: OptionKind::Secret,
         default: "`PGPASSWORD`, or by `.pgpass`",
         meaning: "Its password: SCRAM, with channel binding where there is TLS, MD5, or plain, as the server asks.",
     },
@@ -156,6 +156,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         default: "30000",
         meaning: "How long a connection beyond the first stays when nothing needs it, in milliseconds; 0 is for ever.",
     },
+    renewal::PING_INTERVAL,
     OptionSpec {
         name: "application_name",
         kind: OptionKind::Text,
@@ -181,21 +182,87 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         meaning: "`false` behind a pooler that gives each transaction another session: nothing is prepared, and nothing is set in a session.",
     },
     OptionSpec {
-        name: "writeInterval",
+        name: "idle_in_transaction_session_timeout",
         kind: OptionKind::Integer(0, 86_400_000),
+        default: "the server's",
+        meaning: "How long the server lets a transaction be idle, in milliseconds: a `query` that says `BEGIN` begins one.",
+    },
+    OptionSpec {
+        name: "options",
+        kind: OptionKind::Text,
+        default: "`PGOPTIONS`, or none",
+        meaning: "Settings of the server's for the session, as `-c name=value`.",
+    },
+    OptionSpec {
+        name: "terminateSessions",
+        kind: OptionKind::Flag,
+        default: "true",
+        meaning: "Whether a session of ours that broke while it wrote is ended in the server, so that it writes nothing later. For that each session has a number behind `application_name`, by which it is told from those of others, behind a pooler as well. With `false` there is no number, and nothing is ended or cancelled.",
+    },
+    OptionSpec {
+        name: "writeInterval",
+        kind: OptionKind::Unused,
         default: "none",
-        meaning: "Accepted for deepstream's own connector, and without effect: nothing is written later than at once.",
+        meaning: "Of deepstream's own connector, and without effect: nothing is written later than at once.",
     },
     OptionSpec {
         name: "connectionTimeoutMillis",
-        kind: OptionKind::Integer(0, 86_400_000),
+        kind: OptionKind::Unused,
         default: "none",
-        meaning: "Accepted for node-postgres, and without effect: see `connectTimeout`.",
+        meaning: "Of node-postgres, and without effect: see `connectTimeout`.",
+    },
+    OptionSpec {
+        name: "query_timeout",
+        kind: OptionKind::Unused,
+        default: "none",
+        meaning: "Of node-postgres, and without effect: see `timeout`.",
     },
     OptionSpec {
         name: "keepAlive",
-        kind: OptionKind::Flag,
+        kind: OptionKind::Unused,
         default: "true",
-        meaning: "Accepted for node-postgres, and without effect: TCP keepalive is always on.",
+        meaning: "Of node-postgres, and without effect: TCP keepalive is always on.",
+    },
+    OptionSpec {
+        name: "keepAliveInitialDelayMillis",
+        kind: OptionKind::Unused,
+        default: "none",
+        meaning: "The same.",
+    },
+    OptionSpec {
+        name: "min",
+        kind: OptionKind::Unused,
+        default: "1",
+        meaning: "Of node-postgres, and without effect: one connection stays.",
+    },
+    OptionSpec {
+        name: "maxLifetimeSeconds",
+        kind: OptionKind::Unused,
+        default: "none",
+        meaning: "Of node-postgres, and without effect: a connection stays as long as it is good.",
+    },
+    OptionSpec {
+        name: "maxUses",
+        kind: OptionKind::Unused,
+        default: "none",
+        meaning: "The same.",
+    },
+    OptionSpec {
+        name: "allowExitOnIdle",
+        kind: OptionKind::Unused,
+        default: "false",
+        meaning: "Of node-postgres, and without effect: `close` ends the connections.",
+    },
+    OptionSpec {
+        name: "client_encoding",
+        kind: OptionKind::Unused,
+        default: "UTF8",
+        meaning: "Of node-postgres, and without effect: it is UTF-8.",
+    },
+    OptionSpec {
+        name: "enableChannelBinding",
+        kind: OptionKind::Unused,
+        default: "true",
+        meaning: "Of node-postgres, and without effect: channel binding is used where there is TLS; see `channel_binding` in the `url`.",
     },
 ];

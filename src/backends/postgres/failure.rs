@@ -23,6 +23,8 @@ pub(super) enum About {
     /// The table has other columns than it was known to have, or what was prepared for it is not
     /// good any more.
     Shape,
+    /// There is no such function, which for a new table is that of its trigger.
+    Function,
     /// The server knows a prepared statement by another name, or not at all.
     Statement,
     /// Somebody holds a lock on one of several rows, or on all.
@@ -40,9 +42,10 @@ fn code(failure: &Failure) -> &str {
 pub(super) fn about(failure: &Failure) -> About {
     match code(failure) {
         "42P01" | "3F000" => About::MissingTable,
-        // Unknown column, type mismatch, cannot be cast, a plan whose result changed, unknown
-        // function or operator.
-        "42703" | "42804" | "42846" | "0A000" | "42883" => About::Shape,
+        // Unknown column, type mismatch, cannot be cast, a plan whose result changed.
+        "42703" | "42804" | "42846" | "0A000" => About::Shape,
+        // An operator as well, where a column's type changed.
+        "42883" => About::Function,
         "26000" | "42P05" => About::Statement,
         "55P03" => About::Lock,
         code if ["22", "23", "54", "P0", "44"].contains(&code.get(..2).unwrap_or("")) => About::Row,
@@ -60,11 +63,23 @@ pub(super) fn is_there_already(failure: &Failure) -> bool {
 pub(super) fn of_operation(failure: &Failure, options: &Options) -> Error {
     let Some(answer) = failure.as_db_error() else { return of_connection(failure) };
     let code = answer.code().code();
+    if let Some(error) = of_code(code, options) {
+        return error;
+    }
+    if is_about_session(answer) {
+        return of_session(answer, options);
+    }
+    // Nothing is known of it but that.
+    Error::new(ErrorCode::Backend, format!("{} refused the operation ({code})", options.in_words()))
+}
+
+/// What a code of the server's means for an operation on records, as far as that is known.
+fn of_code(code: &str, options: &Options) -> Option<Error> {
     let place = options.in_words();
     let report = |message: String| Error::new(ErrorCode::Backend, message);
     let for_now = |what: &str| Error::transient(ErrorCode::Unavailable, format!("{what} at {place}"));
     let overloaded = |what: &str| for_now(what).of_server();
-    match code {
+    Some(match code {
         "40001" => for_now("another transaction came first"),
         "40P01" => for_now("a deadlock with another transaction was broken up"),
         "55P03" => for_now("another transaction holds a lock"),
@@ -103,15 +118,21 @@ pub(super) fn of_operation(failure: &Failure, options: &Options) -> Error {
         "42P10" => report(format!(
             "the record's table at {place} has no primary key on id; add it, or choose another schema"
         )),
-        _ if is_about_session(answer) => of_session(answer, options),
-        _ if code.starts_with("23") || code.starts_with("P0") || code.starts_with("44") => report(format!(
-            "a constraint or trigger that somebody added to the record's table at {place} refuses it ({code})"
+        "40000" | "40003" => for_now("the transaction was rolled back"),
+        "23502" | "23503" | "23505" | "23514" | "23P01" | "44000" => report(format!(
+            "a constraint that somebody added to the record's table at {place} refuses it ({code})"
         )),
-        _ if code.starts_with("42") => report(format!(
+        "P0001" => report(format!(
+            "a trigger that somebody added to the record's table at {place} refuses it ({code})"
+        )),
+        "42883" => report(format!(
+            "a function is missing at {place} that a trigger of the record's table or the type of one of its columns needs ({code})"
+        )),
+        "42703" | "42804" | "42846" | "42809" => report(format!(
             "the record's table at {place} is not one for records, with the columns id (its primary key), version and val ({code}); rename it, or choose another schema, splitChar or defaultTable"
         )),
-        _ => report(format!("{place} refused the operation ({code})")),
-    }
+        _ => return None,
+    })
 }
 
 /// Whether an answer is about the session and not about a statement.
@@ -120,6 +141,19 @@ fn is_about_session(answer: &DbError) -> bool {
     matches!(code.get(..2), Some("08" | "28" | "3D"))
         || matches!(code, "57P01" | "57P02" | "57P03" | "57P04" | "57P05" | "53300" | "25P03")
         || answer.parsed_severity() == Some(tokio_postgres::error::Severity::Fatal)
+}
+
+/// The server's own words about a session, unless the password may be among them.
+fn words<'a>(answer: &'a DbError, options: &Options) -> &'a str {
+    let is_safe = match &options.password {
+        None => true,
+        Some(password) => password.as_text().is_some_and(|text| !answer.message().contains(text)),
+    };
+    if is_safe {
+        answer.message()
+    } else {
+        "in words that are not repeated"
+    }
 }
 
 /// The server lets nobody in, or throws us out. Here its own words are the best there are: they
@@ -132,7 +166,7 @@ fn of_session(answer: &DbError, options: &Options) -> Error {
                 "see the options \"user\", \"password\" and \"sslmode\", and the server's pg_hba.conf";
             Error::new(
                 ErrorCode::Authentication,
-                format!("{} refused the login ({}); {remedy}", options.in_words(), answer.message()),
+                format!("{} refused the login ({}); {remedy}", options.in_words(), words(answer, options)),
             )
         }
         "3D000" => wrong(format!(
@@ -141,12 +175,16 @@ fn of_session(answer: &DbError, options: &Options) -> Error {
         )),
         "57P01" => Error::connection("an administrator ended the connection, or the server is shutting down"),
         "57P02" => Error::connection("the server crashed and recovers"),
-        "57P03" => Error::connection(format!("the server takes no connections yet ({})", answer.message())),
+        "57P03" => {
+            Error::connection(format!("the server takes no connections yet ({})", words(answer, options)))
+        }
         "57P05" => Error::connection("the server ended a connection that was idle (idle_session_timeout)"),
         "53300" => Error::connection(
             "the server has too many connections; see its max_connections and the option \"maxConnections\"",
         ),
-        _ => Error::connection(format!("the server ended the connection ({code}: {})", answer.message())),
+        _ => {
+            Error::connection(format!("the server ended the connection ({code}: {})", words(answer, options)))
+        }
     }
 }
 
@@ -157,13 +195,13 @@ pub(super) fn of_connect(failure: &Failure, options: &Options) -> Error {
             "the role \"{}\" may not use or create the schema \"{}\" ({}); GRANT it the right, or see the option \"schema\"",
             options.user,
             options.schema,
-            answer.message()
+            words(answer, options)
         )),
         Some(answer) if is_about_session(answer) => of_session(answer, options),
         Some(answer) => Error::connection(format!(
             "the server refused to set the session up ({}: {})",
             answer.code().code(),
-            answer.message()
+            words(answer, options)
         )),
         None => of_connection(failure),
     }
@@ -189,6 +227,9 @@ pub(super) fn of_connection(failure: &Failure) -> Error {
             return ours.clone();
         }
         if let Some(error) = inner.downcast_ref::<io::Error>().filter(|_| words.contains("communicating")) {
+            if let Some(ours) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+                return ours.clone();
+            }
             return tls::failure(error)
                 .unwrap_or_else(|| Error::connection(format!("the connection broke: {}", error.kind())));
         }
@@ -207,5 +248,40 @@ pub(super) fn of_connection(failure: &Failure) -> Error {
             format!("the server asks for a login that is not possible here ({text}); see its pg_hba.conf"),
         ),
         text => Error::connection(format!("the server does not speak PostgreSQL's protocol ({text})")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backends::postgres::OPTIONS;
+    use crate::config::{parse, Settings};
+    use crate::core::Remedy;
+
+    fn of(code: &str) -> Option<Error> {
+        let given = parse(br#"{"host": "h", "user": "u", "database": "d"}"#).unwrap();
+        let settings = Settings::check(given, "postgres", OPTIONS).unwrap();
+        of_code(code, &Options::read(&settings).unwrap())
+    }
+
+    #[test]
+    fn of_an_unknown_code_nothing_is_claimed() {
+        for code in ["42601", "42P17", "42000", "P0002", "23000", "0LP01", "99999", ""] {
+            assert!(of(code).is_none(), "{code}: {:?}", of(code));
+        }
+        for (code, word) in
+            [("42703", "columns"), ("42883", "function"), ("23514", "constraint"), ("P0001", "trigger")]
+        {
+            let error = of(code).unwrap();
+            assert!(error.message().contains(word) && error.message().contains(code), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_waited_out() {
+        for code in ["40001", "40003", "40P01", "55P03", "57014", "53200", "26000"] {
+            assert_eq!(of(code).map(|error| error.remedy()), Some(Remedy::TryAgain), "{code}");
+        }
+        assert_eq!(of("25006").map(|error| error.remedy()), Some(Remedy::Reconnect));
     }
 }

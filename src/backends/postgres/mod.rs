@@ -14,15 +14,16 @@ use serde_json::Value;
 
 use crate::config::Settings;
 use crate::core::{Backend, BatchResult, Connection, Description, Error, Key, Link, Notice, Page, Record};
+use crate::net::renewal::{Renewable, Renewing};
 
 mod address;
 mod commands;
 mod declared;
 mod failure;
 mod groups;
-mod locks;
 mod names;
 mod news;
+mod noise;
 mod options;
 mod passfile;
 mod pool;
@@ -30,6 +31,7 @@ mod prepared;
 mod quote;
 mod reader;
 mod renamed;
+mod require_auth;
 mod scan;
 mod security;
 mod session;
@@ -57,7 +59,8 @@ const BATCHES: usize = 2;
 pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
     let options = Arc::new(Options::read(settings)?);
     let remarks = Mutex::new(options.remarks.clone());
-    Ok(Arc::new(Postgres { options, estate: Arc::default(), remarks: Arc::new(remarks) }))
+    let postgres = Postgres { options, estate: Arc::default(), remarks: Arc::new(remarks) };
+    Ok(Arc::new(Renewing::new(postgres, settings.engine().connect_timeout)))
 }
 
 struct Postgres {
@@ -65,6 +68,13 @@ struct Postgres {
     estate: Arc<Estate>,
     /// What is still to be said.
     remarks: Remarks,
+}
+
+impl Renewable for Postgres {
+    /// What was told meanwhile is missed.
+    fn is_missed(&self) -> bool {
+        !self.estate.news.channels().is_empty()
+    }
 }
 
 type Remarks = Arc<Mutex<Vec<Notice>>>;
@@ -123,8 +133,7 @@ impl Connection for Sessions {
         if let Some(remark) = self.remarks.lock().unwrap_or_else(PoisonError::into_inner).pop() {
             return Poll::Ready(remark);
         }
-        let news = self.pool.estate.news.poll(cx);
-        news.map(|(channel, payload)| Notice::Notification { channel, payload })
+        self.pool.estate.news.poll(cx)
     }
 
     fn moved(&self, _: usize) -> Option<u64> {

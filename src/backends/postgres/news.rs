@@ -1,8 +1,10 @@
-//! What the server tells those who listen.
+//! What the server tells those who listen, and what a person should know of what happened.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+
+use crate::core::Notice;
 
 /// More than this many that nobody takes, and the oldest are lost.
 const KEPT: usize = 100_000;
@@ -14,7 +16,7 @@ pub(super) struct News(Mutex<State>);
 #[derive(Default)]
 struct State {
     channels: BTreeSet<String>,
-    waiting: VecDeque<(String, String)>,
+    waiting: VecDeque<Notice>,
     waker: Option<Waker>,
 }
 
@@ -25,18 +27,27 @@ impl News {
 
     /// One came.
     pub fn tell(&self, channel: &str, payload: &str) {
+        self.put(Notice::Notification { channel: channel.to_owned(), payload: payload.to_owned() });
+    }
+
+    /// Something for the host's log that may do harm; in one sentence.
+    pub fn warn(&self, line: String) {
+        self.put(Notice::Warning(line));
+    }
+
+    fn put(&self, notice: Notice) {
         let mut state = self.lock();
         if state.waiting.len() >= KEPT {
             state.waiting.pop_front();
         }
-        state.waiting.push_back((channel.to_owned(), payload.to_owned()));
+        state.waiting.push_back(notice);
         if let Some(waker) = state.waker.take() {
             waker.wake();
         }
     }
 
-    /// The next one: channel and payload.
-    pub fn poll(&self, cx: &mut Context<'_>) -> Poll<(String, String)> {
+    /// The next one.
+    pub fn poll(&self, cx: &mut Context<'_>) -> Poll<Notice> {
         let mut state = self.lock();
         match state.waiting.pop_front() {
             Some(news) => Poll::Ready(news),

@@ -8,12 +8,15 @@ use tokio_postgres::Config;
 
 use super::address::Parameters;
 use super::names::{Names, MAX_NAME_BYTES};
+use super::noise::noise;
 use super::passfile;
+use super::require_auth::Allowed;
 use super::security::Security;
 use super::tls::Connector;
-use crate::config::{wrong, Settings};
+use crate::config::{wrong, Secret, Settings};
 use crate::core::{Error, Notice};
-use crate::net::stream;
+use crate::net::{renewal, stream};
+use crate::records::classic;
 
 const DEFAULT_HOST: &str = "localhost";
 const DEFAULT_PORT: u16 = 5432;
@@ -25,6 +28,11 @@ const DEFAULT_IDLE: Duration = Duration::from_secs(30);
 const SHORTEST_LOCK_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_LOCK_WAIT: Duration = Duration::from_millis(500);
 const DEFAULT_APPLICATION: &str = "deepstream-connector";
+const IDLE_IN_TRANSACTION: &str = "idle_in_transaction_session_timeout";
+
+/// How much of an application's name is left where a number stands behind it: the server cuts names
+/// off at 63 bytes.
+const SHOWN_NAME: usize = MAX_NAME_BYTES - 17;
 
 /// How a new table is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,11 +78,15 @@ pub(super) struct Options {
     pub servers: Vec<Server>,
     /// Login and session parameters.
     pub session: Config,
+    application: String,
+    pub password: Option<Secret>,
     pub user: String,
     pub database: String,
     pub schema: String,
     pub names: Names,
     pub layout: Layout,
+    /// A record may stand for a value of the classic interface.
+    pub has_values: bool,
     pub use_jsonb: bool,
     pub bigint_versions: bool,
     pub role: Option<String>,
@@ -83,9 +95,19 @@ pub(super) struct Options {
     pub max: usize,
     /// How long a spare connection stays; `None` is for ever.
     pub idle_timeout: Option<Duration>,
+    /// How often an idle connection is used.
+    pub ping_interval: Option<Duration>,
     pub statement_timeout: Option<Duration>,
     /// How long to wait for somebody else's lock; `None` leaves it to the server.
     pub lock_timeout: Option<Duration>,
+    /// How long the server lets a transaction be idle; `None` leaves it to the server.
+    pub idle_in_transaction_timeout: Option<Duration>,
+    /// Whether sessions that broke while they wrote are ended in the server.
+    pub ends_sessions: bool,
+    /// Which logins a server may ask for, where that is said.
+    pub allowed: Option<Allowed>,
+    /// Whether the servers are tried in another order each time.
+    pub is_shuffled: bool,
     /// Whether statements are prepared, and so whether sessions are ours alone.
     pub prepared_statements: bool,
     /// How long one of several ways to one of several servers may take.
@@ -118,27 +140,26 @@ impl Options {
         let host = said("hostaddr", "hostaddr").filter(|_| !settings.has("host"));
         let host = host.or_else(|| said("host", "host")).unwrap_or_else(|| DEFAULT_HOST.to_owned());
         let port = said("port", "port");
-        let password = said("password", "password").or_else(|| {
+        let in_file = || {
             let first = |list: &str| list.split(',').next().unwrap_or_default().trim().to_owned();
             let (host, port) = (first(&host), port.as_deref().map(first));
             let port = port.filter(|port| !port.is_empty()).unwrap_or_else(|| DEFAULT_PORT.to_string());
             passfile::password(&variable, [&host, &port, &database, &user])
-        });
-        for (option, text) in
-            [("user", Some(&user)), ("database", Some(&database)), ("password", password.as_ref())]
-        {
-            if text.is_some_and(|text| text.contains('\0')) {
+        };
+        let elsewhere = || {
+            let said = address.get("password").or_else(|| environment.get("password")).map(str::to_owned);
+            said.or_else(in_file)
+        };
+        let password =
+            settings.secret("password").or_else(|| elsewhere().map(|text| Secret::text("password", text)));
+        let fixed = password.as_ref().and_then(Secret::as_text).unwrap_or_default();
+        for (option, text) in [("user", &*user), ("database", &*database), ("password", fixed)] {
+            if text.contains('\0') {
                 return Err(wrong(format!("the option \"{option}\" has a NUL character; leave it out")));
             }
         }
         let mut session = Config::new();
         session.user(&user).dbname(&database).ssl_mode(SslMode::Disable);
-        if let Some(password) = &password {
-            session.password(password);
-        }
-        session.application_name(
-            said("application_name", "application_name").as_deref().unwrap_or(DEFAULT_APPLICATION),
-        );
         if let Some(options) = said("options", "options") {
             session.options(&options);
         }
@@ -171,6 +192,9 @@ impl Options {
             },
             servers,
             session,
+            password,
+            application: said("application_name", "application_name")
+                .unwrap_or_else(|| DEFAULT_APPLICATION.to_owned()),
             user,
             database,
             schema: name(settings, "schema", DEFAULT_SCHEMA)?,
@@ -179,6 +203,7 @@ impl Options {
                 Some("V1") => Layout::V1,
                 _ => Layout::V2,
             },
+            has_values: classic::has_values(settings),
             use_jsonb: settings.flag("useJsonb") == Some(true),
             bigint_versions: settings.flag("bigintVersions") == Some(true),
             role: match settings.text("role") {
@@ -194,6 +219,7 @@ impl Options {
                 delete: told("DELETE"),
             },
             max: settings.count("maxConnections").unwrap_or(DEFAULT_MAX),
+            ping_interval: renewal::ping_interval(settings),
             idle_timeout: match settings.milliseconds("idleTimeoutMillis") {
                 None => Some(DEFAULT_IDLE),
                 Some(Duration::ZERO) => None,
@@ -205,26 +231,67 @@ impl Options {
                 Some(Duration::ZERO) => None,
                 Some(time) => Some(time),
             },
-            prepared_statements,
-            remarks: ["writeInterval", "connectionTimeoutMillis", "keepAlive"]
+            idle_in_transaction_timeout: settings.milliseconds(IDLE_IN_TRANSACTION),
+            ends_sessions: settings.flag("terminateSessions") != Some(false),
+            is_shuffled: is_shuffled(said("load_balance_hosts", "load_balance_hosts").as_deref())?,
+            remarks: ["statement_timeout", IDLE_IN_TRANSACTION]
                 .into_iter()
-                .filter(|option| settings.has(option))
-                .map(|option| Notice::Remark(format!("the option \"{option}\" has no effect here")))
-                .chain((!prepared_statements && settings.has("statement_timeout")).then(|| {
-                    Notice::Warning(
-                        "the option \"statement_timeout\" has no effect where \"preparedStatements\" is false; set it for the role"
-                            .to_owned(),
-                    )
+                .filter(|option| !prepared_statements && settings.has(option))
+                .map(|option| {
+                    Notice::Warning(format!(
+                        "the option \"{option}\" has no effect where \"preparedStatements\" is false; set it for the role"
+                    ))
+                })
+                .chain(demands(said)?)
+                .chain(address.without_effect().map(|word| {
+                    Notice::Remark(format!("the word \"{word}\" in the option \"url\" has no effect here"))
                 }))
-                .chain(security.warning().map(Notice::Warning))
+                .chain(security.remarks())
                 .collect(),
+            prepared_statements,
+            allowed: security.allowed,
         })
+    }
+
+    /// The name of one more session, as the server shows it. With a number that no other has, unless
+    /// nobody is to be ended by it.
+    pub fn session_name(&self) -> Result<String, Error> {
+        let letters = self.application.chars();
+        // As the server itself does it.
+        let name: String =
+            letters.map(|letter| if (' '..='~').contains(&letter) { letter } else { '?' }).collect();
+        if !self.ends_sessions {
+            return Ok(name);
+        }
+        Ok(format!("{name:.SHOWN_NAME$} {:016x}", noise()?))
     }
 
     /// What is connected to, for messages.
     pub fn in_words(&self) -> String {
         let places: Vec<String> = self.servers.iter().map(Server::in_words).collect();
         format!("PostgreSQL at {}, database {}", places.join(", "), self.database)
+    }
+}
+
+/// What is demanded of a login or of a server, and cannot be had here.
+fn demands(said: impl Fn(&str, &str) -> Option<String>) -> Result<Option<Notice>, Error> {
+    match said("target_session_attrs", "target_session_attrs").as_deref() {
+        None | Some("any" | "read-write" | "primary") => Ok(None),
+        Some("read-only" | "standby" | "prefer-standby") => Ok(Some(Notice::Warning(
+            "\"target_session_attrs\" asks for a server that takes no writes, and has no effect here: records are written"
+                .to_owned(),
+        ))),
+        Some(_) => Err(wrong(
+            "\"target_session_attrs\" is none of any, read-write, read-only, primary, standby and prefer-standby",
+        )),
+    }
+}
+
+fn is_shuffled(word: Option<&str>) -> Result<bool, Error> {
+    match word {
+        None | Some("disable") => Ok(false),
+        Some("random") => Ok(true),
+        Some(_) => Err(wrong("\"load_balance_hosts\" is neither disable nor random")),
     }
 }
 

@@ -1,24 +1,25 @@
 //! The connections behind one connector, and their background work.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
+use std::convert::Infallible;
+use std::future::{poll_fn, Future};
+use std::pin::{pin, Pin};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use futures_util::future::BoxFuture;
+use futures_util::future::{select, BoxFuture, Either};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, OwnedMappedMutexGuard, OwnedMutexGuard};
 
-use super::locks::Locks;
 use super::options::Options;
 use super::session::{Driver, Estate, Session};
 use super::shape::Shapes;
-use crate::core::Error;
+use crate::core::{Error, ErrorCode, Remedy};
 use crate::net::pipeline::while_alive;
 use crate::net::pool;
+use crate::records::locks::Locks;
 
 /// The connections.
 pub(super) struct Pool {
@@ -27,19 +28,38 @@ pub(super) struct Pool {
     pub shapes: Shapes,
     pub locks: Locks,
     sessions: pool::Pool<Source>,
-    drivers: Drivers,
+    tasks: Tasks,
     /// The session of commands and notifications, once one is asked for.
     guest: Arc<tokio::sync::Mutex<Option<Session>>>,
+    /// When that is to be used, if it has to be.
+    next_guest_ping: Mutex<Option<Instant>>,
+}
+
+/// Work in the background.
+enum Task {
+    /// Of a connection for batches; another one can take its place.
+    Worker(Driver),
+    /// Of that for commands of the host's own, and for notifications, which are missed without it.
+    Guest(Driver),
+    /// What is to be done on the side. A failure is that of everything.
+    Errand(BoxFuture<'static, Result<(), Error>>),
 }
 
 /// What ended in the background.
 enum Ended {
-    /// A connection for batches; another one can take its place.
     Worker(Error),
-    /// That for commands of the host's own, and for notifications, which are missed without it.
     Guest(Error),
-    /// What was left to do of a command that nobody waits for.
-    Errand,
+    Errand(Result<(), Error>),
+}
+
+impl Task {
+    fn run(self) -> BoxFuture<'static, Ended> {
+        match self {
+            Task::Worker(driver) => Box::pin(driver.map(Ended::Worker)),
+            Task::Guest(driver) => Box::pin(driver.map(Ended::Guest)),
+            Task::Errand(errand) => Box::pin(errand.map(Ended::Errand)),
+        }
+    }
 }
 
 /// The session of commands, for one after the other.
@@ -48,14 +68,22 @@ pub(super) type Guest = OwnedMappedMutexGuard<Option<Session>, Session>;
 /// A session for one batch, see [`pool::Lease`].
 pub(super) struct Lease<'a>(pool::Lease<'a, Source>);
 
-/// Who takes on the background work of connections.
-type Drivers = mpsc::UnboundedSender<BoxFuture<'static, Ended>>;
+/// Who takes on work in the background. Nobody does where the whole pool is given up; then the
+/// work ends with that.
+#[derive(Clone)]
+struct Tasks(mpsc::UnboundedSender<Task>);
+
+impl Tasks {
+    fn add(&self, task: Task) {
+        drop(self.0.send(task));
+    }
+}
 
 /// Makes connections for batches.
 struct Source {
     options: Arc<Options>,
     estate: Arc<Estate>,
-    drivers: Drivers,
+    tasks: Tasks,
 }
 
 #[async_trait]
@@ -63,16 +91,19 @@ impl pool::Source for Source {
     type Session = Session;
 
     async fn open(&self, _: usize) -> Result<Session, Error> {
-        let (session, driver) = Session::open(&self.options, &self.estate).await?;
-        adopt(&self.drivers, driver, Ended::Worker);
-        Ok(session)
+        match Session::open(&self.options, &self.estate).await {
+            Ok((session, driver)) => {
+                self.tasks.add(Task::Worker(driver));
+                Ok(session)
+            }
+            Err(error) => {
+                // Where there are others, nobody else would tell.
+                let line = format!("a further connection could not be made: {}", error.message());
+                self.estate.news.warn(line);
+                Err(error)
+            }
+        }
     }
-}
-
-/// Takes on a connection's background work.
-fn adopt(drivers: &Drivers, driver: Driver, ended: fn(Error) -> Ended) {
-    // Nobody takes it where the whole pool is given up; then it ends with this.
-    let _ = drivers.send(Box::pin(driver.map(ended)));
 }
 
 impl pool::Session for Session {
@@ -82,6 +113,10 @@ impl pool::Session for Session {
             true => Poll::Ready(Error::connection("the connection was closed")),
             false => Poll::Pending,
         }
+    }
+
+    fn ping(&mut self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(Session::ping(self))
     }
 }
 
@@ -93,28 +128,51 @@ impl Pool {
     ) -> Result<(Arc<Pool>, BoxFuture<'static, Error>), Error> {
         let (session, mut driver) = Session::open(options, estate).await?;
         while_alive(&mut driver, session.fence()).await?;
-        let (drivers, receiver) = mpsc::unbounded_channel();
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let tasks = Tasks(sender);
         let source =
-            Source { options: Arc::clone(options), estate: Arc::clone(estate), drivers: drivers.clone() };
+            Source { options: Arc::clone(options), estate: Arc::clone(estate), tasks: tasks.clone() };
         let pool = Arc::new(Pool {
             options: Arc::clone(options),
             estate: Arc::clone(estate),
             shapes: Shapes::default(),
             locks: Locks::default(),
-            sessions: pool::Pool::new(source, session, options.max, options.idle_timeout),
-            drivers,
+            sessions: pool::Pool::new(source, session, options.max, options.idle_timeout)
+                .pinging(options.ping_interval),
+            tasks,
             guest: Arc::default(),
+            next_guest_ping: Mutex::new(options.ping_interval.map(|every| Instant::now() + every)),
         });
-        adopt(&pool.drivers, driver, Ended::Worker);
-        let channels = estate.news.channels();
-        if !channels.is_empty() {
-            let (session, mut driver) = Session::open(options, estate).await?;
-            while_alive(&mut driver, session.listen(&channels, options)).await?;
-            adopt(&pool.drivers, driver, Ended::Guest);
-            *pool.guest.lock().await = Some(session);
-        }
-        let work = Work { pool: Arc::clone(&pool), receiver, drivers: FuturesUnordered::new() };
+        pool.tasks.add(Task::Worker(driver));
+        pool.listen_again().await?;
+        let keeper = Arc::clone(&pool);
+        let keep_open = async move {
+            match select(pin!(keeper.sessions.keep_open()), pin!(keeper.keep_guest_open())).await {
+                Either::Left((never, _)) | Either::Right((never, _)) => never,
+            }
+        };
+        let work = Work {
+            pool: Arc::clone(&pool),
+            receiver,
+            running: FuturesUnordered::new(),
+            workers: 0,
+            keep_open: Box::pin(keep_open),
+        };
         Ok((pool, Box::pin(work)))
+    }
+
+    /// Makes a session for notifications, if there are channels to listen to.
+    async fn listen_again(&self) -> Result<(), Error> {
+        let mut guest = self.guest.lock().await;
+        let channels = self.estate.news.channels();
+        if channels.is_empty() || guest.as_ref().is_some_and(|session| !session.client.is_closed()) {
+            return Ok(());
+        }
+        let (session, mut driver) = Session::open(&self.options, &self.estate).await?;
+        while_alive(&mut driver, session.listen(&channels, &self.options)).await?;
+        self.tasks.add(Task::Guest(driver));
+        *guest = Some(session);
+        Ok(())
     }
 
     /// A session for one batch, a new one if none is idle.
@@ -126,8 +184,13 @@ impl Pool {
     pub async fn guest(&self) -> Result<Guest, Error> {
         let mut guest = Arc::clone(&self.guest).lock_owned().await;
         if guest.as_ref().is_none_or(|session| session.client.is_closed()) {
-            let (session, driver) = Session::open(&self.options, &self.estate).await?;
-            adopt(&self.drivers, driver, Ended::Guest);
+            let (session, mut driver) = Session::open(&self.options, &self.estate).await.map_err(alone)?;
+            let channels = self.estate.news.channels();
+            if !channels.is_empty() {
+                let listening = while_alive(&mut driver, session.listen(&channels, &self.options));
+                listening.await.map_err(alone)?;
+            }
+            self.tasks.add(Task::Guest(driver));
             *guest = Some(session);
         }
         OwnedMutexGuard::try_map(guest, Option::as_mut)
@@ -145,15 +208,49 @@ impl Pool {
                 // Answered behind all that was sent before; a failure is the session's end.
                 let _ = guest.client.batch_execute("").await;
             }
-            Ended::Errand
+            Ok(())
         };
-        // Nobody takes it where everything is given up.
-        let _ = self.drivers.send(Box::pin(errand));
+        self.tasks.add(Task::Errand(Box::pin(errand)));
+    }
+
+    /// Uses the session of commands from time to time, where that is asked for.
+    async fn keep_guest_open(&self) -> Infallible {
+        loop {
+            poll_fn(|_| match self.next_guest_ping().is_some_and(|next| next <= Instant::now()) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            })
+            .await;
+            *self.next_guest_ping.lock().unwrap_or_else(PoisonError::into_inner) =
+                self.options.ping_interval.map(|every| Instant::now() + every);
+            // One that is taken is in use.
+            if let Ok(mut guest) = self.guest.try_lock() {
+                if let Some(session) = guest.as_mut() {
+                    // A failure is the session's end, which its driver tells.
+                    let _ = session.ping().await;
+                }
+            }
+        }
+    }
+
+    fn next_guest_ping(&self) -> Option<Instant> {
+        *self.next_guest_ping.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// When the lifeline has something to do.
     pub fn wake_at(&self) -> Option<Instant> {
-        self.sessions.next_end()
+        [self.sessions.next_end(), self.sessions.next_ping(), self.next_guest_ping()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+}
+
+/// A failure of the session of commands: that is not the others'. Where it is, they tell themselves.
+pub(super) fn alone(error: Error) -> Error {
+    match error.remedy() == Remedy::Reconnect || error.code() == ErrorCode::Authentication {
+        true => Error::transient(ErrorCode::Unavailable, error.message()),
+        false => error,
     }
 }
 
@@ -169,12 +266,30 @@ impl Lease<'_> {
     }
 }
 
-/// The background work of all connections. It ends when the last one is lost, or the one that
-/// listens.
+/// The background work of all connections. It ends when the last one for batches is lost.
 struct Work {
     pool: Arc<Pool>,
-    receiver: mpsc::UnboundedReceiver<BoxFuture<'static, Ended>>,
-    drivers: FuturesUnordered<BoxFuture<'static, Ended>>,
+    receiver: mpsc::UnboundedReceiver<Task>,
+    running: FuturesUnordered<BoxFuture<'static, Ended>>,
+    /// How many of them are for batches.
+    workers: usize,
+    keep_open: BoxFuture<'static, Infallible>,
+}
+
+impl Work {
+    /// The session of commands is gone. The next command makes another one; who listens needs it now.
+    fn replace_guest(&self, reason: &Error) {
+        let news = &self.pool.estate.news;
+        if news.channels().is_empty() {
+            return;
+        }
+        news.warn(format!(
+            "the connection that notifications come on was lost, and some may be missed: {}",
+            reason.message()
+        ));
+        let pool = Arc::clone(&self.pool);
+        self.pool.tasks.add(Task::Errand(Box::pin(async move { pool.listen_again().await })));
+    }
 }
 
 impl Future for Work {
@@ -183,22 +298,28 @@ impl Future for Work {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Error> {
         let work = self.get_mut();
         loop {
-            while let Poll::Ready(Some(driver)) = work.receiver.poll_recv(cx) {
-                work.drivers.push(driver);
+            while let Poll::Ready(Some(task)) = work.receiver.poll_recv(cx) {
+                work.workers += usize::from(matches!(task, Task::Worker(_)));
+                work.running.push(task.run());
             }
-            match work.drivers.poll_next_unpin(cx) {
-                Poll::Ready(Some(Ended::Errand)) => {}
-                Poll::Ready(Some(Ended::Guest(error))) => return Poll::Ready(error),
-                // The last of the workers: nobody is left to ask.
-                Poll::Ready(Some(Ended::Worker(error))) if work.drivers.is_empty() => {
-                    return Poll::Ready(error)
+            match work.running.poll_next_unpin(cx) {
+                Poll::Ready(Some(Ended::Errand(Ok(())))) => {}
+                Poll::Ready(Some(Ended::Errand(Err(error)))) => return Poll::Ready(error),
+                Poll::Ready(Some(Ended::Guest(error))) => work.replace_guest(&error),
+                Poll::Ready(Some(Ended::Worker(error))) => {
+                    work.workers -= 1;
+                    // The last of the workers: nobody is left to ask.
+                    if work.workers == 0 {
+                        return Poll::Ready(error);
+                    }
+                    // One of several; a new one is made when it is missed.
+                    drop(work.pool.sessions.bury(cx));
                 }
-                // One of several; a new one is made when it is missed.
-                Poll::Ready(Some(Ended::Worker(_))) => drop(work.pool.sessions.bury(cx)),
                 Poll::Ready(None) | Poll::Pending => break,
             }
         }
         work.pool.sessions.end_spares(Instant::now());
+        let Poll::Pending = work.keep_open.poll_unpin(cx);
         Poll::Pending
     }
 }

@@ -12,7 +12,7 @@ use super::groups::{self, Found, Group};
 use super::pool::Pool;
 use super::prepared::{Kind, Use};
 use super::session::Session;
-use super::shape::Shape;
+use super::shape::{Shape, Version};
 use super::{statements, value};
 use crate::core::{BatchResult, Error, ErrorCode, Key, Record, Remedy};
 
@@ -61,7 +61,10 @@ async fn read(pool: &Pool, keys: &[Key], kind: Kind) -> BatchResult<Option<Recor
                     pool.shapes.forget(&group.table)
                 }
                 Err(error)
-                    if matches!(failure::about(&error), About::Shape | About::Statement) && look < LOOKS =>
+                    if matches!(
+                        failure::about(&error),
+                        About::Shape | About::Function | About::Statement
+                    ) && look < LOOKS =>
                 {
                     session.forget();
                     pool.shapes.forget(&group.table);
@@ -117,26 +120,30 @@ async fn read_group(
         let id: &str = row.try_get(0)?;
         let place = if ids.len() == 1 { Some(0) } else { places.get(id).copied() };
         if let Some(place) = place {
-            results[place] = record(row, shape, kind).map(Some);
+            results[place] = record(row, shape, kind, pool.options.has_values).map(Some);
         }
     }
     Ok(results)
 }
 
 /// A row as somebody may have changed it by hand.
-fn record(row: &tokio_postgres::Row, shape: Shape, kind: Kind) -> Result<Record, Error> {
+fn record(row: &tokio_postgres::Row, shape: Shape, kind: Kind, has_values: bool) -> Result<Record, Error> {
     let unreadable = |_| corrupt("a column is not of the type it was");
     let version: Option<i64> = row.try_get(1).map_err(unreadable)?;
+    let read = if has_values { value::read_classic } else { value::read };
     let text = match row.columns().len() {
         2 => None,
         _ => row.try_get::<_, Option<&str>>(2).map_err(unreadable)?,
     };
     match (kind, text) {
         (Kind::Head, text) => {
-            let version = value::read_version(shape, version, text).map_err(corrupt)?;
+            let version = match (shape.version, text) {
+                (Version::InVal, Some(text)) => read(shape, None, text).map_err(corrupt)?.version,
+                _ => version.unwrap_or(0),
+            };
             Ok(Record { version, data: Bytes::new() })
         }
-        (_, Some(text)) => value::read(shape, version, text).map_err(corrupt),
+        (_, Some(text)) => read(shape, version, text).map_err(corrupt),
         (_, None) => Err(corrupt("its val is NULL")),
     }
 }

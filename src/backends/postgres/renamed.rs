@@ -10,18 +10,20 @@ use std::pin::Pin;
 use std::task::{ready, Context, Poll};
 
 use bytes::{Buf, BytesMut};
-use ring::rand::{SecureRandom, SystemRandom};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::config::wrong;
+use super::noise::noise;
+use super::require_auth::{Allowed, Guard};
 use crate::core::Error;
 
 /// How much is taken before it is written.
 const CHUNK: usize = 256 << 10;
 
-/// A stream of PostgreSQL's protocol on which statements have other names.
+/// A stream of PostgreSQL's protocol on which statements have other names, and a server may ask for
+/// what is allowed alone.
 pub(super) struct Renamed<S> {
     inner: S,
+    guard: Option<Guard>,
     renaming: Renaming,
     /// What goes out before anything else.
     out: BytesMut,
@@ -40,14 +42,11 @@ struct Renaming {
 
 impl<S> Renamed<S> {
     /// With a prefix of its own.
-    pub fn new(inner: S) -> Result<Renamed<S>, Error> {
-        let mut noise = [0; 8];
-        SystemRandom::new().fill(&mut noise).map_err(|_| {
-            wrong("this system gives no random numbers, which telling statements apart takes")
-        })?;
-        let prefix = format!("dsc_{:016x}_", u64::from_ne_bytes(noise));
+    pub fn new(inner: S, allowed: Option<&Allowed>) -> Result<Renamed<S>, Error> {
+        let prefix = format!("dsc_{:016x}_", noise()?);
         let renaming = Renaming { prefix, has_begun: false, head: Vec::new(), body: 0 };
-        Ok(Renamed { inner, renaming, out: BytesMut::new() })
+        let guard = allowed.cloned().map(Guard::new);
+        Ok(Renamed { inner, guard, renaming, out: BytesMut::new() })
     }
 
     pub fn inner(&self) -> &S {
@@ -141,7 +140,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Renamed<S> {
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, into)
+        let before = into.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(cx, into))?;
+        Poll::Ready(match &mut self.guard {
+            Some(guard) => guard.take(&into.filled()[before..]),
+            None => Ok(()),
+        })
     }
 }
 
@@ -220,7 +224,7 @@ mod tests {
 
     #[test]
     fn no_two_connections_have_one_prefix() {
-        let prefix = || Renamed::new(()).unwrap().renaming.prefix;
+        let prefix = || Renamed::new((), None).unwrap().renaming.prefix;
         assert_ne!(prefix(), prefix());
     }
 

@@ -23,7 +23,7 @@ pub(super) async fn page(pool: &Pool, cursor: Option<&str>, limit: usize) -> Res
     let mut at = cursor.map(Cursor::read).transpose()?.unwrap_or_else(|| Cursor::at(String::new()));
     let lease = pool.lease().await?;
     let failed = |error| failure::of_operation(&error, &pool.options);
-    let scan = Scan { pool, session: lease.session() };
+    let mut scan = Scan { pool, session: lease.session(), passed: 0 };
     let mut page = Page::default();
     // The table that the page before ended in comes first, then those after it.
     let mut tables = scan.table(&at.table).await.map_err(failed)?;
@@ -34,12 +34,14 @@ pub(super) async fn page(pool: &Pool, cursor: Option<&str>, limit: usize) -> Res
             }
             if scan.table_rows(listed, &mut at, limit, &mut page.records).await.map_err(failed)? {
                 page.next = at.write();
+                scan.end();
                 lease.done();
                 return Ok(page);
             }
         }
         tables = scan.tables_after(&at.table).await.map_err(failed)?;
         if tables.is_empty() {
+            scan.end();
             lease.done();
             return Ok(page);
         }
@@ -49,7 +51,15 @@ pub(super) async fn page(pool: &Pool, cursor: Option<&str>, limit: usize) -> Res
 struct Scan<'a> {
     pool: &'a Pool,
     session: &'a Session,
+    /// How many rows were passed over.
+    passed: usize,
 }
+
+/// So many rows that are no records are named for each page.
+const NAMED: usize = 8;
+
+/// So much of a name is shown.
+const SHOWN: usize = 100;
 
 impl Scan<'_> {
     async fn table(&self, table: &str) -> Result<Vec<Listed>, tokio_postgres::Error> {
@@ -79,7 +89,7 @@ impl Scan<'_> {
 
     /// Adds a table's rows after the cursor, and moves it on. Returns whether the page is full.
     async fn table_rows(
-        &self,
+        &mut self,
         listed: &Listed,
         at: &mut Cursor,
         limit: usize,
@@ -118,20 +128,49 @@ impl Scan<'_> {
         }
     }
 
-    /// The record in a row, if it is one of ours.
+    /// The record in a row. A row that is none is passed over, which the host's log tells.
     fn record(
-        &self,
+        &mut self,
         listed: &Listed,
         shape: Shape,
         row: &tokio_postgres::Row,
     ) -> Result<Option<(Key, Record)>, tokio_postgres::Error> {
-        let place = Row {
-            id: row.try_get::<_, &str>(0)?.into(),
-            key: row.try_get::<_, Option<&str>>(3)?.map(Into::into),
-        };
+        let id: &str = row.try_get(0)?;
+        let place = Row { id: id.into(), key: row.try_get::<_, Option<&str>>(3)?.map(Into::into) };
         let key = self.pool.options.names.key(&listed.table, listed.comment.as_deref(), &place);
-        let (Some(key), Some(text)) = (key, row.try_get::<_, Option<&str>>(2)?) else { return Ok(None) };
-        let record = value::read(shape, row.try_get(1)?, text);
-        Ok(record.ok().map(|record| (Key::from(key), record)))
+        let text = row.try_get::<_, Option<&str>>(2)?;
+        let version = row.try_get(1)?;
+        let read = if self.pool.options.has_values { value::read_classic } else { value::read };
+        let record = text.ok_or("its val is NULL").and_then(|text| read(shape, version, text));
+        match (key, record) {
+            (Some(key), Ok(record)) => return Ok(Some((Key::from(key), record))),
+            (Some(key), Err(what)) => self.pass_over(&format!("record {}", shown(&key)), what),
+            (None, _) => {
+                let place = format!("row {} of the table {}", shown(id), shown(&listed.table));
+                self.pass_over(&place, "its id is the name of no record");
+            }
+        }
+        Ok(None)
     }
+
+    /// Tells of the rows that were not named.
+    fn end(self) {
+        if let Some(more @ 1..) = self.passed.checked_sub(NAMED) {
+            self.pool.estate.news.warn(format!("the same page of a listing passed {more} more rows over"));
+        }
+    }
+
+    fn pass_over(&mut self, what: &str, why: &str) {
+        self.passed += 1;
+        if self.passed <= NAMED {
+            self.pool.estate.news.warn(format!(
+                "a listing passed over the {what}: {why}; correct it, or set the record again"
+            ));
+        }
+    }
+}
+
+/// The beginning of a name, on one line.
+fn shown(name: &str) -> String {
+    format!("{:?}", name.chars().take(SHOWN).collect::<String>())
 }

@@ -1,8 +1,9 @@
 //! TLS by the modes of libpq, and by the option `tls`, which is `ssl` in node-postgres.
 
+use super::require_auth::Allowed;
 use super::tls::Connector;
 use crate::config::{nearest, wrong, Settings};
-use crate::core::Error;
+use crate::core::{Error, Notice};
 use crate::net::tls::{Demands, Tls, Verify};
 
 /// The words of `sslmode`: those of libpq, and one of node-postgres.
@@ -21,6 +22,9 @@ pub(super) struct Security {
     name: Option<String>,
     is_trusting: bool,
     only_tls13: bool,
+    /// Which logins a server may ask for.
+    pub allowed: Option<Allowed>,
+    is_direct: bool,
 }
 
 impl Security {
@@ -65,14 +69,24 @@ impl Security {
                 .map(str::to_owned),
             is_trusting: terms.as_ref().and_then(|terms| terms.flag("rejectUnauthorized")) == Some(false),
             only_tls13: terms.as_ref().and_then(|terms| terms.text("minVersion")) == Some("TLSv1.3"),
+            allowed: said("require_auth", "require_auth").as_deref().map(Allowed::read).transpose()?,
+            is_direct: match said("sslnegotiation", "sslnegotiation").as_deref() {
+                None | Some("postgres") => false,
+                Some("direct") => true,
+                Some(_) => return Err(wrong("\"sslnegotiation\" is neither postgres nor direct")),
+            },
         })
     }
 
     /// What a person should know about it.
-    pub fn warning(&self) -> Option<String> {
-        (self.mode == NO_VERIFY).then(|| {
-            "\"sslmode\" is no-verify: whoever can intercept the connection to PostgreSQL can read and change all of it".to_owned()
-        })
+    pub fn remarks(&self) -> impl Iterator<Item = Notice> {
+        let warning = (self.mode == NO_VERIFY).then(|| {
+            Notice::Warning("\"sslmode\" is no-verify: whoever can intercept the connection to PostgreSQL can read and change all of it".to_owned())
+        });
+        let remark = self.is_direct.then(|| {
+            Notice::Remark("\"sslnegotiation=direct\" has no effect: TLS is asked for before it begins, which every server takes".to_owned())
+        });
+        warning.into_iter().chain(remark)
     }
 
     /// The ways to a host, in libpq's order.
@@ -86,7 +100,7 @@ impl Security {
                 verify: if self.is_trusting { Verify::Nothing } else { verify },
                 only_tls13: self.only_tls13,
             };
-            Tls::new(&demands, host).map(|tls| Some(Connector(tls)))
+            Tls::new(&demands, host).map(|tls| Some(Connector { tls, allowed: self.allowed.clone() }))
         };
         Ok(match self.mode.as_str() {
             "disable" => vec![None],

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::future::{join, BoxFuture};
+use futures_util::future::{join, join3, BoxFuture};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::tls::NoTls;
@@ -14,6 +14,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{AsyncMessage, Client, Connection, Error as Failure, Row};
 
 use super::news::News;
+use super::noise::noise;
 use super::options::{Options, Server};
 use super::prepared::{Parameter, Prepared, Query, Use};
 use super::renamed::Renamed;
@@ -50,18 +51,19 @@ impl Estate {
     }
 }
 
-/// Which session of the server it is.
+/// Which session of the server it is. The name is no other's: nobody else has its number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Identity {
     process: i32,
-    began: String,
+    name: String,
 }
 
 /// A session.
 pub(super) struct Session {
     pub client: Client,
     prepared: Mutex<Prepared>,
-    identity: Identity,
+    /// As far as it can be told.
+    identity: Option<Identity>,
     /// Whether it is the same session of the server all the time, and nobody else's.
     pub is_ours: bool,
     is_writing: AtomicBool,
@@ -72,7 +74,11 @@ impl Session {
     /// Connects to the first server that takes writes.
     pub async fn open(options: &Arc<Options>, estate: &Arc<Estate>) -> Result<(Session, Driver), Error> {
         let mut failures = Vec::new();
-        for server in &options.servers {
+        let mut servers: Vec<&Server> = options.servers.iter().collect();
+        if options.is_shuffled {
+            servers = shuffled(servers)?;
+        }
+        for server in servers {
             for way in &server.ways {
                 let opening = Session::open_by(server, way.as_ref(), options, estate);
                 match tokio::time::timeout(options.attempt_timeout, opening).await {
@@ -99,8 +105,9 @@ impl Session {
             Some(path) => stream::dial_unix(&path, &estate.traffic).await?,
             None => stream::dial(&server.host, server.port, None, &estate.traffic).await?,
         };
-        let (client, mut driver) = log_in(stream, way, options, &estate.news).await?;
-        let identity = while_alive(&mut driver, set_up(&client, options)).await?;
+        let name = options.session_name()?;
+        let (client, mut driver) = log_in(stream, way, &name, options, &estate.news).await?;
+        let identity = while_alive(&mut driver, set_up(&client, name, options)).await?;
         let session = Session {
             client,
             prepared: Mutex::default(),
@@ -118,14 +125,11 @@ impl Session {
         let orphans = self.estate.orphans().clone();
         for orphan in orphans {
             loop {
-                let left = self
-                    .client
-                    .query_typed_one(
-                        statements::FENCE,
-                        &[(&orphan.process, Type::INT4), (&orphan.began, Type::TEXT)],
-                    )
-                    .await;
-                match left.and_then(|row| row.try_get::<_, bool>(0)) {
+                match self
+                    .as_login(statements::FENCE, &orphan)
+                    .await
+                    .and_then(|row| row.try_get::<_, bool>(0))
+                {
                     Ok(true) => tokio::time::sleep(FENCE_PAUSE).await,
                     Ok(false) => break,
                     Err(error) if error.as_db_error().is_some() => return Ok(()),
@@ -137,8 +141,32 @@ impl Session {
         Ok(())
     }
 
+    /// Asks for nothing.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.client.batch_execute("").await.map_err(|error| failure::of_connection(&error))
+    }
+
+    /// Does something about a session of ours, with the rights of the role that logged in.
+    async fn as_login(&self, sql: &str, about: &Identity) -> Result<Row, Failure> {
+        let parameters: [Parameter<'_>; 2] = [(&about.process, Type::INT4), (&about.name, Type::TEXT)];
+        // Sent at once, and answered in this order; after a failure all of it is rolled back.
+        let (begun, row, ended) = join3(
+            self.client.batch_execute(statements::BEGIN_AS_LOGIN),
+            self.client.query_typed_one(sql, &parameters),
+            self.client.batch_execute(statements::COMMIT),
+        )
+        .await;
+        begun?;
+        let row = row?;
+        ended.map(|()| row)
+    }
+
     /// Listens to channels.
     pub async fn listen(&self, channels: &[String], options: &Options) -> Result<(), Error> {
+        if self.is_ours {
+            let idle = self.client.batch_execute(statements::MAY_BE_IDLE).await;
+            idle.map_err(|error| failure::of_connect(&error, options))?;
+        }
         for channel in channels {
             let listening = self.client.batch_execute(&statements::listen(channel)).await;
             listening.map_err(|error| failure::of_connect(&error, options))?;
@@ -192,14 +220,22 @@ impl Session {
 
     /// Cancels what another session is doing.
     pub async fn cancel(&self, other: &Session) -> Result<(), Failure> {
-        let Identity { process, began } = &other.identity;
-        let parameters: [Parameter<'_>; 2] = [(process, Type::INT4), (began, Type::TEXT)];
-        self.client.query_typed(statements::CANCEL, &parameters).await.map(drop)
+        match &other.identity {
+            Some(identity) => self.as_login(statements::CANCEL, identity).await.map(drop),
+            None => Ok(()),
+        }
     }
 
     fn prepared(&self) -> MutexGuard<'_, Prepared> {
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn shuffled(servers: Vec<&Server>) -> Result<Vec<&Server>, Error> {
+    let numbered: Result<Vec<_>, Error> = servers.into_iter().map(|server| Ok((noise()?, server))).collect();
+    let mut numbered = numbered?;
+    numbered.sort_unstable_by_key(|(number, _)| *number);
+    Ok(numbered.into_iter().map(|(_, server)| server).collect())
 }
 
 fn values<'a>(parameters: &[Parameter<'a>]) -> Vec<&'a (dyn ToSql + Sync)> {
@@ -208,8 +244,8 @@ fn values<'a>(parameters: &[Parameter<'a>]) -> Vec<&'a (dyn ToSql + Sync)> {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if self.is_ours && self.is_writing.load(Ordering::Relaxed) {
-            self.estate.orphans().push(self.identity.clone());
+        if self.is_writing.load(Ordering::Relaxed) {
+            self.estate.orphans().extend(self.identity.take());
         }
     }
 }
@@ -217,18 +253,25 @@ impl Drop for Session {
 async fn log_in(
     stream: Stream,
     way: Option<&Connector>,
+    name: &str,
     options: &Arc<Options>,
     news: &Arc<News>,
 ) -> Result<(Client, Driver), Error> {
     let failed = |error| failure::of_connect(&error, options);
+    let mut session = options.session.clone();
+    session.application_name(name);
+    if let Some(password) = &options.password {
+        session.password(password.current().await?.as_bytes());
+    }
     match way {
         None => {
-            let (client, connection) =
-                options.session.connect_raw(Renamed::new(stream)?, NoTls).await.map_err(failed)?;
+            let (client, connection) = session
+                .connect_raw(Renamed::new(stream, options.allowed.as_ref())?, NoTls)
+                .await
+                .map_err(failed)?;
             Ok((client, drive(connection, options, news)))
         }
         Some(connector) => {
-            let mut session = options.session.clone();
             session.ssl_mode(SslMode::Require);
             let (client, connection) =
                 session.connect_raw(stream, connector.clone()).await.map_err(failed)?;
@@ -258,8 +301,9 @@ where
     }))
 }
 
-/// Sees that the server is one to work with, and that there is a schema.
-async fn set_up(client: &Client, options: &Options) -> Result<Identity, Error> {
+/// Sees that the server is one to work with, and that there is a schema. Returns who the session is,
+/// where its name says so.
+async fn set_up(client: &Client, name: String, options: &Options) -> Result<Option<Identity>, Error> {
     let failed = |error| failure::of_connect(&error, options);
     // Both are sent at once: a connection is made in as few round trips as there can be.
     let sql = statements::set_up(options);
@@ -270,8 +314,9 @@ async fn set_up(client: &Client, options: &Options) -> Result<Identity, Error> {
     .await;
     done.map_err(failed)?;
     let row = row.map_err(failed)?;
-    let identity =
-        Identity { process: row.try_get(0).map_err(failed)?, began: row.try_get(1).map_err(failed)? };
+    // A pooler may keep the name to itself.
+    let has_name = row.try_get::<_, &str>(1).map_err(failed)? == name;
+    let process: i32 = row.try_get(0).map_err(failed)?;
     let version: i32 = row.try_get(3).map_err(failed)?;
     if version < OLDEST_SERVER {
         return Err(wrong(format!(
@@ -287,7 +332,9 @@ async fn set_up(client: &Client, options: &Options) -> Result<Identity, Error> {
     } else if statements::trigger_events(options.notifications).is_some() {
         make_trigger_function(client, options).await.map_err(failed)?;
     }
-    Ok(identity)
+    // The process is as good as unknown where each transaction may have another one.
+    let process = if options.prepared_statements { process } else { 0 };
+    Ok((options.ends_sessions && has_name).then_some(Identity { process, name }))
 }
 
 /// Makes the schema and what is in it besides tables.

@@ -82,6 +82,11 @@ impl Shapes {
     pub fn forget(&self, table: &str) {
         self.lock().remove(table);
     }
+
+    /// No table is.
+    pub fn forget_all(&self) {
+        self.lock().clear();
+    }
 }
 
 #[cfg(test)]

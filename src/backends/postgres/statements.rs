@@ -20,26 +20,35 @@ pub(super) fn set_up(options: &Options) -> String {
     if let Some(timeout) = options.lock_timeout {
         statement.push_str(&format!(" SET lock_timeout TO {};", timeout.as_millis()));
     }
+    if let Some(timeout) = options.idle_in_transaction_timeout {
+        statement.push_str(&format!(" SET idle_in_transaction_session_timeout TO {};", timeout.as_millis()));
+    }
     statement
 }
 
 /// Who this session is in the server, and whether the server takes writes. `$1` is the schema.
 pub(super) const INTRODUCTION: &str = "
-    SELECT pid, backend_start::text, pg_is_in_recovery(),
-           current_setting('server_version_num')::int, to_regnamespace(quote_ident($1)) IS NOT NULL
-    FROM pg_stat_activity WHERE pid = pg_backend_pid()";
+    SELECT pg_backend_pid(), current_setting('application_name'), pg_is_in_recovery(),
+           current_setting('server_version_num')::int, to_regnamespace(quote_ident($1)) IS NOT NULL";
 
-/// Ends a session that may still be writing, and says whether it is still there.
+/// Ends what still writes in a session of this name, and says whether it is still there. The name
+/// alone makes it ours: behind a pooler the process `$1` may be anybody's by now. Where we have the
+/// server's process to ourselves, it is ended in whatever state: there may be more to come that it
+/// has not read. `$2` is the name.
 pub(super) const FENCE: &str = "
-    SELECT count(pg_terminate_backend(pid)) > 0
-    FROM pg_stat_activity WHERE pid = $1 AND backend_start::text = $2";
+    SELECT count(pg_terminate_backend(pid)) > 0 FROM pg_stat_activity
+    WHERE application_name = $2 AND pid <> pg_backend_pid() AND (pid = $1 OR state <> 'idle')";
 
-/// Ends what a session is doing, but not the session.
+/// Ends what a session is doing, but not the session: `$1` is its process, `$2` its name.
 pub(super) const CANCEL: &str = "
     SELECT count(pg_cancel_backend(pid))
-    FROM pg_stat_activity WHERE pid = $1 AND backend_start::text = $2 AND state = 'active'";
+    FROM pg_stat_activity WHERE pid = $1 AND application_name = $2 AND state = 'active'";
 
 pub(super) const BEGIN: &str = "BEGIN";
+
+/// A transaction with the rights of the role that logged in, which are those over its sessions: a
+/// role may be set to act as another one.
+pub(super) const BEGIN_AS_LOGIN: &str = "BEGIN; SET LOCAL ROLE NONE";
 
 /// A transaction that waits so long for a lock.
 pub(super) fn begin_with_lock_timeout(timeout: Duration) -> String {
@@ -149,9 +158,10 @@ pub(super) fn widen(table: &str) -> String {
     format!("ALTER TABLE {table} ALTER COLUMN version TYPE bigint")
 }
 
-/// So that nobody writes into a table between the look into it and its end.
+/// So that nobody writes into a table between the look into it and its end. Not waited for: behind
+/// who waits everybody else would.
 pub(super) fn lock(table: &str) -> String {
-    format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+    format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE NOWAIT")
 }
 
 pub(super) fn has_rows(table: &str) -> String {
@@ -235,6 +245,11 @@ fn version(shape: Shape) -> &'static str {
         Version::Int | Version::Bigint => "version::int8",
     }
 }
+
+/// A session that listens is idle by its nature; the setting is as old as PostgreSQL 14.
+pub(super) const MAY_BE_IDLE: &str = "
+    SELECT set_config('idle_session_timeout', '0', false)
+    WHERE current_setting('idle_session_timeout', true) IS NOT NULL";
 
 pub(super) fn listen(channel: &str) -> String {
     format!("LISTEN {}", identifier(channel))

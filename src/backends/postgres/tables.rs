@@ -38,8 +38,8 @@ pub(super) async fn make(pool: &Pool, session: &Session, group: &Group<'_>) -> R
                 return Ok(shape);
             }
             Err(error) if failure::is_there_already(&error) => {}
-            // The schema was dropped under us.
-            Err(error) if failure::about(&error) == About::MissingTable => {
+            // The schema was dropped under us, or what was in it besides tables.
+            Err(error) if matches!(failure::about(&error), About::MissingTable | About::Function) => {
                 make_schema(&session.client, options).await.map_err(failed)?;
                 continue;
             }

@@ -11,6 +11,7 @@ use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use tokio_rustls::client;
 
 use super::renamed::Renamed;
+use super::require_auth::Allowed;
 use crate::core::Error;
 use crate::net::der::element;
 use crate::net::stream::Stream;
@@ -18,7 +19,10 @@ use crate::net::tls::Tls;
 
 /// Makes TLS connections for the client library.
 #[derive(Clone)]
-pub(super) struct Connector(pub Tls);
+pub(super) struct Connector {
+    pub tls: Tls,
+    pub allowed: Option<Allowed>,
+}
 
 impl TlsConnect<Stream> for Connector {
     type Stream = Protected;
@@ -27,8 +31,8 @@ impl TlsConnect<Stream> for Connector {
 
     fn connect(self, stream: Stream) -> Self::Future {
         Box::pin(async move {
-            let stream = Box::new(self.0.connect(stream).await?);
-            Renamed::new(stream).map(Protected)
+            let stream = Box::new(self.tls.connect(stream).await?);
+            Renamed::new(stream, self.allowed.as_ref()).map(Protected)
         })
     }
 }

@@ -3,20 +3,20 @@
 //! A `text` column holds the document to the letter. `jsonb` makes a value of it and cannot hold
 //! all of them: such a document is stored as `{"ds_json": "…"}`, its text within a string. Layout
 //! V1 has the version beside the data: `{"_v": 1, "_d": …}` is what deepstream's connector 1.1.5
-//! writes; the form that others wrote, `{…, "__ds": {"_v": 1}}`, is read as well.
+//! writes; the form that others wrote, `{…, "__ds": {"_v": 1}}`, is read as well. There, what the
+//! classic interface stores beside records is the text of the value.
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
+use serde::Deserialize;
 
 use super::shape::{Shape, Val, Version};
 use crate::core::document::{tokens, unescape, Token, Writer};
 use crate::core::{check_document, Record};
+use crate::records::classic;
 use crate::records::envelope::{self, Form};
-use crate::records::members::MemberNames;
+use crate::records::members::{MemberNames, Members};
 use crate::records::numbers::Decimal;
 
 /// The one member of a document that `jsonb` could not hold.
@@ -51,7 +51,7 @@ pub(super) fn write(shape: Shape, record: &Record) -> Cow<'_, str> {
 /// The record in a row; the error says what is wrong with it. `version` is that of the column.
 pub(super) fn read(shape: Shape, version: Option<i64>, text: &str) -> Result<Record, &'static str> {
     let text = Bytes::copy_from_slice(text.as_bytes());
-    let mut record = match shape.version {
+    let record = match shape.version {
         Version::InVal => enveloped(&text).ok_or("its val has neither _v and _d nor __ds")?,
         Version::Int | Version::Bigint => {
             if shape.val == Val::Text {
@@ -61,6 +61,11 @@ pub(super) fn read(shape: Shape, version: Option<i64>, text: &str) -> Result<Rec
             Record { version: version.unwrap_or(0), data: text }
         }
     };
+    held(shape, record)
+}
+
+/// The record with the document that the column could not hold, if it has one.
+fn held(shape: Shape, mut record: Record) -> Result<Record, &'static str> {
     if shape.val == Val::Jsonb {
         if let Some(data) = unescaped(&record.data)? {
             record.data = data;
@@ -69,15 +74,44 @@ pub(super) fn read(shape: Shape, version: Option<i64>, text: &str) -> Result<Rec
     Ok(record)
 }
 
-fn enveloped(text: &Bytes) -> Option<Record> {
-    if !text.windows(6).any(|window| window == b"\"__ds\"") {
-        return envelope::read(text);
+/// The same as [`write`], of a record that may stand for a value of the classic interface.
+pub(super) fn write_classic(shape: Shape, record: &Record) -> Cow<'_, str> {
+    let value = classic::value(&record.data).filter(|value| {
+        let is_held = shape.val != Val::Jsonb || jsonb_keeps(value);
+        shape.version == Version::InVal && is_held && transformed(value).is_none()
+    });
+    match value {
+        Some(value) => Cow::Owned(String::from_utf8_lossy(&value).into_owned()),
+        None => write(shape, record),
     }
+}
+
+/// The same as [`read`], of what [`write_classic`] has written.
+pub(super) fn read_classic(shape: Shape, version: Option<i64>, text: &str) -> Result<Record, &'static str> {
+    if shape.version != Version::InVal {
+        return read(shape, version, text);
+    }
+    let text = Bytes::copy_from_slice(text.as_bytes());
+    if let Some(record) = transformed(&text) {
+        return held(shape, record);
+    }
+    let is_record =
+        |record: &Record| classic::value(&record.data).is_none_or(|value| transformed(&value).is_some());
+    match classic::exact(&text).filter(is_record) {
+        Some(record) => held(shape, record),
+        None => classic::read(&text).ok_or("its val is not JSON"),
+    }
+}
+
+fn enveloped(text: &Bytes) -> Option<Record> {
     transformed(text).or_else(|| envelope::read(text))
 }
 
 /// `{…data, "__ds": {"_v": 1}}`, or `{"__dsList": […], "__ds": {"_v": 1}}`.
 fn transformed(text: &Bytes) -> Option<Record> {
+    if !text.windows(6).any(|window| window == b"\"__ds\"") {
+        return None;
+    }
     let Members(members) = serde_json::from_slice(text).ok()?;
     let (_, meta) = members.iter().find(|(name, _)| name == "__ds")?;
     let Meta { version } = serde_json::from_str(meta.get()).ok()?;
@@ -100,31 +134,6 @@ fn transformed(text: &Bytes) -> Option<Record> {
 struct Meta {
     #[serde(rename = "_v")]
     version: i64,
-}
-
-/// An object's members in their order.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(name) = map.next_key::<Cow<'de, str>>()? {
-                    members.push((name, map.next_value()?));
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(Collect)
-    }
 }
 
 /// A document as `jsonb` can hold it.
@@ -201,18 +210,6 @@ fn is_kept(number: &str) -> bool {
             && number.characters() <= MAX_DIGITS
             && number.exponent().unsigned_abs() <= MAX_DIGITS as u64
     })
-}
-
-/// The version in a value of layout V1.
-pub(super) fn read_version(
-    shape: Shape,
-    version: Option<i64>,
-    text: Option<&str>,
-) -> Result<i64, &'static str> {
-    match (shape.version, text) {
-        (Version::InVal, Some(text)) => read(shape, None, text).map(|record| record.version),
-        _ => Ok(version.unwrap_or(0)),
-    }
 }
 
 #[cfg(test)]
@@ -295,12 +292,39 @@ mod tests {
             (r#"{"_v":7,"_d":{"__ds":{"_v":9}}}"#, r#"{"__ds":{"_v":9}}"#),
         ] {
             assert_eq!(read(V1, None, text), Ok(record(7, data)), "{text}");
-            assert_eq!(read_version(V1, None, Some(text)), Ok(7));
         }
         for text in ["{}", "7", r#"{"__ds":{}}"#, r#"{"a":1}"#] {
             assert!(read(V1, None, text).is_err(), "{text}");
         }
         assert_eq!(write(V1, &record(-3, "[null]")), r#"{"_v":-3,"_d":[null]}"#);
+    }
+
+    #[test]
+    fn a_classic_value_is_stored_as_its_text_where_that_is_read_as_one() {
+        const COLUMN: Shape = Shape { version: Version::Int, val: Val::Text };
+        let value = |text: &str| classic::record_of_value(text.as_bytes());
+        for text in
+            [r#"{"firstname":"Wolfram"}"#, r#"{"_v":3,"_d":{},"by":1}"#, "5", "null", r#"{"ds_json":"x"}"#]
+        {
+            for shape in [V1, V1_JSONB] {
+                assert_eq!(write_classic(shape, &value(text)), text);
+                assert_eq!(read_classic(shape, None, text), Ok(value(text)));
+            }
+            let stored = value(text);
+            let written = write_classic(COLUMN, &stored);
+            assert_eq!(written.as_bytes(), &value(text).data[..]);
+            assert_eq!(read_classic(COLUMN, Some(value(text).version), &written), Ok(value(text)));
+        }
+        for text in [r#"{"a":1,"__ds":{"_v":2}}"#, r#"{"a":"\u0000"}"#, r#"{"_v":3,"_d":{"__dsValue":1}}"#] {
+            for shape in [V1, V1_JSONB] {
+                let stored = value(text);
+                let written = write_classic(shape, &stored);
+                assert_eq!(read_classic(shape, None, &written), Ok(value(text)), "{written}");
+            }
+        }
+        for text in [r#"{"_v":7,"_d":{"a":[1]}}"#, r#"{"a":[1],"__ds":{"_v":7}}"#] {
+            assert_eq!(read_classic(V1, None, text), Ok(record(7, r#"{"a":[1]}"#)), "{text}");
+        }
     }
 
     proptest! {

@@ -110,7 +110,7 @@ impl<'a> Batch<'a> {
                         together = matches!(about, About::MissingTable | About::Statement);
                         self.is_hurried |= about == About::Lock;
                         self.give_up_at_once(&error)?;
-                        if matches!(about, About::Shape | About::Statement) {
+                        if matches!(about, About::Shape | About::Function | About::Statement) {
                             self.session.forget();
                         }
                         if looks < LOOKS {
@@ -135,7 +135,9 @@ impl<'a> Batch<'a> {
                     About::MissingTable if self.changes.kind() == Kind::Delete => {
                         self.pool.shapes.forget(&group.table);
                     }
-                    About::MissingTable | About::Shape | About::Statement if looks < LOOKS => {
+                    About::MissingTable | About::Shape | About::Function | About::Statement
+                        if looks < LOOKS =>
+                    {
                         self.session.forget();
                         self.pool.shapes.forget(&group.table);
                         again.push(group);
@@ -333,8 +335,9 @@ impl<'a> Batch<'a> {
             return self.session.execute(query, &[(&ids, Type::TEXT_ARRAY)]).await;
         };
         let versions: Vec<i64> = rows.iter().map(|(place, _)| entries[*place].1.version).collect();
+        let write = if self.pool.options.has_values { value::write_classic } else { value::write };
         let values: Vec<Cow<'_, str>> =
-            rows.iter().map(|(place, _)| value::write(*shape, &entries[*place].1)).collect();
+            rows.iter().map(|(place, _)| write(*shape, &entries[*place].1)).collect();
         let keys: Vec<Option<&str>> = rows.iter().map(|(_, row)| row.key.as_deref()).collect();
         let mut parameters: Vec<Parameter<'_>> = vec![(&ids, Type::TEXT_ARRAY)];
         if shape.version != Version::InVal {

@@ -2,7 +2,8 @@
 //! there.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,12 +11,13 @@ use redis::Value;
 
 use super::decode::Reply;
 use super::multiplexed_connection::{good_replies, MultiplexedConnection};
+use super::read_only::ReadOnly;
 use super::replicas::Replicas;
 use super::replies;
 use super::sentinel::discovery::PrimaryDiscovery;
 use super::storage_options::StorageOptions;
 use super::trailing_commands::TrailingCommands;
-use crate::core::{BatchResult, Connection, Error, Key, Record, Remedy};
+use crate::core::{BatchResult, Connection, Error, Key, Notice, Record, Remedy};
 use crate::net::pipeline::Replies;
 use crate::net::traffic::Traffic;
 
@@ -31,6 +33,8 @@ pub(super) struct RedisConnection {
     discovery: Option<Arc<PrimaryDiscovery>>,
     /// Where reads go first.
     replicas: Option<Replicas>,
+    /// Whether the primary has become a replica, where nobody else tells.
+    read_only: Option<ReadOnly>,
 }
 
 impl RedisConnection {
@@ -40,11 +44,35 @@ impl RedisConnection {
         patience: Duration,
         storage: StorageOptions,
     ) -> RedisConnection {
-        RedisConnection { primary, traffic, patience, storage, discovery: None, replicas: None }
+        RedisConnection {
+            primary,
+            traffic,
+            patience,
+            storage,
+            discovery: None,
+            replicas: None,
+            read_only: None,
+        }
     }
 
     pub fn discovered_by(self, discovery: Arc<PrimaryDiscovery>) -> RedisConnection {
         RedisConnection { discovery: Some(discovery), ..self }
+    }
+
+    pub fn left_when(self, read_only: ReadOnly) -> RedisConnection {
+        RedisConnection { read_only: Some(read_only), ..self }
+    }
+
+    /// What a write came to, with note of whether the server takes any.
+    fn noted(&self, result: BatchResult<()>) -> BatchResult<()> {
+        let Some(read_only) = &self.read_only else { return result };
+        let note = |result: Result<(), Error>| {
+            result.inspect(|()| read_only.accepted()).map_err(|error| read_only.refused(error))
+        };
+        match result {
+            Ok(results) => Ok(results.into_iter().map(note).collect()),
+            Err(error) => Err(read_only.refused(error)),
+        }
     }
 
     pub fn reading_from(self, replicas: Replicas) -> RedisConnection {
@@ -128,7 +156,7 @@ impl RedisConnection {
         let wait = self.storage.acknowledgement.as_ref().filter(|_| is_write);
         let trailing = TrailingCommands { wait, role: self.replicas.is_some() };
         let expected = count * replies + trailing.append(&mut pipeline);
-        let mut all = self.ask_primary(pipeline, expected).await?;
+        let mut all = self.ask_primary(pipeline, expected, is_write).await?;
         let last = trailing.split_off(&mut all);
         match &self.replicas {
             Some(replicas) if is_write => replicas.after_write(self.slots(keys), &self.primary, last.role),
@@ -147,8 +175,18 @@ impl RedisConnection {
 
     /// Sends commands to the primary. Where replicas are read from, what moves on the connections
     /// to them hides its silence from the engine, so it is noticed here.
-    async fn ask_primary(&self, commands: Vec<u8>, expected: usize) -> Result<Replies<Reply>, Error> {
-        let replies = self.primary.send_pipeline(commands, expected);
+    async fn ask_primary(
+        &self,
+        commands: Vec<u8>,
+        expected: usize,
+        is_write: bool,
+    ) -> Result<Replies<Reply>, Error> {
+        let replies = async {
+            match is_write {
+                true => self.primary.send_writes(commands, expected).await,
+                false => self.primary.send_pipeline(commands, expected).await,
+            }
+        };
         if self.replicas.is_none() {
             return replies.await;
         }
@@ -238,22 +276,31 @@ impl Connection for RedisConnection {
     }
 
     async fn set_many(&self, entries: &[(Key, Record)]) -> BatchResult<()> {
-        match together(self.write(entries, entries.len().max(1)).await, entries.len()) {
+        self.noted(match together(self.write(entries, entries.len().max(1)).await, entries.len()) {
             Some(result) => result,
             None => self.write(entries, 1).await,
-        }
+        })
     }
 
     async fn delete_many(&self, keys: &[Key]) -> BatchResult<()> {
-        match together(self.remove(keys, keys.len().max(1)).await, keys.len()) {
+        self.noted(match together(self.remove(keys, keys.len().max(1)).await, keys.len()) {
             Some(result) => result,
             None => self.remove(keys, 1).await,
-        }
+        })
     }
 
     fn waits_for_timer(&self) -> bool {
         self.discovery.as_ref().is_some_and(|discovery| discovery.waits_for_timer())
             || self.replicas.as_ref().is_some_and(Replicas::waits_for_timer)
+            || self.read_only.as_ref().is_some_and(ReadOnly::waits_for_timer)
+    }
+
+    fn poll_notice(&self, cx: &mut Context<'_>) -> Poll<Notice> {
+        self.read_only.as_ref().map_or(Poll::Pending, |read_only| read_only.poll_notice(cx))
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        self.primary.wake_at()
     }
 
     fn moved(&self, _: usize) -> Option<u64> {
@@ -281,7 +328,7 @@ mod tests {
         runtime.block_on(async {
             let (ours, _theirs) = duplex(1 << 16);
             let traffic = Traffic::default();
-            let (primary, lifeline) = MultiplexedConnection::new(Counted::new(ours, &traffic));
+            let (primary, lifeline) = MultiplexedConnection::new(Counted::new(ours, &traffic), None);
             let settings = Settings::default();
             let storage = StorageOptions::from_settings(&settings, Layout::from_settings(&settings));
             let timeouts = Timeouts { connect: short, reply: short, reconnect_delays: (short, short) };
@@ -304,7 +351,7 @@ mod tests {
     async fn asked(replies: &[&str], options: &str, work: impl AsyncFnOnce(&RedisConnection)) -> Vec<String> {
         let (ours, mut theirs) = duplex(1 << 20);
         let traffic = Traffic::default();
-        let (primary, lifeline) = MultiplexedConnection::new(Counted::new(ours, &traffic));
+        let (primary, lifeline) = MultiplexedConnection::new(Counted::new(ours, &traffic), None);
         let settings = Settings::check(
             crate::config::parse(options.as_bytes()).unwrap(),
             "redis",

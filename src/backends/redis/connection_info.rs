@@ -1,8 +1,9 @@
 //! What it takes to connect to a server: its address, TLS, the login and the database.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{select, BoxFuture, FutureExt};
 use redis::{Cmd, ServerError, Value};
 use url::{Host, Url};
 
@@ -10,9 +11,9 @@ use super::decode::Reply;
 use super::multiplexed_connection::MultiplexedConnection;
 use super::options::DEFAULT_PORT;
 use super::replies;
-use crate::config::{wrong, Login, Server, Settings};
+use crate::config::{wrong, Login, Secret, Server, Settings};
 use crate::core::Error;
-use crate::net::pipeline::while_alive;
+use crate::net::pipeline::{while_alive, Pings};
 use crate::net::stream;
 use crate::net::tls::Tls;
 use crate::net::traffic::Traffic;
@@ -22,18 +23,40 @@ use crate::net::traffic::Traffic;
 pub(super) struct ConnectionInfo {
     address: ServerAddress,
     tls: Option<Tls>,
-    login: Option<Login>,
+    login: Option<Credentials>,
     db: i64,
     /// `connectionName`.
     name: Option<String>,
+    /// `pingInterval`.
+    pings: Option<Pings>,
+    /// Something before the server, such as twemproxy, ends the connections of clients that name themselves.
+    is_nameless: Arc<AtomicBool>,
+    /// Writes have a connection of their own, since they wait for replicas.
+    has_writes_apart: bool,
     elsewhere: Arc<Elsewhere>,
+}
+
+/// What an idle connection is used for.
+const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
+
+/// A user, or none, and the password as it is at the time.
+#[derive(Clone)]
+struct Credentials {
+    user: Option<String>,
+    password: Secret,
+}
+
+impl From<Login> for Credentials {
+    fn from(login: Login) -> Credentials {
+        Credentials { user: login.user, password: Secret::text("password", login.password) }
+    }
 }
 
 /// What differs at other servers from this one.
 #[derive(Default)]
 struct Elsewhere {
     /// Servers with a login of their own.
-    logins: Vec<((String, u16), Login)>,
+    logins: Vec<((String, u16), Credentials)>,
     /// Which address is to be dialled for which.
     addresses: Vec<((String, u16), (String, u16))>,
 }
@@ -84,23 +107,43 @@ impl ConnectionInfo {
         };
         let user = option("user").or(parts.username);
         let elsewhere = Elsewhere::from_settings(settings);
-        let login = match option("password").or(parts.password) {
-            Some(password) => Some(Login { user, password }),
+        let in_url = parts.password.map(|password| Secret::text("password", password));
+        let login = match settings.secret("password").or(in_url) {
+            Some(password) => Some(Credentials { user, password }),
             None if user.is_some() => return Err(wrong("the option \"user\" needs \"password\" beside it")),
             // Nodes that nobody named are found through those that were.
             None => elsewhere.logins.first().map(|(_, login)| login.clone()),
         };
         let db = settings.integer("db").or(parts.db).unwrap_or(0);
         let name = option("connectionName").filter(|name| !name.is_empty());
-        Ok(ConnectionInfo { address, tls, login, db, name, elsewhere: Arc::new(elsewhere) })
+        Ok(ConnectionInfo {
+            address,
+            tls,
+            login,
+            db,
+            name,
+            pings: Pings::from_settings(settings, PING),
+            is_nameless: Arc::default(),
+            has_writes_apart: settings.integer("waitReplicas").is_some_and(|replicas| replicas > 0),
+            elsewhere: Arc::new(elsewhere),
+        })
     }
 
     /// A server that does not exist.
     #[cfg(test)]
     pub fn for_tests() -> ConnectionInfo {
         let address = ServerAddress::Tcp { host: "127.0.0.1".into(), port: 1 };
-        let elsewhere = Arc::default();
-        ConnectionInfo { address, tls: None, login: None, db: 0, name: None, elsewhere }
+        ConnectionInfo {
+            address,
+            tls: None,
+            login: None,
+            db: 0,
+            name: None,
+            pings: None,
+            is_nameless: Arc::default(),
+            has_writes_apart: false,
+            elsewhere: Arc::default(),
+        }
     }
 
     /// Host and port, or the socket's path.
@@ -111,29 +154,55 @@ impl ConnectionInfo {
         }
     }
 
-    /// Authenticates, selects the database, names this client, and probes the server.
-    async fn handshake(&self, connection: &MultiplexedConnection) -> Result<(), Error> {
+    /// How idle connections are kept open.
+    pub fn pings(&self) -> Option<&Pings> {
+        self.pings.as_ref()
+    }
+
+    /// Authenticates, selects the database, names this client, and probes the server. `says_name` is
+    /// true while it does the third.
+    async fn handshake(
+        &self,
+        connection: &MultiplexedConnection,
+        is_nameless: bool,
+        says_name: &AtomicBool,
+    ) -> Result<(), Error> {
         if let Some(login) = &self.login {
+            let password = login.password.current().await?;
             let mut command = redis::cmd("AUTH");
-            command.arg(login.user.as_deref()).arg(&login.password);
+            command.arg(login.user.as_deref()).arg(&*password);
             ask(connection, &command).await?.map_err(replies::login_error)?;
         }
         if self.db != 0 {
             let answer = ask(connection, redis::cmd("SELECT").arg(self.db)).await?;
             answer.map_err(replies::login_error)?;
         }
-        if let Some(name) = &self.name {
-            ask(connection, redis::cmd("CLIENT").arg("SETNAME").arg(name)).await?.ok();
-        }
-        for (name, value) in [("LIB-NAME", "deepstream-connector"), ("LIB-VER", env!("CARGO_PKG_VERSION"))] {
-            // Servers before 7.2 do not know it.
-            ask(connection, redis::cmd("CLIENT").arg("SETINFO").arg(name).arg(value)).await?.ok();
+        if !is_nameless {
+            says_name.store(true, Ordering::Relaxed);
+            self.say_name(connection).await?;
+            says_name.store(false, Ordering::Relaxed);
         }
         match ask(connection, &redis::cmd("PING")).await? {
             // A user without permission to ping is authenticated nevertheless.
             Err(error) if error.code() != replies::NO_PERMISSION => Err(replies::login_error(error)),
             _ => Ok(()),
         }
+    }
+
+    /// Names this client. Servers before 7.2 do not know all of it, which does not matter.
+    async fn say_name(&self, connection: &MultiplexedConnection) -> Result<(), Error> {
+        if let Some(name) = &self.name {
+            ask(connection, redis::cmd("CLIENT").arg("SETNAME").arg(name)).await?.ok();
+        }
+        for (name, value) in [("LIB-NAME", "deepstream-connector"), ("LIB-VER", env!("CARGO_PKG_VERSION"))] {
+            ask(connection, redis::cmd("CLIENT").arg("SETINFO").arg(name).arg(value)).await?.ok();
+        }
+        Ok(())
+    }
+
+    /// The same server for who does not write.
+    pub fn for_reads(&self) -> ConnectionInfo {
+        ConnectionInfo { has_writes_apart: false, ..self.clone() }
     }
 
     /// The same login at another server.
@@ -156,15 +225,46 @@ impl ConnectionInfo {
         &self,
         traffic: &Traffic,
     ) -> Result<(MultiplexedConnection, BoxFuture<'static, Error>), Error> {
+        let (connection, mut lifeline) = self.connect_once(traffic).await?;
+        if !self.has_writes_apart {
+            return Ok((connection, lifeline));
+        }
+        let (writes, of_writes) = while_alive(&mut lifeline, self.connect_once(traffic)).await?;
+        let lifeline = select(lifeline, of_writes).map(|end| end.factor_first().0);
+        Ok((connection.with_writes(&writes), Box::pin(lifeline)))
+    }
+
+    /// One connection. Where naming ourselves ended it, another one without a name.
+    async fn connect_once(
+        &self,
+        traffic: &Traffic,
+    ) -> Result<(MultiplexedConnection, BoxFuture<'static, Error>), Error> {
+        let is_nameless = self.is_nameless.load(Ordering::Relaxed);
+        let says_name = AtomicBool::new(false);
+        let result = self.try_to_connect(traffic, is_nameless, &says_name).await;
+        if result.is_ok() || !says_name.load(Ordering::Relaxed) {
+            return result;
+        }
+        let result = self.try_to_connect(traffic, true, &says_name).await;
+        self.is_nameless.store(result.is_ok(), Ordering::Relaxed);
+        result
+    }
+
+    async fn try_to_connect(
+        &self,
+        traffic: &Traffic,
+        is_nameless: bool,
+        says_name: &AtomicBool,
+    ) -> Result<(MultiplexedConnection, BoxFuture<'static, Error>), Error> {
         let stream = match &self.address {
             ServerAddress::Tcp { host, port } => {
                 stream::dial(host, *port, self.tls.as_ref(), traffic).await?
             }
             ServerAddress::Unix { path } => stream::dial_unix(path, traffic).await?,
         };
-        let (connection, lifeline) = MultiplexedConnection::new(stream);
+        let (connection, lifeline) = MultiplexedConnection::new(stream, self.pings.clone());
         let mut lifeline: BoxFuture<'static, Error> = Box::pin(lifeline);
-        while_alive(&mut lifeline, self.handshake(&connection)).await?;
+        while_alive(&mut lifeline, self.handshake(&connection, is_nameless, says_name)).await?;
         Ok((connection, lifeline))
     }
 }
@@ -176,7 +276,7 @@ impl Elsewhere {
             logins: settings
                 .servers("nodes")
                 .into_iter()
-                .filter_map(|server| server.login.clone().map(|login| (place(server), login)))
+                .filter_map(|server| server.login.clone().map(|login| (place(server), login.into())))
                 .collect(),
             addresses: settings
                 .address_map("natMap")
@@ -303,7 +403,8 @@ mod tests {
             Settings::check(crate::config::parse(text).unwrap(), "redis", super::super::OPTIONS).unwrap();
         let info = ConnectionInfo::from_settings(&settings).unwrap();
         let at = |host, port| info.at(host, port).unwrap();
-        let password = |info: ConnectionInfo| info.login.map(|login| login.password);
+        let password =
+            |info: ConnectionInfo| info.login.and_then(|login| login.password.as_text().map(str::to_owned));
         assert_eq!(password(at("127.0.0.1", 1)).as_deref(), Some("one"));
         assert_eq!(password(at("127.0.0.1", 2)).as_deref(), Some("two"));
         assert_eq!(password(at("127.0.0.1", 3)).as_deref(), Some("one"), "one that was found");

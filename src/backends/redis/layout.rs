@@ -9,7 +9,7 @@ use super::replies;
 use crate::config::{wrong, Settings};
 use crate::core::{check_document, Error, ErrorCode, Key, Record};
 use crate::net::pipeline::Replies;
-use crate::records::envelope;
+use crate::records::{classic, envelope};
 
 /// Makes commands from records and records from replies.
 #[derive(Clone)]
@@ -18,6 +18,8 @@ pub(super) struct Layout {
     prefix: String,
     /// The keys of one record have a hash tag, which puts them in one slot of a cluster.
     has_hash_tags: bool,
+    /// In layout V1 a text may be any value.
+    has_values: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -86,12 +88,14 @@ impl Command {
 impl Layout {
     pub fn new(v1: bool, prefix: &str) -> Layout {
         let form = if v1 { Form::V1 } else { Form::V2 };
-        Layout { form, prefix: prefix.to_owned(), has_hash_tags: false }
+        Layout { form, prefix: prefix.to_owned(), has_hash_tags: false, has_values: false }
     }
 
     /// The layout that the options ask for.
     pub fn from_settings(settings: &Settings) -> Layout {
-        Layout::new(settings.text("layout") == Some("V1"), settings.text("keyPrefix").unwrap_or_default())
+        let is_v1 = settings.text("layout") == Some("V1");
+        let layout = Layout::new(is_v1, settings.text("keyPrefix").unwrap_or_default());
+        Layout { has_values: classic::has_values(settings), ..layout }
     }
 
     /// The same for a cluster, where all keys of a record must be in one slot.
@@ -208,7 +212,7 @@ impl Layout {
             match self.form {
                 Form::V1 => {
                     command.argument(names.of(key, b""));
-                    command.argument(&envelope::write(envelope::Form::V1, record, None));
+                    command.argument(&self.text(record));
                 }
                 Form::V2 => {
                     command.argument(names.of(key, VERSION));
@@ -219,6 +223,12 @@ impl Layout {
             }
         }
         command.bytes
+    }
+
+    /// What layout V1 stores.
+    fn text(&self, record: &Record) -> Bytes {
+        let value = if self.has_values { classic::value(&record.data) } else { None };
+        value.unwrap_or_else(|| envelope::write(envelope::Form::V1, record, None).into())
     }
 
     fn arguments_per_write(&self) -> usize {
@@ -239,7 +249,7 @@ impl Layout {
                     pipeline
                         .cmd("SET")
                         .arg(names.of(key, b""))
-                        .arg(envelope::write(envelope::Form::V1, record, None))
+                        .arg(&self.text(record)[..])
                         .arg("EX")
                         .arg(ttl);
                 }
@@ -274,7 +284,7 @@ impl Layout {
     /// The records in the values that a read of whole records brought.
     pub fn records(&self, values: Vec<Option<Bytes>>) -> Vec<Result<Option<Record>, Error>> {
         match self.form {
-            Form::V1 => values.into_iter().map(unwrap).collect(),
+            Form::V1 => values.into_iter().map(|value| self.unwrap(value)).collect(),
             Form::V2 => {
                 let mut records = Vec::with_capacity(values.len() / 2);
                 let mut values = values.into_iter();
@@ -291,10 +301,20 @@ impl Layout {
         values
             .into_iter()
             .map(|value| match self.form {
-                Form::V1 => Ok(unwrap(value)?.map(|record| record.version)),
+                Form::V1 => Ok(self.unwrap(value)?.map(|record| record.version)),
                 Form::V2 => version(value),
             })
             .collect()
+    }
+
+    fn unwrap(&self, value: Option<Bytes>) -> Result<Option<Record>, Error> {
+        let Some(text) = value else { return Ok(None) };
+        let (record, meant) = if self.has_values {
+            (classic::read(&text), "the value is not JSON")
+        } else {
+            (envelope::read(&text), "the value is not {\"_v\": version, \"_d\": data}; is the layout V2?")
+        };
+        record.map(Some).ok_or_else(|| corrupt(meant))
     }
 }
 
@@ -303,13 +323,6 @@ fn record(version_text: Option<Bytes>, data: Option<Bytes>) -> Result<Option<Rec
     let (Some(version), Some(data)) = (version(version_text)?, data) else { return Ok(None) };
     check_document(&data).map_err(|_| corrupt("its data is not JSON"))?;
     Ok(Some(Record { version, data }))
-}
-
-fn unwrap(value: Option<Bytes>) -> Result<Option<Record>, Error> {
-    let Some(text) = value else { return Ok(None) };
-    envelope::read(&text)
-        .map(Some)
-        .ok_or_else(|| corrupt("the value is not {\"_v\": version, \"_d\": data}; is the layout V2?"))
 }
 
 fn version(value: Option<Bytes>) -> Result<Option<i64>, Error> {
@@ -381,6 +394,25 @@ mod tests {
             assert!(corrupt(&records[0]), "{bad:?}");
             assert!(matches!(&records[1], Ok(Some(record)) if record.version == 2));
         }
+    }
+
+    #[test]
+    fn a_classic_value_is_stored_as_its_text_and_comes_back_equal() {
+        let layout = Layout { has_values: true, ..Layout::new(true, "") };
+        for text in
+            [r#"{"firstname":"Wolfram"}"#, r#"{"_v":3,"_d":{},"by":1}"#, "5", "null", r#"{"_v":3,"_d":[]}"#]
+        {
+            let records = layout.records(vec![Some(Bytes::from(text))]);
+            let [Ok(Some(record))] = &records[..] else { panic!("{text}") };
+            assert_eq!(layout.text(record), text);
+            assert_eq!(layout.write(&[("a".into(), record.clone())]), reference(&["MSET", "a", text]));
+        }
+        // Who knows no values has data that look like one, and passes other members over.
+        let other = Layout::new(true, "");
+        let record = Record { version: 1, data: Bytes::from_static(b"{\"__dsValue\":1}") };
+        assert_eq!(other.text(&record), r#"{"_v":1,"_d":{"__dsValue":1}}"#);
+        let records = other.records(vec![Some(Bytes::from_static(b"{\"_v\":3,\"_d\":[],\"by\":1}"))]);
+        assert!(matches!(&records[0], Ok(Some(record)) if record.version == 3));
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod decode;
 mod layout;
 mod multiplexed_connection;
 pub(super) mod options;
+mod read_only;
 mod replica_reads;
 mod replicas;
 mod replies;
@@ -41,6 +42,7 @@ pub(super) use self::options::OPTIONS;
 use self::standalone::Standalone;
 use crate::config::Settings;
 use crate::core::{Backend, Error};
+use crate::net::renewal::Renewing;
 
 pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
     if settings.has("nodes") {
@@ -50,5 +52,6 @@ pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
         return sentinel::open(settings);
     }
     options::check_standalone(settings)?;
-    Ok(Arc::new(Standalone::from_settings(settings)?))
+    let standalone = Standalone::from_settings(settings)?;
+    Ok(Arc::new(Renewing::new(standalone, settings.engine().connect_timeout)))
 }

@@ -3,7 +3,7 @@
 use crate::config::{wrong, OptionKind, OptionSpec, Settings};
 use crate::core::Error;
 use crate::net::fleet::Node;
-use crate::net::tls;
+use crate::net::{renewal, tls};
 
 /// The port of Redis and Valkey.
 pub(in crate::backends) const DEFAULT_PORT: u16 = 6379;
@@ -13,7 +13,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
     OptionSpec { name: "port", kind: OptionKind::Integer(1, 65535), default: "6379", meaning: "TCP port." },
     OptionSpec { name: "path", kind: OptionKind::Text, default: "none", meaning: "Unix socket, instead of host and port." },
     OptionSpec { name: "user", kind: OptionKind::Text, default: "none", meaning: "ACL user." },
-    OptionSpec { name: "password", kind: OptionKind::Text, default: "none", meaning: "Password of the user, or of the server." },
+    OptionSpec { name: "password", kind: OptionKind::Secret, default: "none", meaning: "Password of the user, or of the server." },
     OptionSpec { name: "db", kind: OptionKind::Integer(0, i32::MAX as i64), default: "0", meaning: "Database number." },
     OptionSpec {
         name: "url",
@@ -60,7 +60,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
     },
     OptionSpec {
         name: "sentinelPassword",
-        kind: OptionKind::Text,
+        kind: OptionKind::Secret,
         default: "none",
         meaning: "Password of that user, or of the sentinels.",
     },
@@ -136,6 +136,7 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
         default: "1000",
         meaning: "How long one attempt waits for `waitReplicas`, in milliseconds; the write is tried again until its deadline.",
     },
+    renewal::PING_INTERVAL,
     unused("serverName", "Taken and not needed: see `name` for Sentinel."),
     unused("family", "Taken and not needed: IPv4 and IPv6 are both tried."),
     unused("keepAlive", "Taken and not needed: connections are kept alive."),
@@ -165,7 +166,7 @@ const NODE_OPTIONS: &[OptionSpec] = &[
     OptionSpec { name: "user", kind: OptionKind::Text, default: "none", meaning: "ACL user." },
     OptionSpec {
         name: "password",
-        kind: OptionKind::Text,
+        kind: OptionKind::Secret,
         default: "none",
         meaning: "Password of the user, or of the servers.",
     },
@@ -286,7 +287,12 @@ pub(super) fn check_sentinel(settings: &Settings) -> Result<(), Error> {
 /// The options of the connections to the sentinels, by the names that a server's have.
 pub(super) fn for_sentinels(settings: &Settings) -> Settings {
     let tls = if settings.has("sentinelTLS") { "sentinelTLS" } else { "tls" };
-    settings.renamed(&[("sentinelUser", "user"), ("sentinelPassword", "password"), (tls, "tls")])
+    settings.renamed(&[
+        ("sentinelUser", "user"),
+        ("sentinelPassword", "password"),
+        (tls, "tls"),
+        ("connectTimeout", "connectTimeout"),
+    ])
 }
 
 /// How often commands are redirected in a row.

@@ -218,7 +218,7 @@ mod tests {
     }
 
     fn connection() -> MultiplexedConnection {
-        MultiplexedConnection::new(tokio::io::empty()).0
+        MultiplexedConnection::new(tokio::io::empty(), None).0
     }
 
     fn replica_reads() -> ReplicaReads {

@@ -58,7 +58,8 @@ impl Replicas {
         timeouts: Timeouts,
         required: &RequiredOffsets,
     ) -> (Replicas, impl Future<Output = Error> + Send + 'static) {
-        let dialer = ReplicaDialer { connection_info: primary.clone(), primary: Some(connection.clone()) };
+        let dialer =
+            ReplicaDialer { connection_info: primary.for_reads(), primary: Some(connection.clone()) };
         let (reads, background) = ReplicaReads::start(dialer, nodes.clone(), timeouts, required.clone());
         (Replicas { reads, nodes: Mutex::new(nodes), is_discovered }, background)
     }

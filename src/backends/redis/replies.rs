@@ -90,7 +90,9 @@ const RULES: &[Rule] = &[
     rule("BUSY", "", Remedy::WaitForServer),
     rule("OOM", "", Remedy::Report),
     rule("MISCONF", "", Remedy::Report),
-    rule("CROSSSLOT", "", Remedy::Report),
+    Rule { is_passed_on: false, ..rule("CROSSSLOT", "", Remedy::Report) },
+    Rule { is_passed_on: false, ..rule("MOVED", "", Remedy::Report) },
+    Rule { is_passed_on: false, ..rule("ASK", "", Remedy::Report) },
     rule("WRONGTYPE", "", Remedy::Report),
     rule("EXECABORT", "", Remedy::Report),
 ];
@@ -100,6 +102,9 @@ const CLUSTER_DISABLED: &str = "this instance has cluster support disabled";
 
 /// What a sentinel says that does not know the primary.
 const UNKNOWN_PRIMARY: &str = "no such master with that name";
+
+/// What is said of a server that takes no writes any more.
+const READ_ONLY: &str = "the server has become a read-only replica";
 
 /// The code of the error that a user without permission gets.
 pub(super) const NO_PERMISSION: &str = "NOPERM";
@@ -126,6 +131,9 @@ fn said(error: &ServerError, rule: Option<&Rule>) -> String {
                 "Redis answered: {code}; its access control list forbids this user the command or the key"
             )
         }
+        _ if matches!(code, "CROSSSLOT" | "MOVED" | "ASK") => format!(
+            "Redis answered: {code}; the server is a node of a cluster: give its address as \"nodes\" and not as \"host\" (of ElastiCache, as \"configurationEndpoint\")"
+        ),
         _ if is_code(code) => format!("Redis answered: {code}"),
         _ => "Redis answered with an error of an unknown kind".to_owned(),
     }
@@ -144,9 +152,7 @@ pub(super) fn server_error(error: ServerError) -> Error {
     let said = said(&error, rule);
     match rule.map_or(Remedy::Report, |rule| rule.at_operation) {
         Remedy::SeeLogin => wrong_login(),
-        Remedy::Reconnect if error.code() == "READONLY" => {
-            Error::connection("the server has become a read-only replica")
-        }
+        Remedy::Reconnect if error.code() == "READONLY" => Error::connection(READ_ONLY),
         Remedy::Reconnect => Error::connection(said),
         Remedy::WaitForServer => Error::transient(ErrorCode::Backend, said).of_server(),
         Remedy::WaitForKey => Error::transient(ErrorCode::Backend, said),
@@ -176,6 +182,11 @@ pub(super) fn login_error(error: ServerError) -> Error {
 /// Whether an error says that the user may not do this.
 pub(super) fn is_forbidden(error: &Error) -> bool {
     error.code() == ErrorCode::Backend && error.message().contains(NO_PERMISSION)
+}
+
+/// Whether an error says that the server is a replica, which takes no writes.
+pub(super) fn is_read_only(error: &Error) -> bool {
+    error.message() == READ_ONLY
 }
 
 /// Whether an error says that a sentinel does not know the primary.
@@ -260,6 +271,15 @@ mod tests {
         ] {
             let error = login_error(reply(text));
             assert_eq!(error.remedy(), Outcome::Reconnect, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_clusters_node_hints_at_the_option() {
+        for text in ["MOVED 7 h:1", "ASK 7 h:1", "CROSSSLOT Keys in request don't hash to the same slot"] {
+            let error = server_error(reply(text));
+            assert_eq!(error.remedy(), Outcome::Report, "{error}");
+            assert!(error.message().contains("\"nodes\"") && !error.message().contains("h:1"), "{error}");
         }
     }
 

@@ -17,6 +17,7 @@ mod failure;
 mod inbox;
 mod options;
 mod patience;
+mod place;
 mod prepared;
 mod reader;
 mod row;
@@ -60,8 +61,15 @@ impl Backend for Sqlite {
     }
 
     async fn connect(&self) -> Result<Link, Error> {
-        let client = worker::start(&self.options).await?;
+        let (client, mut staleness) = worker::start(&self.options).await?;
+        let options = Arc::clone(&self.options);
         // A thread that ends without being asked to is noticed by the next operation.
-        Ok(Link { connection: Arc::new(client), lifeline: Box::pin(std::future::pending()) })
+        let lifeline = async move {
+            if staleness.wait_for(|is_stale| *is_stale).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            session::moved(&options)
+        };
+        Ok(Link { connection: Arc::new(client), lifeline: Box::pin(lifeline) })
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::tables::{Sqlite, Tables};
 use crate::config::{wrong, OptionKind, OptionSpec, Settings};
 use crate::core::Error;
+use crate::records::omissions::Omissions;
 use crate::records::tables as shared;
 
 const DEFAULT_SYNCHRONOUS: &str = "FULL";
@@ -35,13 +36,14 @@ pub(in crate::backends) const OPTIONS: &[OptionSpec] = &[
 ];
 
 /// The options, checked.
-#[derive(Debug)]
 pub(super) struct Options {
     pub path: PathBuf,
     pub tables: Tables,
     pub synchronous: String,
     /// How long an attempt waits for a lock.
     pub patience: Duration,
+    /// What listings left out.
+    pub omissions: Omissions,
 }
 
 impl Options {
@@ -54,6 +56,7 @@ impl Options {
             synchronous: settings.text("synchronous").unwrap_or(DEFAULT_SYNCHRONOUS).to_owned(),
             // Whoever waits is to hear of the lock, and not of silence, before time is up.
             patience: busy_timeout.min(engine.timeout / 2).min(engine.connect_timeout / 2),
+            omissions: Omissions::default(),
         })
     }
 }

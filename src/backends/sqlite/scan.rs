@@ -23,8 +23,10 @@ pub(super) fn page(session: &Session, cursor: Option<Cursor>, limit: usize) -> R
         let wanted = limit.max(1) - page.records.len();
         let rows = rows_of(session, &cursor, wanted).map_err(explain)?;
         for row in rows.found {
-            if let (Some(key), record) = row {
-                page.records.push((key.into(), record?));
+            match row {
+                (Some(key), Ok(record)) => page.records.push((key.into(), record)),
+                (Some(key), Err(error)) => session.options.omissions.add(&key, &error),
+                (None, _) => {}
             }
         }
         place = match rows.last {

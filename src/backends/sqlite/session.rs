@@ -1,15 +1,14 @@
 //! One SQLite connection and the thread that has it: opening, transactions, closing.
 
-use std::fs;
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::options::Options;
 use super::patience::{self, Stop};
+use super::place::Place;
 use super::{failure, statements};
 use crate::config::wrong;
 use crate::core::Error;
@@ -25,7 +24,8 @@ pub(super) struct Session {
     pub connection: Connection,
     pub options: Arc<Options>,
     pub stop: Stop,
-    identity: Identity,
+    /// Last: it is left when the connection is closed.
+    pub place: Place,
 }
 
 impl Session {
@@ -38,8 +38,9 @@ impl Session {
         let connection = Connection::open_with_flags(&options.path, flags)
             .map_err(|error| failure::of_connect(&error, options))?;
         set_up(&connection, options, stop)?;
-        let identity = Identity::of(&options.path).map_err(|_| moved(options))?;
-        Ok(Session { connection, options: Arc::clone(options), stop: stop.clone(), identity })
+        let place = Place::of(&options.path, connection.path().unwrap_or_default());
+        let place = place.map_err(|_| moved(options))?;
+        Ok(Session { connection, options: Arc::clone(options), stop: stop.clone(), place })
     }
 
     /// Sends a statement without parameters and results.
@@ -63,13 +64,24 @@ impl Session {
         }
     }
 
-    /// Sees that the path still leads to the file that is open: what is written to a file that
-    /// was deleted or replaced is lost.
+    /// Sees that the paths still lead to the files that are open: what is written to files that
+    /// were deleted or replaced is lost.
     pub fn check_place(&self) -> Result<(), Error> {
-        if self.identity.is_moved(&self.options.path) {
+        if self.place.is_moved() {
             return Err(moved(&self.options));
         }
         Ok(())
+    }
+}
+
+impl Drop for Session {
+    /// What was written to a `-wal` file that is gone must not be carried over now, on top of what
+    /// others have written.
+    fn drop(&mut self) {
+        if self.place.is_moved() {
+            // It fails for a connection that is closed already, if at all.
+            let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        }
     }
 }
 
@@ -119,52 +131,19 @@ fn enter_wal_mode(connection: &Connection, options: &Options, stop: &Stop) -> ru
     }
 }
 
-fn moved(options: &Options) -> Error {
+/// What is said when paths lead elsewhere.
+pub(super) fn moved(options: &Options) -> Error {
     Error::connection(format!(
-        "the file {} was removed or replaced while it was open",
+        "the file {}, or the -wal file beside it, was removed or replaced while it was open",
         options.path.display()
     ))
-}
-
-/// Which file a path led to.
-struct Identity {
-    #[cfg(unix)]
-    device_and_inode: (u64, u64),
-}
-
-impl Identity {
-    #[cfg(unix)]
-    fn of(path: &Path) -> io::Result<Identity> {
-        use std::os::unix::fs::MetadataExt;
-        let file = fs::metadata(path)?;
-        Ok(Identity { device_and_inode: (file.dev(), file.ino()) })
-    }
-
-    /// Elsewhere a file that is open cannot be removed.
-    #[cfg(not(unix))]
-    fn of(path: &Path) -> io::Result<Identity> {
-        fs::metadata(path).map(|_| Identity {})
-    }
-
-    /// Whether the path leads elsewhere now, as far as the system tells.
-    #[cfg(unix)]
-    fn is_moved(&self, path: &Path) -> bool {
-        match Identity::of(path) {
-            Ok(now) => now.device_and_inode != self.device_and_inode,
-            Err(error) => error.kind() == io::ErrorKind::NotFound,
-        }
-    }
-
-    #[cfg(not(unix))]
-    fn is_moved(&self, _path: &Path) -> bool {
-        false
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::backends::sqlite::tables::{Sqlite, Tables};
+    use crate::records::omissions::Omissions;
 
     #[test]
     fn every_connection_is_as_durable_as_the_option_says() {
@@ -175,6 +154,7 @@ mod tests {
                 tables: Tables::new("/", "default", Sqlite),
                 synchronous: level.into(),
                 patience: Duration::ZERO,
+                omissions: Omissions::default(),
             });
             let session = Session::open(&options, &Stop::default()).unwrap();
             let asked = |pragma: &str| -> rusqlite::types::Value {

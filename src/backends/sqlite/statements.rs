@@ -62,10 +62,12 @@ pub(super) fn head(table: &str) -> String {
 pub(super) const NEXT_TABLE: &str =
     "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name > ?1 ORDER BY name LIMIT 1";
 
-/// The records of a table after the id `?2`, or from the first on.
+/// The records of a table after the id `?2`, or from the first on. No key leads to another id than text.
 pub(super) fn page(table: &str, is_first: bool) -> String {
-    let after = if is_first { "" } else { "WHERE id > ?2" };
-    format!("SELECT version, data, id FROM main.{table} {after} ORDER BY id LIMIT ?1")
+    let after = if is_first { "" } else { "AND id > ?2" };
+    format!(
+        "SELECT version, data, id FROM main.{table} WHERE typeof(id) = 'text' {after} ORDER BY id LIMIT ?1"
+    )
 }
 
 /// Whether a table, or a view, of this name is in the file. Some names, such as `json_each`,

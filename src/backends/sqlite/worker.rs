@@ -1,6 +1,7 @@
 //! The two threads of a connection, and the engine's way to them.
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use crossbeam_channel::{unbounded, Sender};
@@ -9,10 +10,11 @@ use tokio::sync::oneshot;
 use super::inbox::{Inbox, Message};
 use super::options::Options;
 use super::patience::Stop;
+use super::place::{self, Staleness};
 use super::reader::{self, Read};
 use super::session::Session;
 use super::writer::{self, Changes, Write};
-use crate::core::{without_signals, BatchResult, Connection, Error, ErrorCode, Key, Page, Record};
+use crate::core::{without_signals, BatchResult, Connection, Error, ErrorCode, Key, Notice, Page, Record};
 use crate::records::paging::Cursor;
 
 /// The engine's end. Dropping it ends both threads; a transaction that is under way is rolled
@@ -20,6 +22,7 @@ use crate::records::paging::Cursor;
 pub(super) struct Client {
     writer: Sender<Message<Write>>,
     reader: Sender<Message<Read>>,
+    options: Arc<Options>,
     _stop: StopOnDrop,
 }
 
@@ -31,13 +34,14 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// Opens the file and starts the threads.
-pub(super) async fn start(options: &Arc<Options>) -> Result<Client, Error> {
+/// Opens the file and starts the threads. Tells also when the files turn out to be others.
+pub(super) async fn start(options: &Arc<Options>) -> Result<(Client, Staleness), Error> {
+    place::until_others_are_closed(&options.path).await;
     // Dropped with this future too, when connecting takes too long.
     let stop = StopOnDrop(Stop::default());
-    let writer = spawn("ds-sqlite-write", options, &stop.0, writer::run).await?;
-    let reader = spawn("ds-sqlite-read", options, &stop.0, reader::run).await?;
-    Ok(Client { writer, reader, _stop: stop })
+    let (writer, staleness) = spawn("ds-sqlite-write", options, &stop.0, writer::run).await?;
+    let (reader, _) = spawn("ds-sqlite-read", options, &stop.0, reader::run).await?;
+    Ok((Client { writer, reader, options: Arc::clone(options), _stop: stop }, staleness))
 }
 
 async fn spawn<W: Send + 'static>(
@@ -45,7 +49,7 @@ async fn spawn<W: Send + 'static>(
     options: &Arc<Options>,
     stop: &Stop,
     run: fn(&Session, &mut Inbox<W>),
-) -> Result<Sender<Message<W>>, Error> {
+) -> Result<(Sender<Message<W>>, Staleness), Error> {
     let (sender, receiver) = unbounded();
     let (opened, is_open) = oneshot::channel();
     let (options, stop) = (Arc::clone(options), stop.clone());
@@ -55,7 +59,7 @@ async fn spawn<W: Send + 'static>(
             Err(error) => return drop(opened.send(Err(error))),
         };
         let mut inbox = Inbox { receiver, farewell: None };
-        if opened.send(Ok(())).is_ok() {
+        if opened.send(Ok(session.place.staleness())).is_ok() {
             run(&session, &mut inbox);
         }
         drop(session);
@@ -67,8 +71,8 @@ async fn spawn<W: Send + 'static>(
     let builder = std::thread::Builder::new().name(name.into());
     without_signals(|| builder.spawn(work))
         .map_err(|error| Error::connection(format!("the system gives no thread for SQLite: {error}")))?;
-    is_open.await.unwrap_or_else(|_| Err(panicked()))?;
-    Ok(sender)
+    let staleness = is_open.await.unwrap_or_else(|_| Err(panicked()))?;
+    Ok((sender, staleness))
 }
 
 impl Client {
@@ -98,6 +102,10 @@ impl Connection for Client {
     async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Page, Error> {
         let cursor = cursor.map(Cursor::read).transpose()?;
         ask(&self.reader, |answer| Read::Page(cursor, limit, answer)).await
+    }
+
+    fn poll_notice(&self, cx: &mut Context<'_>) -> Poll<Notice> {
+        self.options.omissions.poll(cx)
     }
 
     async fn close(&self) {

@@ -31,7 +31,7 @@ pub(super) fn run(session: &Session, inbox: &mut Inbox<Write>) {
         // Whoever asked may be gone; then there is nobody to tell.
         let _ = answer.send(write(session, &changes));
     }
-    if inbox.is_closing() {
+    if inbox.is_closing() && session.check_place().is_ok() {
         // Only to spare the next one who opens the file the work, so it waits for nobody.
         patience::set(Duration::ZERO, &session.stop);
         let _ = session.connection.query_row(statements::CHECKPOINT, [], |_| Ok(()));
@@ -67,6 +67,7 @@ enum Defeat {
 /// One attempt: all rows that have not failed before.
 fn transact(session: &Session, changes: &Changes, results: &mut [Result<(), Error>]) -> Result<(), Defeat> {
     let whole = |error| Defeat::Whole(session.explain(&error));
+    session.check_place().map_err(Defeat::Whole)?;
     session.execute(statements::BEGIN_WRITE).map_err(whole)?;
     let mut prepared = Prepared::new(
         session,

@@ -74,6 +74,25 @@ pub(in crate::core) fn who_waits_gets_everything() {
     assert_eq!(got, [0, 1]);
 }
 
+/// From a delivery on callbacks may run, although the thread that waits for them has not woken up yet.
+pub(in crate::core) fn who_was_given_something_is_busy() {
+    let admission = Arc::new(Admission::new(10, 10));
+    let list = Deliveries::<u32>::new(Arc::clone(&admission));
+    let mut news = list.another();
+    let way = WayOut::new(list, Bell::Thread(Condvar::new()));
+    let sender = way.sender();
+    let dispatcher = {
+        let way = Arc::clone(&way);
+        thread::spawn(move || way.wait())
+    };
+    let weight = Weight { operations: 1, bytes: 1 };
+    admission.admit(weight).unwrap();
+    news.complete(1, Outcome::One(Ok(Reply::Done)), weight);
+    sender.send(&mut news);
+    assert!(sender.is_busy(), "nobody looks for what the callback submits");
+    assert!(dispatcher.join().unwrap());
+}
+
 /// A callback submits quietly while another thread submits aloud: the engine is woken, at the
 /// latest when the callbacks are over.
 pub(in crate::core) fn quiet_submissions_are_announced() {

@@ -22,7 +22,8 @@ pub(super) enum Bell {
 pub(super) struct WayOut<T> {
     queue: Mutex<Queue<T>>,
     bell: Bell,
-    /// A thread waits, and so does nothing that the engine would have to look for.
+    /// A thread waits with nothing to take, so no callback runs whose submissions the engine would have to look for. No
+    /// longer from the moment on that there is something, though the thread may wake up later.
     is_waiting: AtomicBool,
 }
 
@@ -56,8 +57,8 @@ impl<T> WayOut<T> {
     pub fn wait(&self) -> bool {
         let mut queue = self.queue();
         if let Bell::Thread(bell) = &self.bell {
-            self.is_waiting.store(true, Ordering::Relaxed);
             while queue.list.is_empty() && !queue.is_shut {
+                self.is_waiting.store(true, Ordering::Relaxed);
                 queue = bell.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
             self.is_waiting.store(false, Ordering::Relaxed);
@@ -65,7 +66,7 @@ impl<T> WayOut<T> {
         !queue.list.is_empty()
     }
 
-    /// Whether no thread waits: callbacks may be running.
+    /// Whether no thread waits: callbacks may be running, or about to.
     pub fn is_busy(&self) -> bool {
         !self.is_waiting.load(Ordering::Relaxed)
     }
@@ -113,7 +114,10 @@ pub(super) struct Sender<T> {
 impl<T> Sender<T> {
     /// Takes over a list.
     pub fn send(&self, news: &mut Deliveries<T>) {
-        self.way.queue().list.append(news);
+        let mut queue = self.way.queue();
+        queue.list.append(news);
+        self.way.is_waiting.store(false, Ordering::Relaxed);
+        drop(queue);
         self.way.ring();
     }
 

@@ -67,14 +67,7 @@ impl Kept {
         is_asked.store(true, Ordering::Relaxed);
         let response = driven(line, sender.send_request(request.map(Full::new))).await?;
         let (head, body) = response.into_parts();
-        let body =
-            driven(line, Limited::new(body, longest).collect()).await.map_err(|broken| match broken {
-                Broken::TooLong => Broken::Other(Error::new(
-                    ErrorCode::Backend,
-                    format!("the server's answer is longer than {longest} bytes; ask for less at once"),
-                )),
-                broken => broken,
-            })?;
+        let body = driven(line, Limited::new(body, longest).collect()).await?;
         is_asked.store(false, Ordering::Relaxed);
         self.has_served = true;
         self.since = Instant::now();
@@ -130,10 +123,14 @@ impl Broken {
         Broken::Closed(Error::connection("the server closed the connection"))
     }
 
-    pub fn into_error(self) -> Error {
+    /// `longest` is what was taken.
+    pub fn into_error(self, longest: usize) -> Error {
         match self {
             Broken::Closed(error) | Broken::Other(error) => error,
-            Broken::TooLong => Error::new(ErrorCode::Backend, "the server's answer is too long"),
+            Broken::TooLong => Error::new(
+                ErrorCode::Backend,
+                format!("the server's answer is longer than {longest} bytes; ask for less at once"),
+            ),
         }
     }
 }

@@ -85,22 +85,44 @@ impl Client {
     /// # Errors
     /// `Error::connection` where the server is not there or speaks no HTTP; an answer that is too
     /// long is reported as it is. Whatever status the server answers with is no error here.
-    pub async fn send(&self, mut request: Request<Bytes>) -> Result<Answer, Error> {
+    pub async fn send(&self, request: Request<Bytes>) -> Result<Answer, Error> {
+        let longest = self.shared.longest;
+        self.try_send(request, longest).await.map_err(|broken| broken.into_error(longest))
+    }
+
+    /// The same, where an answer of more than `longest` bytes is none: less is to be asked for then.
+    ///
+    /// # Errors
+    /// As with [`Client::send`].
+    pub async fn send_for(&self, request: Request<Bytes>, longest: usize) -> Result<Option<Answer>, Error> {
+        match self.try_send(request, longest).await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(Broken::TooLong) => Ok(None),
+            Err(broken) => Err(broken.into_error(longest)),
+        }
+    }
+
+    async fn try_send(&self, mut request: Request<Bytes>, longest: usize) -> Result<Answer, Broken> {
         request.headers_mut().insert(HOST, self.shared.host.clone());
         let _room = self.shared.room.acquire().await;
         if let Some(kept) = poll_fn(|cx| Poll::Ready(self.shared.take(cx))).await {
             let was_idle = kept.was_idle_for_long();
-            match self.exchange(kept, request.clone()).await {
+            match self.exchange(kept, request.clone(), longest).await {
                 Err(Broken::Closed(_)) if was_idle => {}
-                result => return result.map_err(Broken::into_error),
+                result => return result,
             }
         }
-        let fresh = self.shared.dial().await?;
-        self.exchange(fresh, request).await.map_err(Broken::into_error)
+        let fresh = self.shared.dial().await.map_err(Broken::Other)?;
+        self.exchange(fresh, request, longest).await
     }
 
-    async fn exchange(&self, mut kept: Kept, request: Request<Bytes>) -> Result<Answer, Broken> {
-        let answer = kept.exchange(request, self.shared.longest).await?;
+    async fn exchange(
+        &self,
+        mut kept: Kept,
+        request: Request<Bytes>,
+        longest: usize,
+    ) -> Result<Answer, Broken> {
+        let answer = kept.exchange(request, longest).await?;
         if kept.can_be_kept().await {
             self.shared.keep(kept);
         }
@@ -153,7 +175,7 @@ impl Shared {
     async fn dial(&self) -> Result<Kept, Error> {
         let Origin { host, port, tls } = &self.origin;
         let stream = stream::dial(host, *port, tls.as_ref(), &self.traffic).await?;
-        Kept::new(stream).await.map_err(Broken::into_error)
+        Kept::new(stream).await.map_err(|broken| broken.into_error(self.longest))
     }
 
     /// The connection that was used last, if one is still good.

@@ -5,12 +5,17 @@
  *
  *   node stub.js --listen PORT [--tls CERTIFICATE KEY]
  *
- * Users: `admin` with the password `secret`, who may do all; `reader`, with the same, who may see nothing that is new.
+ * Users: `admin` with the password `secret`, or with the token `header.payload.signature`, who may do all; `reader`, with
+ * the same password, who may see nothing that is new. All of it is below `/couch` as well, as behind a proxy.
  * What it is to do comes by HTTP, a GET of a path:
  *
  *   /stub/status/S/N      the next N requests below a database are answered with HTTP status S, and `retry-after: 0`
+ *   /stub/status/S/N/A    the same for requests of one action, such as _bulk_docs
+ *   /stub/trip/ID         whatever has to do with this document is answered with 500
+ *   /stub/largest/N       requests are refused whose body has more bytes
  *   /stub/expire          sessions that were begun are over
- *   /stub/report          {"sessions": COUNT, "requests": COUNT}; all of them answer with it
+ *   /stub/report          {"sessions": COUNT, "requests": COUNT, "refused": COUNT, "longest": BYTES of an answer}; all of them
+ *                         answer with it
  */
 'use strict'
 
@@ -32,12 +37,18 @@ class Stub {
     this.sessions = new Map()
     this.began = 0
     this.requests = 0
+    this.refused = 0
+    this.longest = 0
     this.status = 0
     this.statuses = 0
+    this.action = undefined
+    this.trip = undefined
+    this.largest = Infinity
   }
 
   /* The user's name; null for nobody, and an answer where the login is wrong. */
   user ({ headers }) {
+    if (headers.authorization === 'Bearer header.payload.signature') return 'admin'
     if (headers.authorization) {
       const [name, password] = Buffer.from(headers.authorization.replace('Basic ', ''), 'base64').toString().split(':')
       return this.check(name, password) ? name : refusal(401, 'unauthorized', 'Name or password is incorrect.')
@@ -61,14 +72,20 @@ class Stub {
   answer (request, path, query, body) {
     if (path[0] === '_session') return this.session(JSON.parse(body))
     this.requests++
-    if (this.statuses > 0) {
+    const [name, action] = path
+    if (this.statuses > 0 && (!this.action || this.action === action)) {
       this.statuses--
+      this.refused++
       return refusal(this.status, 'too_many_requests', 'planned')
+    }
+    if (body.length > this.largest) return refusal(413, 'too_large', 'the request entity is too large')
+    if (this.trip && (body.includes(`"${this.trip}"`) || path.includes(this.trip))) {
+      this.refused++
+      return refusal(500, 'unknown_error', 'badmatch')
     }
     const user = this.user(request)
     if (user && user.status) return user
     if (!user) return refusal(401, 'unauthorized', 'You are not authorized to access this db.')
-    const [name, action] = path
     if (!action && request.method === 'PUT') return this.makeDatabase(user, name)
     const database = this.databases.get(name)
     if (!database) return refusal(404, 'not_found', 'Database does not exist.')
@@ -128,21 +145,27 @@ class Stub {
     return { status: 200, body: { total_rows: database.size, offset: 0, rows: ids.slice(0, limit).map((id) => row(database.get(id), id)) } }
   }
 
-  control ([, name, first, second]) {
-    if (name === 'status') Object.assign(this, { status: Number(first), statuses: Number(second) })
+  control ([, name, first, second, third]) {
+    if (name === 'status') Object.assign(this, { status: Number(first), statuses: Number(second), action: third })
+    if (name === 'trip') this.trip = first
+    if (name === 'largest') this.largest = Number(first)
     if (name === 'expire') this.sessions.clear()
-    return { status: 200, body: { sessions: this.began, requests: this.requests } }
+    const { began, requests, refused, longest } = this
+    return { status: 200, body: { sessions: began, requests, refused, longest } }
   }
 
   handle (request, response, body) {
     const url = new URL(request.url, 'http://localhost')
     const path = url.pathname.split('/').slice(1).map(decodeURIComponent).filter((part) => part !== '')
+    if (path[0] === 'couch') path.shift()
     const { status, body: value, cookie } =
       path[0] === 'stub' ? this.control(path) : this.answer(request, path, url.searchParams, body)
     const headers = { 'content-type': 'application/json' }
     if (cookie) headers['set-cookie'] = cookie
     if (status === 429 || status >= 500) headers['retry-after'] = '0'
-    response.writeHead(status, headers).end(JSON.stringify(value) + '\n')
+    const text = JSON.stringify(value) + '\n'
+    this.longest = Math.max(this.longest, Buffer.byteLength(text))
+    response.writeHead(status, headers).end(text)
   }
 }
 

@@ -16,7 +16,8 @@
  *   /stub/expire           no key is good any more, until the next /stub/accept
  *   /stub/accept           they are again
  *   /stub/invalid/TEXT     a batch with an item whose key has TEXT in it is refused as a whole
- *   /stub/report           {"requests": {ACTION: COUNT}, "largest": {ACTION: ITEMS}}; all of them answer with it
+ *   /stub/report           {"requests": {ACTION: COUNT}, "largest": {ACTION: ITEMS}, "consistent": whether the
+ *                          last read asked for that}; all of them answer with it
  */
 'use strict'
 
@@ -48,6 +49,7 @@ class Stub {
     this.plan = { throttle: 0, status: 0, statuses: 0, unprocessed: 0, slowTables: 0, ahead: 0, expired: false, invalid: null }
     this.requests = {}
     this.largest = {}
+    this.consistent = null
   }
 
   now () { return Date.now() + this.plan.ahead * 1000 }
@@ -155,6 +157,7 @@ class Stub {
   read (tables) {
     const all = Object.entries(tables).flatMap(([table, { Keys }]) => Keys.map((key) => ({ table, key })))
     const room = this.room('BatchGetItem', all.length, MOST_READS)
+    this.consistent = Object.values(tables).every((table) => table.ConsistentRead)
     const found = {}
     const rest = {}
     all.forEach(({ table, key }, index) => {
@@ -180,7 +183,7 @@ class Stub {
       case 'report': break
       default: return null
     }
-    return { requests: this.requests, largest: this.largest }
+    return { requests: this.requests, largest: this.largest, consistent: this.consistent }
   }
 
   handle (request, response, body) {

@@ -118,6 +118,8 @@ roles_validity: 0ms
 permissions_validity: 0ms
 YAML
   [[ -z $token ]] || printf 'initial_token: %s\n' "$token"
+  # A node by itself waits for nobody but its own disk, and takes as long as that does.
+  [[ -n $seed ]] || printf '%s_request_timeout: 20s\n' read write range
   if [[ -n $certificates ]]; then
     cat "$certificates/$certificate.key" "$certificates/$certificate.crt" >"$dir/server.pem"
     cat <<YAML

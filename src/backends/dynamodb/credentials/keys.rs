@@ -4,9 +4,6 @@ use std::time::Duration;
 
 use crate::backends::dynamodb::moment::Moment;
 
-/// New ones are fetched so long before the old ones expire.
-const EARLY: Duration = Duration::from_secs(5 * 60);
-
 /// What requests are signed with. There is no `Debug` of it, so that no secret is ever shown.
 pub(in crate::backends::dynamodb) struct Credentials {
     pub access_key: String,
@@ -27,8 +24,14 @@ impl Credentials {
         }
     }
 
-    /// Whether it is time for new ones.
-    pub(super) fn is_stale(&self) -> bool {
-        self.expires.is_some_and(|expires| Moment::now().plus(EARLY) >= expires)
+    /// How long they are good, where they expire.
+    pub(super) fn left(&self) -> Option<Duration> {
+        let left = self.expires?.0.saturating_sub(Moment::now().0);
+        Some(Duration::from_secs(left))
+    }
+
+    /// Whether AWS takes them no longer, by their own words.
+    pub(super) fn have_expired(&self) -> bool {
+        self.left() == Some(Duration::ZERO)
     }
 }

@@ -20,13 +20,14 @@ use crate::net::http::{Answer, Client, Origin};
 
 /// Services within the machine answer within milliseconds, and where there is none nobody does.
 const PATIENCE_NEAR: Duration = Duration::from_secs(1);
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The longest answer with credentials, in bytes.
 const LONGEST: usize = 64 * 1024;
 
 const CONTAINER: &str = "http://169.254.170.2";
 const INSTANCE: &str = "http://169.254.169.254";
+const INSTANCES: &str = "the instance's metadata service";
 
 /// Where tokens for containers may go unprotected besides this machine itself: the addresses of
 /// ECS and EKS.
@@ -58,7 +59,7 @@ fn unusable(whose: &str, answer: &Answer) -> Error {
     Error::connection(format!("{whose} gave no AWS credentials (HTTP status {})", answer.status.as_u16()))
 }
 
-async fn ask(url: &Url, request: Request<Bytes>, patience: Duration) -> Result<Answer, Error> {
+pub(super) async fn ask(url: &Url, request: Request<Bytes>, patience: Duration) -> Result<Answer, Error> {
     let origin = Origin::from_url("credentials", url, &Settings::default())?;
     let client = Client::new(origin, 1, LONGEST)?;
     match tokio::time::timeout(patience, client.send(request)).await {
@@ -74,7 +75,12 @@ fn target(url: &Url) -> String {
     url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()))
 }
 
-fn request(method: &str, url: &Url, headers: &[(&str, &str)], body: Bytes) -> Result<Request<Bytes>, Error> {
+pub(super) fn request(
+    method: &str,
+    url: &Url,
+    headers: &[(&str, &str)],
+    body: Bytes,
+) -> Result<Request<Bytes>, Error> {
     let mut request = Request::builder().method(method).uri(target(url));
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -118,8 +124,11 @@ fn is_near(url: &Url) -> bool {
 }
 
 /// The credentials of an EC2 instance, by the second version of its metadata service; `None`
-/// where there is no such service, or no role.
-pub(super) async fn instance(environment: &Environment) -> Result<Option<Credentials>, Error> {
+/// where there is no such service, or no role. `is_there` where it is known to be one.
+pub(super) async fn instance(
+    environment: &Environment,
+    is_there: bool,
+) -> Result<Option<Credentials>, Error> {
     let is_off = environment.variable("AWS_EC2_METADATA_DISABLED");
     if is_off.is_some_and(|value| value.eq_ignore_ascii_case("true")) {
         return Ok(None);
@@ -134,20 +143,27 @@ pub(super) async fn instance(environment: &Environment) -> Result<Option<Credent
         ask(&url, request(method, &url, &headers, Bytes::new())?, PATIENCE_NEAR).await
     };
     let lifetime = vec![("x-aws-ec2-metadata-token-ttl-seconds", "21600".to_owned())];
-    let Ok(token) = fetch("PUT", "/latest/api/token".to_owned(), lifetime).await else { return Ok(None) };
-    if !token.status.is_success() {
-        return Ok(None);
-    }
+    let token = match fetch("PUT", "/latest/api/token".to_owned(), lifetime).await {
+        Ok(token) if token.is_passing() => return Err(unusable(INSTANCES, &token)),
+        Ok(token) if !token.status.is_success() => return Ok(None),
+        Ok(token) => token,
+        // Elsewhere than on an instance nobody is there.
+        Err(_) if !is_there => return Ok(None),
+        Err(error) => return Err(error),
+    };
     let token = String::from_utf8_lossy(&token.body).trim().to_owned();
     let headers = || vec![("x-aws-ec2-metadata-token", token.clone())];
     let roles = "/latest/meta-data/iam/security-credentials/";
     let role = fetch("GET", roles.to_owned(), headers()).await?;
+    if role.is_passing() {
+        return Err(unusable(INSTANCES, &role));
+    }
     let name = String::from_utf8_lossy(&role.body).lines().next().unwrap_or_default().trim().to_owned();
     if !role.status.is_success() || name.is_empty() {
         return Ok(None);
     }
     let answer = fetch("GET", format!("{roles}{name}"), headers()).await?;
-    Given::read(&answer, "the instance's metadata service").map(Some)
+    Given::read(&answer, INSTANCES).map(Some)
 }
 
 /// What a role is taken on with.
@@ -164,35 +180,55 @@ pub(super) async fn web_identity(
     identity: WebIdentity,
 ) -> Result<Credentials, Error> {
     let token = read_token("AWS_WEB_IDENTITY_TOKEN_FILE", &identity.token_file)?;
-    let variable = "AWS_ENDPOINT_URL_STS";
-    let base =
-        environment.variable(variable).unwrap_or_else(|| format!("https://sts.{region}.{}", domain(region)));
-    let url = parse(&base, variable)?;
+    let url = security_tokens(environment, region)?;
     let body = Serializer::new(String::new())
         .append_pair("Action", "AssumeRoleWithWebIdentity")
         .append_pair("Version", "2011-06-15")
         .append_pair("RoleArn", &identity.role)
-        .append_pair("RoleSessionName", identity.session.as_deref().unwrap_or("deepstream-connector"))
+        .append_pair("RoleSessionName", identity.session.as_deref().unwrap_or(SESSION))
         .append_pair("WebIdentityToken", &token)
         .finish();
-    let headers = [("content-type", "application/x-www-form-urlencoded")];
+    let headers = [("content-type", FORM)];
     let answer = ask(&url, request("POST", &url, &headers, body.into())?, PATIENCE).await?;
+    assumed(&answer, "this web identity take on the role of AWS_ROLE_ARN")
+}
+
+/// The session that a role is taken on for, unless another one is given.
+pub(super) const SESSION: &str = "deepstream-connector";
+
+/// The kind of body that the Security Token Service takes.
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
+
+/// Where the Security Token Service is.
+pub(super) fn security_tokens(environment: &Environment, region: &str) -> Result<Url, Error> {
+    let variable = "AWS_ENDPOINT_URL_STS";
+    let base =
+        environment.variable(variable).unwrap_or_else(|| format!("https://sts.{region}.{}", domain(region)));
+    parse(&base, variable)
+}
+
+/// What the Security Token Service says to whoever wants to take on a role; `what` that was.
+pub(super) fn assumed(answer: &Answer, what: &str) -> Result<Credentials, Error> {
     let text = String::from_utf8_lossy(&answer.body);
     if answer.status.is_client_error() {
         let code = element(&text, "Code").unwrap_or("no reason");
-        return Err(Error::new(
-            ErrorCode::Authentication,
-            format!("AWS does not let this web identity take on the role of AWS_ROLE_ARN ({code})"),
-        ));
+        if PASSING.contains(&code) {
+            return Err(Error::connection(format!("the Security Token Service is in trouble ({code})")));
+        }
+        return Err(Error::new(ErrorCode::Authentication, format!("AWS does not let {what} ({code})")));
     }
     let part = |name: &str| element(&text, name).map(str::to_owned);
     let keys = (part("AccessKeyId"), part("SecretAccessKey"), part("SessionToken"));
     let (Some(access_key), Some(secret_key), token) = keys else {
-        return Err(unusable("the Security Token Service", &answer));
+        return Err(unusable("the Security Token Service", answer));
     };
     let expires = element(&text, "Expiration").and_then(Moment::parse);
     Ok(Credentials { access_key, secret_key, token, expires })
 }
+
+/// What it refuses for a while, with a status of 400.
+const PASSING: [&str; 4] =
+    ["Throttling", "ThrottlingException", "RequestLimitExceeded", "IDPCommunicationError"];
 
 /// The domain of AWS's services in a region.
 pub(in crate::backends::dynamodb) fn domain(region: &str) -> &'static str {

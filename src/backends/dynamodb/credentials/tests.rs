@@ -2,13 +2,17 @@
 
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 
 use super::*;
-use crate::core::ErrorCode;
+use crate::backends::dynamodb::moment::Moment;
+use crate::core::{Error, ErrorCode, Notice, Remedy};
 
 const GIVEN: &str =
     r#"{"AccessKeyId":"A","SecretAccessKey":"S","Token":"T","Expiration":"2999-01-01T00:00:00Z"}"#;
@@ -54,10 +58,18 @@ async fn read_request(stream: &mut TcpStream) -> String {
     String::from_utf8(seen).unwrap()
 }
 
+fn chain_of(variables: &[(&str, &str)], profile: Option<&str>) -> Chain {
+    Chain {
+        environment: Environment::of(variables),
+        profile: profile.map(str::to_owned),
+        region: "eu-central-1".into(),
+    }
+}
+
 async fn search(variables: &[(&str, &str)], profile: Option<&str>) -> Result<Credentials, Error> {
     let mut all = vec![("HOME", "/nowhere"), ("AWS_EC2_METADATA_DISABLED", "true")];
     all.extend(variables);
-    chain::search(&Environment::of(&all), profile, "eu-central-1").await
+    chain_of(&all, profile).search(false).await
 }
 
 fn in_words(found: &Credentials) -> String {
@@ -85,7 +97,7 @@ fn profiles_are_found_in_both_files() {
     );
     let config = file(
         "config",
-        "[default]\nregion = us-west-2\n[profile half]\naws_secret_access_key = H\nregion = eu-west-3\n[profile role]\nrole_arn = arn\nsource_profile = default\n",
+        "[default]\nregion = us-west-2\n[profile half]\naws_secret_access_key = H\nregion = eu-west-3\n[profile login]\nsso_session = x\n",
     );
     let files = [("AWS_SHARED_CREDENTIALS_FILE", credentials.as_str()), ("AWS_CONFIG_FILE", config.as_str())];
     let find = |profile: Option<&str>, more: &[(&str, &str)]| {
@@ -100,7 +112,7 @@ fn profiles_are_found_in_both_files() {
     assert_eq!(find(Some("half"), &keys).unwrap(), "B H None");
     assert_eq!(find(None, &keys).unwrap(), "E E None");
     assert!(find(Some("nobody"), &[]).unwrap_err().contains("\"nobody\""));
-    assert!(find(Some("role"), &[]).unwrap_err().contains("\"role_arn\", which is not supported"));
+    assert!(find(Some("login"), &[]).unwrap_err().contains("\"sso_session\", which is not supported"));
     let region = |profile: Option<&str>, more: &[(&str, &str)]| {
         region(&Environment::of(&[&files[..], more].concat()), profile)
     };
@@ -122,7 +134,7 @@ fn a_container_gives_credentials_to_its_token_alone() {
         let token = ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "secret token");
         let found = search(&[container, token], None).await.map_err(|error| error.to_string()).unwrap();
         assert_eq!(in_words(&found), "A S Some(\"T\")");
-        assert!(!found.is_stale());
+        assert!(!found.have_expired());
         let error = search(&[container], None).await.err().expect("the token is missing");
         assert!(error.message().contains("status 403"), "{error}");
         // The token goes nowhere unprotected but within the machine.
@@ -193,27 +205,191 @@ fn a_web_identity_takes_on_a_role() {
     });
 }
 
+/// What a service gives with credentials that are good for so many seconds, with this token.
+fn good_for(seconds: u64, token: &str) -> String {
+    let until = Moment(Moment::now().0 + seconds).compact();
+    let part = |from: usize, to: usize| &until[from..to];
+    let until = format!(
+        "{}-{}-{}T{}:{}:{}Z",
+        part(0, 4),
+        part(4, 6),
+        part(6, 8),
+        part(9, 11),
+        part(11, 13),
+        part(13, 15)
+    );
+    GIVEN.replace("2999-01-01T00:00:00Z", &until).replace("\"T\"", &format!("\"{token}\""))
+}
+
+/// A provider with the service of a container, which answers as the next of these says, and as the
+/// last one from then on; and how often it was asked.
+async fn provider(answers: Vec<(u16, String)>) -> (Arc<Provider>, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&asked);
+    let url = service(move |_| {
+        let number = counter.fetch_add(1, Ordering::SeqCst);
+        answers[number.min(answers.len() - 1)].clone()
+    })
+    .await;
+    let chain = chain_of(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", url.as_str()), ("HOME", "/nowhere")], None);
+    (Arc::new(Provider::new(Source::Chain(Arc::new(chain)))), asked)
+}
+
+async fn token(provider: &Provider) -> Result<String, Error> {
+    Ok(provider.current().await?.token.clone().unwrap())
+}
+
 #[test]
-fn credentials_are_fetched_again_before_they_expire_and_when_they_are_refused() {
+fn one_renewal_serves_many_operations() {
     runtime().block_on(async {
-        let fetched = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&fetched);
-        let url = service(move |_| {
-            let number = counter.fetch_add(1, Ordering::SeqCst);
-            let expires = if number == 0 { "2000-01-01T00:00:00Z" } else { "2999-01-01T00:00:00Z" };
-            (200, GIVEN.replace("2999-01-01T00:00:00Z", expires))
+        // They are about to expire, and there are no others yet.
+        let (provider, asked) = provider(vec![(200, good_for(240, "A"))]).await;
+        let all = futures_util::future::join_all((0..50).map(|_| token(&provider))).await;
+        assert!(all.iter().all(|token| token.as_ref().is_ok_and(|token| token == "A")));
+        for _ in 0..50 {
+            assert_eq!(token(&provider).await.unwrap(), "A");
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        // The next one comes by itself, ahead of time.
+        let until = provider.wake_at().unwrap();
+        let pause = until.saturating_duration_since(Instant::now());
+        assert!(pause > Duration::from_secs(50) && pause < Duration::from_secs(120), "{pause:?}");
+    });
+}
+
+#[test]
+fn credentials_are_renewed_in_the_background_ahead_of_time() {
+    runtime().block_on(async {
+        let (provider, _) =
+            provider(vec![(200, good_for(3, "A")), (503, String::new()), (200, good_for(900, "B"))]).await;
+        assert_eq!(token(&provider).await.unwrap(), "A");
+        // The host is told of the one that failed.
+        let told = async {
+            let mut told = Vec::new();
+            let mut fresh = std::pin::pin!(provider.keep_fresh());
+            while token(&provider).await.unwrap() == "A" {
+                assert!(futures_util::future::poll_immediate(fresh.as_mut()).await.is_none());
+                if let Poll::Ready(Notice::Warning(line)) = provider.poll_notice() {
+                    told.push(line);
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            told
+        };
+        let told = tokio::time::timeout(Duration::from_secs(20), told).await.expect("it is renewed");
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains("could not be renewed") && told[0].contains("503"), "{told:?}");
+        assert_eq!(token(&provider).await.unwrap(), "B");
+        let pause = provider.wake_at().unwrap().saturating_duration_since(Instant::now());
+        assert!(pause > Duration::from_secs(580) && pause <= Duration::from_secs(600), "{pause:?}");
+    });
+}
+
+#[test]
+fn a_service_that_fails_takes_no_credentials_that_are_good() {
+    runtime().block_on(async {
+        let (provider, asked) = provider(vec![(200, good_for(240, "A")), (503, String::new())]).await;
+        for _ in 0..50 {
+            assert_eq!(token(&provider).await.unwrap(), "A");
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        // Once they are refused, operations wait for others.
+        assert!(provider.refuse(&provider.current().await.unwrap()));
+        let error = token(&provider).await.unwrap_err();
+        assert_eq!((error.code(), error.remedy()), (ErrorCode::Unavailable, Remedy::TryAgain), "{error}");
+        assert!(error.is_of_server() && error.message().contains("503"), "{error}");
+    });
+}
+
+#[test]
+fn what_has_expired_is_used_where_nothing_else_is_to_be_had() {
+    runtime().block_on(async {
+        let (provider, asked) = provider(vec![(200, good_for(0, "A")), (503, String::new())]).await;
+        for _ in 0..50 {
+            assert_eq!(token(&provider).await.unwrap(), "A");
+        }
+        assert!(asked.load(Ordering::SeqCst) <= 2);
+    });
+}
+
+#[test]
+fn credentials_that_are_refused_are_searched_for_anew() {
+    runtime().block_on(async {
+        let (provider, asked) = provider(vec![(200, good_for(900, "A")), (200, good_for(900, "B"))]).await;
+        let first = provider.current().await.unwrap();
+        assert!(provider.refuse(&first));
+        assert_eq!(token(&provider).await.unwrap(), "B");
+        // Somebody else noticed that before.
+        assert!(provider.refuse(&first));
+        assert_eq!(token(&provider).await.unwrap(), "B");
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
+        let options = Provider::new(Source::Options(Arc::clone(&first)));
+        assert!(!options.refuse(&first));
+    });
+}
+
+#[test]
+fn an_instance_whose_service_fails_is_an_instance_still() {
+    runtime().block_on(async {
+        let ill = service(|_| (503, String::new())).await;
+        let find = |url: &str, had_any: bool| {
+            let chain = chain_of(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT", url), ("HOME", "/nowhere")], None);
+            async move { chain.search(had_any).await.err().expect("there are none") }
+        };
+        assert_eq!(find(&ill, false).await.remedy(), Remedy::Reconnect);
+        // Where nobody listens there is no instance, unless it was one.
+        let nobody = "http://127.0.0.1:1";
+        assert_eq!(find(nobody, false).await.code(), ErrorCode::Authentication);
+        assert_eq!(find(nobody, true).await.remedy(), Remedy::Reconnect);
+    });
+}
+
+#[test]
+fn a_profile_takes_on_its_role_with_the_keys_of_another() {
+    runtime().block_on(async {
+        let url = service(|request| {
+            let good = ["Action=AssumeRole&", "RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fx&", "ExternalId=e&"];
+            let signed = request.contains("Credential=A/") && request.contains("/eu-central-1/sts/");
+            match good.iter().all(|part| format!("{request}&").contains(part)) && signed {
+                true => (
+                    200,
+                    "<R><Credentials><AccessKeyId>R</AccessKeyId><SecretAccessKey>S</SecretAccessKey>\
+                     <SessionToken>T</SessionToken><Expiration>2999-01-01T00:00:00Z</Expiration></Credentials></R>"
+                        .into(),
+                ),
+                false => (403, "<E><Error><Code>AccessDenied</Code></Error></E>".into()),
+            }
         })
         .await;
-        let environment =
-            Environment::of(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url), ("HOME", "/nowhere")]);
-        let provider =
-            Provider::new(Source::Chain { environment, profile: None, region: "eu-central-1".into() });
-        for expected in [1, 2, 2, 2] {
-            assert!(provider.current().await.is_ok());
-            assert_eq!(fetched.load(Ordering::SeqCst), expected);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config");
+        let text = "[profile role]\nrole_arn = arn:aws:iam::1:role/x\nexternal_id = e\nsource_profile = keys\n\
+                    [profile keys]\naws_access_key_id = A\naws_secret_access_key = S\n\
+                    [profile itself]\nrole_arn = arn:aws:iam::1:role/x\nexternal_id = e\nsource_profile = itself\naws_access_key_id = A\naws_secret_access_key = S\n\
+                    [profile other]\nrole_arn = y\nsource_profile = keys\n\
+                    [profile a]\nrole_arn = y\nsource_profile = b\n[profile b]\nrole_arn = y\nsource_profile = a\n\
+                    [profile none]\nrole_arn = y\n[profile lost]\nrole_arn = y\nsource_profile = nobody\n\
+                    [profile code]\nrole_arn = y\nmfa_serial = z\nsource_profile = keys\n";
+        fs::write(&file, text).unwrap();
+        let file = file.to_str().unwrap();
+        let find = |profile: &'static str| {
+            let variables = [("AWS_CONFIG_FILE", file), ("AWS_ENDPOINT_URL_STS", url.as_str())];
+            async move { search(&variables, Some(profile)).await }
+        };
+        for profile in ["role", "itself"] {
+            let found = find(profile).await.map_err(|error| error.to_string()).unwrap();
+            assert_eq!(in_words(&found), "R S Some(\"T\")", "{profile}");
         }
-        provider.forget().await;
-        assert!(provider.current().await.is_ok());
-        assert_eq!(fetched.load(Ordering::SeqCst), 3);
+        for (profile, code, words) in [
+            ("other", ErrorCode::Authentication, "AccessDenied"),
+            ("a", ErrorCode::Configuration, "needs itself"),
+            ("none", ErrorCode::Configuration, "\"source_profile\""),
+            ("lost", ErrorCode::Configuration, "\"nobody\""),
+            ("code", ErrorCode::Configuration, "\"mfa_serial\""),
+        ] {
+            let error = find(profile).await.err().expect(profile);
+            assert_eq!(error.code(), code, "{error}");
+            assert!(error.message().contains(words), "{error}");
+        }
     });
 }

@@ -4,6 +4,8 @@
 //! - `caching_sha2_password`, MySQL's: such a hash too; where the server does not have the
 //!   user's in its cache, the password itself, over TLS or a Unix socket, or else encrypted with
 //!   the server's public key.
+//! - `mysql_clear_password`, for PAM, LDAP and the tokens of clouds: the password as it is, over TLS
+//!   or a Unix socket.
 
 use num_bigint::BigUint;
 use ring::digest::{self, Algorithm, Digest, SHA1_FOR_LEGACY_USE_ONLY as SHA1, SHA256};
@@ -18,6 +20,7 @@ use crate::net::der::element;
 pub(super) enum Method {
     Native,
     CachingSha2,
+    Clear,
 }
 
 impl Method {
@@ -26,6 +29,7 @@ impl Method {
         match name {
             b"mysql_native_password" => Some(Method::Native),
             b"caching_sha2_password" => Some(Method::CachingSha2),
+            b"mysql_clear_password" => Some(Method::Clear),
             _ => None,
         }
     }
@@ -34,13 +38,14 @@ impl Method {
         match self {
             Method::Native => "mysql_native_password",
             Method::CachingSha2 => "caching_sha2_password",
+            Method::Clear => "mysql_clear_password",
         }
     }
 
     /// What proves that the password is known, to a server that drew `lot`.
     pub fn proof(self, password: &str, lot: &[u8]) -> Vec<u8> {
         let password = password.as_bytes();
-        if password.is_empty() {
+        if password.is_empty() && self != Method::Clear {
             return Vec::new();
         }
         match self {
@@ -54,6 +59,7 @@ impl Method {
                 let twice = hash(&SHA256, &[once.as_ref()]);
                 xor(once.as_ref(), hash(&SHA256, &[twice.as_ref(), lot]).as_ref())
             }
+            Method::Clear => [password, &[0]].concat(),
         }
     }
 }

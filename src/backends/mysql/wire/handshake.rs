@@ -6,7 +6,7 @@ use super::answer::{self, Failure, OK};
 use super::auth::{sealed, Method};
 use super::bytes::{nonsense, put_text, Reader};
 use super::packets::Packets;
-use crate::config::wrong;
+use crate::config::{wrong, Secret};
 use crate::core::{Error, ErrorCode};
 use crate::net::stream::Stream;
 use crate::net::tls::Tls;
@@ -15,9 +15,26 @@ use crate::net::tls::Tls;
 #[derive(Clone)]
 pub(in crate::backends::mysql) struct Login {
     pub user: String,
+    /// As it was told last.
     pub password: String,
+    /// Who tells it.
+    pub secret: Secret,
     pub database: String,
-    pub tls: Option<Tls>,
+}
+
+/// TLS for one address.
+#[derive(Clone)]
+pub(in crate::backends::mysql) struct Protection {
+    pub tls: Tls,
+    /// A server that offers none is talked to without.
+    pub is_optional: bool,
+}
+
+impl Login {
+    /// The same with the password as it is now.
+    pub async fn current(&self) -> Result<Login, Error> {
+        Ok(Login { password: self.secret.current().await?.to_string(), ..self.clone() })
+    }
 }
 
 mod can {
@@ -34,10 +51,12 @@ mod can {
     pub const LONG_PROOF: u32 = 1 << 21;
 }
 
-/// Without these no server of the last ten years is.
-const NEEDED: u32 = can::PROTOCOL_41 | can::SECURE_CONNECTION | can::CHOOSE_METHOD | can::LONG_PROOF;
+/// Without these no server of the last ten years is, nor any proxy.
+const NEEDED: u32 = can::PROTOCOL_41 | can::SECURE_CONNECTION;
 
 const WANTED: u32 = NEEDED
+    | can::CHOOSE_METHOD
+    | can::LONG_PROOF
     | can::LONG_PASSWORD
     | can::LONG_FLAG
     | can::CONNECT_WITH_DATABASE
@@ -52,8 +71,7 @@ const UTF8MB4: u8 = 45;
 const MOST: u32 = 1 << 30;
 
 /// What the server says first.
-pub(super) struct Greeting {
-    pub version: String,
+struct Greeting {
     abilities: u32,
     lot: Vec<u8>,
     method: Bytes,
@@ -68,7 +86,8 @@ impl Greeting {
         if reader.byte()? != 10 {
             return Err(nonsense().into());
         }
-        let version = String::from_utf8_lossy(&reader.until_nul()).into_owned();
+        // The version, which may be a proxy's.
+        reader.until_nul();
         reader.u32()?;
         let mut lot = reader.take(8)?.to_vec();
         reader.byte()?;
@@ -82,7 +101,7 @@ impl Greeting {
         if abilities & NEEDED != NEEDED {
             return Err(nonsense().into());
         }
-        Ok(Greeting { version, abilities, lot: without_nul(lot), method: reader.until_nul() })
+        Ok(Greeting { abilities, lot: without_nul(lot), method: reader.until_nul() })
     }
 }
 
@@ -94,24 +113,38 @@ fn without_nul(mut lot: Vec<u8>) -> Vec<u8> {
 }
 
 /// Greets, shakes hands where TLS is wanted, and logs in.
-pub(super) async fn log_in(stream: Stream, login: &Login) -> Result<(Packets, Greeting), Failure> {
+pub(super) async fn log_in(
+    stream: Stream,
+    login: &Login,
+    protection: Option<&Protection>,
+) -> Result<Packets, Failure> {
     let mut packets = Packets::new(stream);
     let greeting = Greeting::read(packets.receive().await?)?;
     let mut abilities = WANTED & (greeting.abilities | can::CONNECT_WITH_DATABASE);
-    if let Some(tls) = &login.tls {
-        if greeting.abilities & can::TLS == 0 {
+    let offers_tls = greeting.abilities & can::TLS != 0;
+    match protection {
+        Some(Protection { tls, .. }) if offers_tls => {
+            abilities |= can::TLS;
+            packets.send(&preamble(abilities)).await?;
+            packets = packets.secure(tls).await?;
+        }
+        Some(Protection { is_optional: false, .. }) => {
             return Err(
                 wrong("the server offers no TLS; set it up there, or leave the option \"tls\" out").into()
             );
         }
-        abilities |= can::TLS;
-        packets.send(&preamble(abilities)).await?;
-        packets = packets.secure(tls).await?;
+        _ => {}
     }
-    let method = Method::named(&greeting.method).unwrap_or(Method::CachingSha2);
+    let method = match abilities & can::CHOOSE_METHOD {
+        // Who cannot choose has this one alone.
+        0 => Method::Native,
+        _ => Method::named(&greeting.method)
+            .filter(|method| *method != Method::Clear)
+            .unwrap_or(Method::CachingSha2),
+    };
     packets.send(&response(abilities, login, method, &greeting.lot)).await?;
-    authenticate(&mut packets, login, method, greeting.lot.clone()).await?;
-    Ok((packets, greeting))
+    authenticate(&mut packets, login, method, greeting.lot).await?;
+    Ok(packets)
 }
 
 /// The part of the response that comes before TLS.
@@ -127,9 +160,18 @@ fn preamble(abilities: u32) -> Vec<u8> {
 fn response(abilities: u32, login: &Login, method: Method, lot: &[u8]) -> Vec<u8> {
     let mut packet = preamble(abilities);
     put_line(&mut packet, &login.user);
-    put_text(&mut packet, &method.proof(&login.password, lot));
+    let proof = method.proof(&login.password, lot);
+    match u8::try_from(proof.len()) {
+        Ok(length) if abilities & can::LONG_PROOF == 0 => {
+            packet.push(length);
+            packet.extend_from_slice(&proof);
+        }
+        _ => put_text(&mut packet, &proof),
+    }
     put_line(&mut packet, &login.database);
-    put_line(&mut packet, method.name());
+    if abilities & can::CHOOSE_METHOD != 0 {
+        put_line(&mut packet, method.name());
+    }
     if abilities & can::ATTRIBUTES != 0 {
         let mut attributes = Vec::new();
         for (name, value) in
@@ -172,6 +214,13 @@ async fn authenticate(
             CHOOSE => {
                 let name = reader.until_nul();
                 method = Method::named(&name).ok_or_else(|| unknown_method(&name))?;
+                if method == Method::Clear && !packets.is_private() {
+                    return Err(Error::new(
+                        ErrorCode::Authentication,
+                        "the server wants the \"password\" itself, which is not shown to a network; turn \"tls\" on",
+                    )
+                    .into());
+                }
                 lot = without_nul(reader.rest().to_vec());
                 packets.send(&method.proof(&login.password, &lot)).await?;
             }
@@ -231,7 +280,6 @@ mod tests {
         packet.extend_from_slice(&0x81ff_u16.to_le_bytes());
         packet.extend_from_slice(b"\x15\0\0\0\0\0\0\0\0\0\0ijklmnopqrst\0mysql_native_password\0");
         let Ok(greeting) = Greeting::read(packet.into()) else { panic!("it is not read") };
-        assert_eq!(greeting.version, "5.5.5-10.11.6-MariaDB");
         assert_eq!(greeting.lot, b"abcdefghijklmnopqrst");
         assert_eq!(Method::named(&greeting.method), Some(Method::Native));
     }

@@ -12,6 +12,6 @@ mod rows;
 mod session;
 
 pub(super) use self::answer::{Failure, Refusal};
-pub(super) use self::handshake::Login;
+pub(super) use self::handshake::{Login, Protection};
 pub(super) use self::rows::{Row, Value};
 pub(super) use self::session::{Parameter, Session, Statement};

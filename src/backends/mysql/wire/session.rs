@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::answer::{self, Failure, OK};
 use super::bytes::{nonsense, put_text, Reader};
-use super::handshake::{self, Login};
+use super::handshake::{self, Login, Protection};
 use super::packets::Packets;
 use super::rows::{self, Column, Row};
 use crate::core::Error;
@@ -16,6 +16,7 @@ use crate::net::stream::Stream;
 mod command {
     pub const QUIT: u8 = 1;
     pub const QUERY: u8 = 3;
+    pub const PING: u8 = 14;
     pub const PREPARE: u8 = 0x16;
     pub const EXECUTE: u8 = 0x17;
     pub const CLOSE_STATEMENT: u8 = 0x19;
@@ -51,8 +52,6 @@ struct Prepared {
 /// A connection that is logged in.
 pub(in crate::backends::mysql) struct Session {
     packets: Packets,
-    /// What the server calls its version.
-    pub version: String,
     prepared: HashMap<String, Prepared>,
     /// The weight of all that is prepared.
     weight: usize,
@@ -63,16 +62,13 @@ pub(in crate::backends::mysql) struct Session {
 
 impl Session {
     /// Logs in over a connected stream.
-    pub async fn log_in(stream: Stream, login: &Login) -> Result<Session, Failure> {
-        let (packets, greeting) = handshake::log_in(stream, login).await?;
-        Ok(Session {
-            packets,
-            version: greeting.version,
-            prepared: HashMap::new(),
-            weight: 0,
-            used: 0,
-            ahead: Vec::new(),
-        })
+    pub async fn log_in(
+        stream: Stream,
+        login: &Login,
+        protection: Option<&Protection>,
+    ) -> Result<Session, Failure> {
+        let packets = handshake::log_in(stream, login, protection).await?;
+        Ok(Session { packets, prepared: HashMap::new(), weight: 0, used: 0, ahead: Vec::new() })
     }
 
     /// Carries out a statement that has no parameters and no rows.
@@ -125,6 +121,15 @@ impl Session {
     pub fn forget_all(&mut self) {
         let texts: Vec<String> = self.prepared.keys().cloned().collect();
         texts.iter().for_each(|text| self.forget(text));
+    }
+
+    /// Asks whether the server is there.
+    pub async fn ping(&mut self) -> Result<(), Error> {
+        self.send(&[command::PING]).await?;
+        match self.packets.receive().await?.first() {
+            Some(&OK) => Ok(()),
+            _ => Err(nonsense()),
+        }
     }
 
     /// Says goodbye.

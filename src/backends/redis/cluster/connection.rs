@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::iter::repeat_with;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -19,7 +20,7 @@ use super::nodes::ClusterNodes;
 use super::redirection::Redirection;
 use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Notice, Record, Remedy};
 use crate::net::fleet::Node;
-use crate::net::pipeline::Replies;
+use crate::net::pipeline::{Pings, Replies};
 
 /// Goes before commands that follow an `ASK` redirection; it has one reply.
 const ASKING: &[u8] = b"*1\r\n$6\r\nASKING\r\n";
@@ -30,6 +31,7 @@ pub(super) struct ClusterConnection {
     storage: StorageOptions,
     /// How often the commands for one record are redirected before the engine has to retry them.
     max_redirections: usize,
+    pings: Option<Pings>,
 }
 
 /// The commands for one record, and its slot.
@@ -52,8 +54,13 @@ type Routes = BTreeMap<Node, Vec<Routed>>;
 type Results = [Option<Result<Replies<Reply>, Error>>];
 
 impl ClusterConnection {
-    pub fn new(nodes: ClusterNodes, storage: StorageOptions, max_redirections: usize) -> ClusterConnection {
-        ClusterConnection { nodes, storage, max_redirections }
+    pub fn new(
+        nodes: ClusterNodes,
+        storage: StorageOptions,
+        max_redirections: usize,
+        pings: Option<Pings>,
+    ) -> ClusterConnection {
+        ClusterConnection { nodes, storage, max_redirections, pings }
     }
 
     fn slot_commands(&self, key: &str, commands: Vec<u8>) -> SlotCommands {
@@ -140,7 +147,10 @@ impl ClusterConnection {
             .nodes
             .primaries()
             .request(node, |primary| async move {
-                let all = primary.send_pipeline(commands, expected).await?;
+                let all = match is_write {
+                    true => primary.send_writes(commands, expected).await?,
+                    false => primary.send_pipeline(commands, expected).await?,
+                };
                 Ok((primary, all))
             })
             .await?;
@@ -362,6 +372,10 @@ impl Connection for ClusterConnection {
 
     fn waits_for_timer(&self) -> bool {
         self.nodes.waits_for_timer()
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        self.pings.as_ref().and_then(Pings::wake_at)
     }
 
     fn moved(&self, _: usize) -> Option<u64> {

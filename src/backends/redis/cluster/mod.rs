@@ -11,17 +11,21 @@ mod nodes;
 mod redirection;
 pub(super) mod slots;
 mod topology;
+mod view;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::{select, BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::time::timeout;
 
 use self::connection::ClusterConnection;
-use self::nodes::{request_topology, ClusterNodes};
+use self::nodes::ClusterNodes;
 use self::topology::Topology;
+use self::view::View;
 use super::batching::description;
 use super::connection_info::ConnectionInfo;
 use super::layout::Layout;
@@ -34,6 +38,9 @@ use crate::core::{Backend, Description, Error, ErrorCode, Key, Link};
 use crate::net::fleet::{Dial, Dialed, Fleet, Node, Timeouts};
 use crate::net::pipeline::while_alive;
 use crate::net::traffic::Traffic;
+
+/// How long a node that tells the topology waits for the others, each time.
+const GRACE: Duration = Duration::from_millis(100);
 
 pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
     let settings = options::for_cluster(settings)?;
@@ -97,7 +104,7 @@ impl Backend for Cluster {
         let (fleet, background) = Fleet::start(self.dialer.clone(), primaries, self.timeouts);
         let mut lifeline: BoxFuture<'static, Error> = Box::pin(background);
         let replica_reads = self.reads_from_replicas.then(|| {
-            let dialer = ReplicaDialer { connection_info: self.dialer.0.clone(), primary: None };
+            let dialer = ReplicaDialer { connection_info: self.dialer.0.for_reads(), primary: None };
             let replicas: Vec<Node> = topology.replicas().cloned().collect();
             ReplicaReads::start(dialer, replicas, self.timeouts, self.required_offsets.clone())
         });
@@ -110,7 +117,8 @@ impl Backend for Cluster {
         if let Some(background) = replica_background {
             lifeline = Box::pin(select(lifeline, Box::pin(background)).map(|end| end.factor_first().0));
         }
-        let connection = ClusterConnection::new(nodes, self.storage.clone(), self.max_redirections);
+        let pings = self.dialer.0.pings().cloned();
+        let connection = ClusterConnection::new(nodes, self.storage.clone(), self.max_redirections, pings);
         Ok(Link { connection: Arc::new(connection), lifeline })
     }
 
@@ -121,16 +129,23 @@ impl Backend for Cluster {
 }
 
 impl Cluster {
-    /// Asks all nodes that are known for the topology, and takes the first that tells it.
+    /// Asks all nodes that are known for the topology. The first that tells it waits a moment for others,
+    /// which may know better.
     async fn discover_topology(&self) -> Result<Topology, Error> {
         let known = self.topology.read().unwrap_or_else(PoisonError::into_inner).primaries().to_vec();
         let nodes: BTreeSet<Node> = self.seeds.iter().cloned().chain(known).collect();
         let mut requests: FuturesUnordered<_> =
             nodes.iter().map(|node| self.discover_topology_from(node)).collect();
         let mut reason: Option<Error> = None;
-        while let Some(result) = requests.next().await {
+        let mut views = Vec::new();
+        loop {
+            let next = match views.is_empty() {
+                true => requests.next().await,
+                false => timeout(GRACE, requests.next()).await.unwrap_or(None),
+            };
+            let Some(result) = next else { break };
             match result {
-                Ok(topology) => return Ok(topology),
+                Ok(view) => views.push(view),
                 // A permanent error says more.
                 Err(error) if reason.is_none() || error.code() != ErrorCode::Unavailable => {
                     reason = Some(error);
@@ -138,11 +153,13 @@ impl Cluster {
                 Err(_) => {}
             }
         }
-        Err(reason.unwrap_or_else(|| Error::connection("the cluster has no nodes")))
+        let view = View::that_counts(views).map(|view| view.topology);
+        view.ok_or_else(|| reason.unwrap_or_else(|| Error::connection("the cluster has no nodes")))
     }
 
-    async fn discover_topology_from(&self, node: &Node) -> Result<Topology, Error> {
-        let (connection, mut lifeline) = self.dialer.dial(node, &Traffic::default()).await?;
-        while_alive(&mut lifeline, request_topology(&connection, node)).await
+    async fn discover_topology_from(&self, node: &Node) -> Result<View, Error> {
+        let info = self.dialer.0.for_reads().at(&node.host, node.port)?;
+        let (connection, mut lifeline) = info.connect(&Traffic::default()).await?;
+        while_alive(&mut lifeline, View::request(&connection, node)).await
     }
 }

@@ -1,20 +1,22 @@
 //! The connections to a cluster's nodes, and the topology, which is refreshed when a redirection
 //! or a failure shows that it has changed.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use futures_util::future::select;
+use futures_util::future::{join_all, select, Either};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use super::super::multiplexed_connection::MultiplexedConnection;
 use super::super::replica_reads::ReplicaReads;
-use super::super::replies;
 use super::topology::Topology;
-use crate::config::wrong;
+use super::view::View;
 use crate::core::{Error, Notice};
 use crate::net::fleet::{Fleet, Node};
 
@@ -30,6 +32,12 @@ const MAX_REPLICAS_AGE: Duration = Duration::from_secs(5);
 /// How long a node may take to reply to `CLUSTER SLOTS` in a refresh.
 const REFRESH_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// How many nodes are asked for the topology, since a single one may be cut off from the others.
+const MAX_ASKED: usize = 7;
+
+/// How long the target of a redirection stays that has no slots.
+const TARGET_LIFE: Duration = Duration::from_secs(5);
+
 /// See the module. Clones share everything.
 #[derive(Clone)]
 pub(super) struct ClusterNodes {
@@ -39,8 +47,10 @@ pub(super) struct ClusterNodes {
     topology: Arc<RwLock<Topology>>,
     refreshed_at: Arc<Mutex<Instant>>,
     refresh_requested: Arc<Notify>,
-    /// Nodes that redirections named, and that have no slots yet in the topology.
-    redirection_targets: Arc<RwLock<BTreeSet<Node>>>,
+    /// Nodes that redirections named, when they last did, and that have no slots yet in the topology.
+    redirection_targets: Arc<Mutex<BTreeMap<Node, Instant>>>,
+    /// Which of the nodes is asked first in a refresh.
+    asked_first: Arc<AtomicUsize>,
 }
 
 impl ClusterNodes {
@@ -57,6 +67,7 @@ impl ClusterNodes {
             refreshed_at: Arc::new(Mutex::new(Instant::now())),
             refresh_requested: Arc::new(Notify::new()),
             redirection_targets: Arc::default(),
+            asked_first: Arc::default(),
         }
     }
 
@@ -94,9 +105,13 @@ impl ClusterNodes {
 
     /// Connects to the target of a redirection, which may be a new node.
     pub fn add(&self, target: &Node) {
+        let mut targets = self.redirection_targets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(named_at) = targets.get_mut(target) {
+            *named_at = Instant::now();
+        }
         let mut nodes: Vec<Node> = self.primaries.nodes().into_iter().map(|(node, _)| node).collect();
         if !nodes.contains(target) {
-            self.redirection_targets.write().unwrap_or_else(PoisonError::into_inner).insert(target.clone());
+            targets.insert(target.clone(), Instant::now());
             nodes.push(target.clone());
             self.primaries.set_nodes(nodes);
         }
@@ -111,11 +126,14 @@ impl ClusterNodes {
     /// never ends.
     pub async fn refresh_on_request(self) -> Error {
         loop {
-            let request = Box::pin(self.refresh_requested.notified());
-            if self.primaries.waits_for_timer() {
-                select(request, Box::pin(sleep(REFRESH_INTERVAL))).await;
-            } else {
-                request.await;
+            let request = self.refresh_requested.notified();
+            // Polled whenever a connection ends, since that is the work of the same task.
+            let disturbance = poll_fn(|_| match self.primaries.waits_for_timer() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            });
+            if let Either::Right(((), request)) = select(pin!(request), disturbance).await {
+                select(request, pin!(sleep(REFRESH_INTERVAL))).await;
             }
             self.refresh_topology().await;
             sleep(MIN_REFRESH_INTERVAL).await;
@@ -123,21 +141,29 @@ impl ClusterNodes {
     }
 
     async fn refresh_topology(&self) {
-        for (node, _) in self.primaries.nodes().into_iter().filter(|(_, is_connected)| *is_connected) {
-            let Ok(connection) = self.primaries.connection(&node) else { continue };
-            let reply = timeout(REFRESH_TIMEOUT, request_topology(&connection, &node)).await;
-            if let Ok(Ok(topology)) = reply {
-                let mut targets = self.redirection_targets.write().unwrap_or_else(PoisonError::into_inner);
-                targets.retain(|node| !topology.primaries().contains(node));
-                self.primaries.set_nodes(topology.primaries().iter().chain(targets.iter()).cloned());
-                if let Some(replica_reads) = &self.replica_reads {
-                    replica_reads.set_nodes(topology.replicas().cloned());
-                }
-                *self.refreshed_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-                *self.topology.write().unwrap_or_else(PoisonError::into_inner) = topology;
-                return;
-            }
+        let connected = self.primaries.nodes().into_iter().filter(|(_, is_connected)| *is_connected);
+        let mut nodes: Vec<Node> = connected.map(|(node, _)| node).collect();
+        // Others each time, if there are many.
+        let first = self.asked_first.fetch_add(1, Ordering::Relaxed) % nodes.len().max(1);
+        nodes.rotate_left(first);
+        nodes.truncate(MAX_ASKED);
+        let requests = nodes.iter().map(|node| async move {
+            let connection = self.primaries.connection(node).ok()?;
+            timeout(REFRESH_TIMEOUT, View::request(&connection, node)).await.ok()?.ok()
+        });
+        let views = join_all(requests).await.into_iter().flatten().collect();
+        let Some(View { topology, .. }) = View::that_counts(views) else { return };
+        let mut targets = self.redirection_targets.lock().unwrap_or_else(PoisonError::into_inner);
+        targets.retain(|node, named_at| {
+            named_at.elapsed() < TARGET_LIFE && !topology.primaries().contains(node)
+        });
+        self.primaries.set_nodes(topology.primaries().iter().chain(targets.keys()).cloned());
+        drop(targets);
+        if let Some(replica_reads) = &self.replica_reads {
+            replica_reads.set_nodes(topology.replicas().cloned());
         }
+        *self.refreshed_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *self.topology.write().unwrap_or_else(PoisonError::into_inner) = topology;
     }
 
     /// For [`Connection::poll_notice`](crate::core::Connection::poll_notice).
@@ -158,20 +184,5 @@ impl ClusterNodes {
 
     fn topology(&self) -> RwLockReadGuard<'_, Topology> {
         self.topology.read().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Asks a node for the topology.
-pub(super) async fn request_topology(
-    connection: &MultiplexedConnection,
-    node: &Node,
-) -> Result<Topology, Error> {
-    let command = redis::cmd("CLUSTER").arg("SLOTS").get_packed_command();
-    match connection.send(command, 0).await {
-        Ok(reply) => Topology::from_reply(reply, node),
-        Err(error) if replies::is_no_cluster(&error) => Err(wrong(format!(
-            "{node} is no node of a cluster; leave the option \"nodes\" out and give \"host\""
-        ))),
-        Err(error) => Err(error),
     }
 }

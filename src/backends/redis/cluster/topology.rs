@@ -1,6 +1,7 @@
 //! The topology: which primary serves which slots, and its replicas, by `CLUSTER SLOTS`
 //! (<https://redis.io/docs/latest/commands/cluster-slots/>).
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::RangeInclusive;
 
 use redis::Value;
@@ -101,6 +102,19 @@ impl Topology {
     /// The primary that serves a slot.
     pub fn primary_of(&self, slot: u16) -> Option<&Node> {
         self.primaries.get(self.index(slot)?)
+    }
+
+    /// Equal for topologies in which each slot has the same primary.
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let mut last = None;
+        for (slot, index) in self.slots.iter().enumerate() {
+            if last != Some(*index) {
+                last = Some(*index);
+                (slot, self.primaries.get(usize::from(*index))).hash(&mut hasher);
+            }
+        }
+        hasher.finish()
     }
 
     fn index(&self, slot: u16) -> Option<usize> {

@@ -31,8 +31,8 @@ impl PrimaryDiscovery {
     }
 
     /// The configuration with the highest epoch, as soon as no failover is in progress. One with
-    /// an epoch lower than `config_epoch` counts only when all sentinels reply: it is that of a
-    /// sentinel that was partitioned away.
+    /// an epoch lower than `config_epoch` counts only when all sentinels reply, or most of them have
+    /// it, where their epochs began again: else it is that of a sentinel that was partitioned away.
     ///
     /// # Errors
     /// No sentinel knows the primary.
@@ -48,7 +48,12 @@ impl PrimaryDiscovery {
         let reports = self.reports();
         let latest = configurations(&reports).max_by_key(|known| known.config_epoch);
         match latest {
-            Some(latest) if latest.config_epoch >= config_epoch || reports.iter().all(is_ok) => {
+            Some(latest)
+                if latest.config_epoch >= config_epoch
+                    || reports.iter().all(is_ok)
+                    || 2 * configurations(&reports).filter(|known| *known == latest).count()
+                        > reports.len() =>
+            {
                 Ok(latest.clone())
             }
             Some(_) => Err(Error::connection("the sentinels that answer know an older primary alone")),
@@ -135,6 +140,12 @@ mod tests {
         let known = discovery(vec![Some(Ok(configuration(1))), Some(Ok(configuration(3))), Some(Err(away))]);
         assert_eq!(block_on(known.primary(2)).unwrap(), configuration(3));
         assert!(block_on(known.primary(4)).unwrap_err().message().contains("older"));
+        let again = |one, other| {
+            let away = Some(Err(Error::connection("away")));
+            discovery(vec![Some(Ok(configuration(one))), away, Some(Ok(configuration(other)))])
+        };
+        assert_eq!(block_on(again(1, 1).primary(4)).unwrap(), configuration(1), "most agree");
+        assert!(block_on(again(1, 2).primary(4)).is_err());
         assert!(known.failover(&configuration(2)).now_or_never().is_some());
         let same = PrimaryConfiguration { config_epoch: 2, ..configuration(3) };
         assert!(known.failover(&same).now_or_never().is_none(), "the address is the same");

@@ -12,7 +12,7 @@ pub(super) mod discovery;
 mod subscription;
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -38,6 +38,7 @@ use crate::config::{wrong, Settings};
 use crate::core::{Backend, Description, Error, Link};
 use crate::net::fleet::Timeouts;
 use crate::net::pipeline::while_alive;
+use crate::net::renewal::{Renewable, Renewing};
 use crate::net::traffic::Traffic;
 
 const DEFAULT_SENTINEL_PORT: u16 = 26_379;
@@ -53,14 +54,16 @@ pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Backend>, Error> {
         .into_iter()
         .map(|node| sentinel.at(&node.host, node.port))
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(Arc::new(Sentinel {
+    let sentinel = Sentinel {
         sentinels: Sentinels { sentinels, name: name.to_owned(), options: settings.engine() },
         primary: ConnectionInfo::from_settings(settings)?,
         storage: StorageOptions::from_settings(settings, Layout::from_settings(settings)),
         replica_reads: options::reads_from_replicas(settings)
             .then(|| (Timeouts::from_options(&settings.engine()), RequiredOffsets::default())),
         config_epoch: AtomicI64::new(0),
-    }))
+        is_replaced: Arc::default(),
+    };
+    Ok(Arc::new(Renewing::new(sentinel, settings.engine().connect_timeout)))
 }
 
 struct Sentinel {
@@ -70,8 +73,16 @@ struct Sentinel {
     storage: StorageOptions,
     /// What reads from replicas need, if there are any.
     replica_reads: Option<(Timeouts, RequiredOffsets)>,
-    /// The highest configuration epoch of any connection.
+    /// The configuration epoch of the last connection.
     config_epoch: AtomicI64,
+    /// The last connection ended since the sentinels replace the primary.
+    is_replaced: Arc<AtomicBool>,
+}
+
+impl Renewable for Sentinel {
+    fn is_missed(&self) -> bool {
+        self.is_replaced.load(Ordering::Relaxed)
+    }
 }
 
 #[async_trait]
@@ -86,7 +97,8 @@ impl Backend for Sentinel {
             Box::pin(subscriptions.map(|never| match never {}));
         let (primary, configuration) =
             while_alive(&mut subscriptions, self.connect_to_primary(&discovery)).await?;
-        self.config_epoch.fetch_max(configuration.config_epoch, Ordering::Relaxed);
+        // Lower where the sentinels began again.
+        self.config_epoch.store(configuration.config_epoch, Ordering::Relaxed);
         let Primary { connection: primary, traffic, mut lifeline, role } = primary;
         let patience = self.sentinels.options.timeout;
         let mut connection = RedisConnection::new(primary.clone(), traffic, patience, self.storage.clone())
@@ -97,8 +109,11 @@ impl Backend for Sentinel {
             connection = connection.reading_from(replicas);
             lifeline = Box::pin(select(lifeline, Box::pin(background)).map(|end| end.factor_first().0));
         }
+        self.is_replaced.store(false, Ordering::Relaxed);
+        let is_replaced = Arc::clone(&self.is_replaced);
         let failover = async move {
             discovery.failover(&configuration).await;
+            is_replaced.store(true, Ordering::Relaxed);
             let address = configuration.address();
             Error::connection(format!("the sentinels replace the primary {address}"))
         };

@@ -10,7 +10,7 @@ const KEPT: Duration = Duration::from_secs(10);
 
 /// The tables, by their plain names.
 #[derive(Default)]
-pub(super) struct Locks(Mutex<HashMap<String, Instant>>);
+pub(crate) struct Locks(Mutex<HashMap<String, Instant>>);
 
 impl Locks {
     /// A lock was met in a table.

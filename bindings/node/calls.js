@@ -1,0 +1,38 @@
+// An operation under way: who is called back, and in which context.
+'use strict'
+
+const { AsyncResource } = require('async_hooks')
+
+const TYPE = 'DEEPSTREAM_CONNECTOR'
+
+/** `answered` says when it ends. */
+const MANUAL = { requireManualDestroy: true }
+
+/** Its callback runs in the context of its call, as AsyncLocalStorage and tracers have it. */
+class Call extends AsyncResource {
+  constructor (operation, key, callback) {
+    super(TYPE, MANUAL)
+    this.operation = operation
+    this.key = key
+    this.callback = callback
+  }
+
+  /** Without a result. */
+  done () {
+    this.runInAsyncScope(this.callback, undefined, null)
+  }
+
+  give (result) {
+    this.runInAsyncScope(this.callback, undefined, null, result)
+  }
+
+  giveRecord (version, data) {
+    this.runInAsyncScope(this.callback, undefined, null, version, data)
+  }
+
+  fail (error) {
+    this.runInAsyncScope(this.callback, undefined, error.of(this.operation, this.key))
+  }
+}
+
+module.exports = { Call }

@@ -1,0 +1,14 @@
+// Each statement below a comment must not compile.
+import Connector = require('deepstream-connector')
+
+const modern: Connector.Modern = new Connector({ type: 'memory' }, {})
+// @ts-expect-error an option that there is not
+new Connector({ type: 'redis', tsl: true })
+// @ts-expect-error another backend's
+new Connector({ type: 'memory', host: 'x' })
+// @ts-expect-error no such backend
+new Connector({ type: 'reddis' })
+// @ts-expect-error no number
+new Connector({ type: 'memory', timeout: 'soon' })
+// @ts-expect-error the version is missing
+modern.set('a', {}, () => {})
