@@ -96,7 +96,7 @@ fn a_thawed_server_does_not_undo_what_came_later(stage: &mut Stage) {
     let soon = stage.place.soon();
     stage.open_with(json!({"timeout": soon, "connectTimeout": 60_000}));
     let count = i64::try_from(stage.place.soon_done()).unwrap_or(i64::MAX);
-    stage.store("warm", 1, "{}");
+    stage.within(60_000, |stage| stage.store("warm", 1, "{}"));
     let large = json!({ "text": "x".repeat(4_000) }).to_string();
     stage.freeze();
     let old: Vec<Request> =
