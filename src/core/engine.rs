@@ -479,7 +479,7 @@ impl<T: Send + 'static> Engine<T> {
         sent
     }
 
-    /// Sends an operation that is to go alone, if there is one and nothing else is under way.
+    /// Sends operations that are to go apart from others, if there are any and nothing else is under way.
     fn send_suspect(
         &mut self,
         connection: &Arc<dyn Connection>,
@@ -499,7 +499,8 @@ impl<T: Send + 'static> Engine<T> {
         if !self.sequencer.has_queued(group, Queue::Suspects) {
             return false;
         }
-        let room = Room { records: 1, bytes: usize::MAX };
+        let records = self.sequencer.half_of_suspects(group).min(self.limits.max_batch_records);
+        let room = Room { records, bytes: self.limits.max_batch_bytes };
         self.send(connection, group, Queue::Suspects, room, now, budget)
     }
 

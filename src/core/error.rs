@@ -167,7 +167,7 @@ impl Error {
     }
 
     /// The connection to the server was lost while the operation was in flight on it. One that met
-    /// that twice goes alone: it may be the reason.
+    /// that twice goes apart from others: it may be the reason.
     pub fn in_flight(self) -> Error {
         Error { was_in_flight: true, ..self }
     }

@@ -152,6 +152,11 @@ impl Queues {
         self.groups[group][queue.index()].len()
     }
 
+    /// How many of them count, at least.
+    pub fn least(&self, group: usize, queue: Queue) -> usize {
+        self.len(group, queue).saturating_sub(self.stale)
+    }
+
     /// An entry somewhere counts no more. Returns whether there are too many of that kind, which
     /// [`retain`](Self::retain) drops.
     pub fn left(&mut self) -> bool {

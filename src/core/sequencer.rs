@@ -109,6 +109,12 @@ impl<A> Sequencer<A> {
         self.queues.len(group, queue) > 0 && self.first(group, queue).is_some()
     }
 
+    /// How many suspects may go together: half of those that wait. A network that is to blame for many of them
+    /// does not have each wait for all others, and the one that is to blame itself is alone before long.
+    pub fn half_of_suspects(&self, group: usize) -> usize {
+        (self.queues.least(group, Queue::Suspects) / 2).max(1)
+    }
+
     /// Whether a group has nothing in its queues.
     pub fn is_quiet(&self, group: usize) -> bool {
         self.queues.are_empty(group)
@@ -158,7 +164,9 @@ impl<A> Sequencer<A> {
                 continue;
             }
             let bytes = batch.bytes + lane.front.operation.bytes(&lane.key);
-            if bytes > room.bytes && !batch.lanes.is_empty() {
+            // Suspects queue whatever their kinds are.
+            let is_another_kind = batch.kind.is_some_and(|kind| kind != lane.front.operation.kind());
+            if (bytes > room.bytes || is_another_kind) && !batch.lanes.is_empty() {
                 break;
             }
             self.queues.pop(group, queue);
@@ -269,7 +277,8 @@ impl<A> Sequencer<A> {
     }
 
     /// The connection was lost with this in a batch. What met that twice is a suspect: it goes
-    /// alone, and then after pauses that grow, so that others have their turn meanwhile.
+    /// with suspects alone, half of them at a time, and then after pauses that grow, so that others have their
+    /// turn meanwhile.
     pub fn lost(&mut self, lanes: &[LaneId], cause: &Error, now: Instant, random: &mut Random) -> usize {
         self.wait_on(lanes, cause, |sequencer, id| {
             let front = &mut sequencer.lanes[id].front;
@@ -752,6 +761,43 @@ mod tests {
         assert!(!bench.sequencer.has_queued(0, Queue::Suspects), "it rests");
         bench.expire(20);
         assert_eq!(versions(&bench.take_suspect()), [("a", 1)]);
+    }
+
+    #[test]
+    fn half_of_what_was_lost_twice_goes_together() {
+        let mut bench = Bench::new();
+        for (address, key) in (1..).zip(["a", "b", "c", "d"]) {
+            bench.set(key, address);
+        }
+        for _ in 0..SUSPECT_AFTER {
+            let sets = bench.take(Kind::Set);
+            assert_eq!(bench.lose(&sets), 4);
+        }
+        let records = bench.sequencer.half_of_suspects(0);
+        assert_eq!(records, 2);
+        let room = Room { records, bytes: usize::MAX };
+        let suspects = bench.sequencer.take_batch(0, Queue::Suspects, room, bench.start);
+        assert_eq!(versions(&suspects), [("a", 1), ("b", 2)]);
+        assert_eq!(bench.finish(suspects), [1, 2]);
+        assert_eq!(bench.sequencer.half_of_suspects(0), 1);
+    }
+
+    #[test]
+    fn suspects_of_one_kind_go_together() {
+        let mut bench = Bench::new();
+        bench.push("a", set(1), 1, 100);
+        bench.push("b", Operation::Delete, 2, 100);
+        for _ in 0..SUSPECT_AFTER {
+            let (sets, deletes) = (bench.take(Kind::Set), bench.take(Kind::Delete));
+            bench.lose(&sets);
+            bench.lose(&deletes);
+        }
+        let room = Room { records: 2, bytes: usize::MAX };
+        let first = bench.sequencer.take_batch(0, Queue::Suspects, room, bench.start);
+        assert_eq!(first.lanes.len(), 1);
+        let second = bench.sequencer.take_batch(0, Queue::Suspects, room, bench.start);
+        assert_eq!(second.lanes.len(), 1);
+        assert_ne!(first.kind, second.kind);
     }
 
     #[test]

@@ -72,7 +72,9 @@ impl<A> Turn<A> {
     /// whoever gave the refused one.
     pub fn fall_back(&mut self) -> Option<Waiter<A>> {
         self.operation = Operation::Set(self.replaced.pop()?);
+        // It was in no batch yet.
         self.sent = false;
+        self.losses = 0;
         self.cause = None;
         self.waiters.pop()
     }

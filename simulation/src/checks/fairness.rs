@@ -147,10 +147,15 @@ pub fn what_could_go_has_gone(waits: Option<OpId>, under_way: usize, most: usize
 }
 
 /// A batch of so many is sent while so many are under way; one of all these was in flight at two
-/// losses of the connection.
-pub fn what_was_lost_twice_goes_alone(suspect: Option<OpId>, sent: usize, others: usize) -> Checked {
-    expect(suspect.is_none(), "what_was_lost_twice_goes_alone", || {
-        format!("{suspect:?} is one of {sent} that are sent beside {others}")
+/// losses of the connection, as `waiting` others may have been that have no answer.
+pub fn what_was_lost_twice_goes_apart(
+    suspect: Option<OpId>,
+    sent: usize,
+    others: usize,
+    waiting: usize,
+) -> Checked {
+    expect(suspect.is_none(), "what_was_lost_twice_goes_apart", || {
+        format!("{suspect:?} is one of {sent} that are sent beside {others}, while {waiting} may be suspects")
     })
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::session::{Ask, Exchange, Item, LinkState, Reply, Stored};
 use super::{Arrival, Event, World};
 use crate::checks::{deadlines, fairness, limits};
-use crate::ledger::{version_of, OpId};
+use crate::ledger::{version_of, Fate, Op, OpId};
 use crate::scenario::{Kind, Moment};
 use crate::time::{Nanos, MICRO, MILLI, SECOND};
 
@@ -109,14 +109,14 @@ impl World {
             self.check(deadlines::what_has_expired_is_not_sent(&self.ledger, now, item.key, kind, op));
             ops.extend(op);
         }
-        let is_suspect = matches!(ops[..], [op] if self.ledger.ops[op].losses >= 2);
-        let may_be_suspect = matches!(items, [item] if self.ledger.lanes[item.key].has_losses);
+        let is_suspect = !ops.is_empty() && ops.iter().all(|&op| self.ledger.ops[op].losses >= 2);
+        let may_be_suspect = items.iter().all(|item| self.ledger.lanes[item.key].has_losses);
         let mut covers = Vec::new();
         for &op in &ops {
             self.ledger.ops[op].sent += 1;
             covers.extend(self.ledger.cover(op));
         }
-        // What goes alone has turns of its own; the books of a host that is slow to listen are too old.
+        // What goes apart has turns of its own; the books of a host that is slow to listen are too old.
         if !self.is_mixed && !may_be_suspect && self.setup.is_quick_to_listen() {
             let busy = self.busy_keys();
             let (ledger, rotation, now) = (&self.ledger, &mut self.rotation, self.now);
@@ -192,7 +192,7 @@ impl World {
         }
     }
 
-    /// What was in flight at two losses goes alone.
+    /// What was in flight at two losses goes apart.
     fn check_suspects(&mut self, session: usize, node: usize, sent: &[OpId]) {
         let ops = &self.ledger.ops;
         let is_suspect = |&op: &OpId| ops[op].losses >= 2 && !ops[op].kind.is_read();
@@ -204,9 +204,20 @@ impl World {
             _ => None,
         });
         let others: Vec<Option<OpId>> = items.flatten().map(|item| item.op).collect();
-        let suspect = sent.iter().copied().find(is_suspect).filter(|_| sent.len() + others.len() > 1);
-        let suspect = suspect.or(others.iter().flatten().copied().find(is_suspect));
-        self.check(fairness::what_was_lost_twice_goes_alone(suspect, sent.len(), others.len()));
+        let mut suspect = others.iter().flatten().copied().find(is_suspect);
+        let mut waiting = 0;
+        if let Some(first) = sent.iter().copied().find(is_suspect) {
+            // Half of those that may be suspects, and nobody else, may go with it.
+            let lanes = &self.ledger.lanes;
+            // It may have come to another one that was lost before, and that has gone meanwhile.
+            let may_be = |op: &&Op| lanes[op.key].has_losses;
+            waiting = ops.iter().filter(|op| op.fate == Fate::Open).filter(may_be).count();
+            let is_apart = others.is_empty()
+                && sent.iter().map(|&op| &ops[op]).all(|op| may_be(&op))
+                && sent.len() <= (waiting / 2).max(1);
+            suspect = suspect.or((!is_apart).then_some(first));
+        }
+        self.check(fairness::what_was_lost_twice_goes_apart(suspect, sent.len(), others.len(), waiting));
     }
 
     /// The first operation of a kind on a key that has time, and no answer yet.

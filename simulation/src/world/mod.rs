@@ -462,7 +462,7 @@ impl World {
             let may_refuse = self.nodes[node].may_refuse(self.now);
             if is_up && !may_refuse && !self.is_mixed && self.setup.is_quick_to_listen() {
                 let ops = &self.ledger.ops;
-                // What goes alone, and perhaps after a pause, holds up its own key.
+                // What goes apart, and perhaps after a pause, holds up its own key.
                 let lanes =
                     self.ledger.lanes.iter().filter(|lane| lane.open.iter().all(|&op| ops[op].losses < 2));
                 let waits = lanes.filter_map(|lane| lane.open.front()).find(|&&op| {
