@@ -273,8 +273,7 @@ fn connections_that_are_reset_lose_nothing(stage: &mut Stage) {
         }
         stage.burst(|stage| {
             for _ in 0..200 {
-                // What is lost twice goes alone, so more keys take as much longer.
-                let key = format!("k{}", chance.below(20));
+                let key = format!("k{}", chance.below(50));
                 sequence.any_operation(stage, &mut chance, &key);
             }
         });
