@@ -92,8 +92,8 @@ async function prepare (place) {
     print()
   }
   const build = async () => {
-    const features = { FEATURES: process.env.FEATURES || 'memory,sqlite,redis' }
-    await logged(place.log('build'), path.join(ADDON, 'build'), [], features)
+    const features = { FEATURES: process.env.FEATURES || 'memory sqlite redis' }
+    await logged(place.log('build'), path.join(ADDON, 'build'), ['--at-least'], features)
     await logged(place.log('build-query'), process.env.CARGO || 'cargo', ['build', '--release', '--package', 'query-sqlite'])
   }
   const install = async () => {

@@ -56,7 +56,7 @@ test('a step that fails is named, and the demo fails', async (t) => {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'demo-'))
   t.after(() => fs.rmSync(dir, { recursive: true }))
   fs.writeFileSync(path.join(dir, 'cargo'), '#!/bin/sh\necho "error: out of luck" >&2\nexit 101\n', { mode: 0o755 })
-  const env = { ...process.env, PATH: `${dir}:${process.env.PATH}` }
+  const env = { ...process.env, PATH: `${dir}:${process.env.PATH}`, CARGO_TARGET_DIR: dir }
   const failing = promisify(execFile)('demo/run', ['--dir', dir, '--port', '0'], { cwd: ROOT, env })
   await assert.rejects(failing, (error) => {
     assert.strictEqual(error.code, 1)

@@ -69,6 +69,8 @@ load_settings() {
 # port_answers PORT [ADDRESS]
 port_answers() { (: <"/dev/tcp/${2:-127.0.0.1}/$1") 2>/dev/null; }
 
+port_is_silent() { ! port_answers "$1"; }
+
 # Takes port $1 for this instance by a lock that the server inherits and that dies with it: two instances never meet on
 # a port, and a killed one leaves nothing behind. The lock's file says whose port it is, so that nobody else takes it
 # while a killed one waits for its restart. Sets `port_lock`.
@@ -76,10 +78,12 @@ take_port() {
   local seconds=${2:-2} file=$runtime/ports/$1 owner_folder=
   mkdir -p "$runtime/ports"
   exec {port_lock}>>"$file"
-  # Our own server may still hold it: one that was killed has gone when the last of its threads has.
+  # Our own server may still hold it: one that was killed has gone when the last of its threads has. The kernel closes its
+  # files one by one, and this one may be closed before the socket is.
   [[ $(<"$file") != "$dir" ]] || seconds=30
   if flock -w "$seconds" "$port_lock"; then
     read -r owner_folder <"$file" || true
+    [[ $owner_folder != "$dir" ]] || wait_until "$seconds" port_is_silent "$1" || true
     if [[ -z $owner_folder || $owner_folder == "$dir" || ! -e $owner_folder/settings ]] && ! port_answers "$1"; then
       printf '%s\n' "$dir" >"$file"
       return 0

@@ -49,7 +49,10 @@ impl Server {
         if variants.iter().any(|variant| variant.starts_with("tls")) {
             need_certificates();
         }
-        let folder = tempfile::tempdir().unwrap();
+        let folder = match std::env::var_os("DSC_TEST_DATA") {
+            Some(data) => tempfile::tempdir_in(data).unwrap(),
+            None => tempfile::tempdir().unwrap(),
+        };
         let owner = std::process::id().to_string();
         let mut arguments = vec!["start", "--owner", &owner];
         arguments.extend(variants);
