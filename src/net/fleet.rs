@@ -18,8 +18,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use futures_util::future::{select, BoxFuture, FutureExt};
-use tokio::time::{sleep, timeout, Sleep};
+use tokio::time::{sleep, sleep_until, timeout, Sleep};
 
+use super::notices::Heard;
 use super::renewal::SHORTEST_LIFE;
 use super::stream;
 use super::traffic::Traffic;
@@ -206,6 +207,7 @@ impl<C: Clone + Send + Sync + 'static> Fleet<C> {
             members: BTreeMap::new(),
             generation: 0,
             is_degraded: false,
+            next_report: None,
         };
         (Fleet { shared, reply_timeout: timeouts.reply }, background)
     }
@@ -349,14 +351,15 @@ struct Background<D: Dial> {
     generation: u64,
     /// Some node was not connected after the start, and they have not all been since.
     is_degraded: bool,
+    /// When a node's absence is to be told.
+    next_report: Option<Pin<Box<Sleep>>>,
 }
 
 struct Member<C> {
     state: State<C>,
     traffic: Traffic,
     backoff: Backoff,
-    /// The host has had notice that the node is disconnected.
-    is_reported: bool,
+    heard: Heard,
 }
 
 enum State<C> {
@@ -394,7 +397,7 @@ impl<D: Dial> Background<D> {
                 }
             }
         }
-        self.report();
+        self.report(cx);
         Poll::Pending
     }
 
@@ -419,7 +422,7 @@ impl<D: Dial> Background<D> {
                 let backoff =
                     Backoff::new(self.timeouts.reconnect_delays.0, self.timeouts.reconnect_delays.1);
                 let state = State::Dialing(dial(&self.dial, node, traffic, self.timeouts.connect));
-                let member = Member { state, traffic: traffic.clone(), backoff, is_reported: false };
+                let member = Member { state, traffic: traffic.clone(), backoff, heard: Heard::default() };
                 self.members.insert(node.clone(), member);
             }
         }
@@ -501,27 +504,24 @@ impl<D: Dial> Background<D> {
     }
 
     /// Gives notice of the nodes whose state has changed since the last report.
-    fn report(&mut self) {
+    fn report(&mut self, cx: &mut Context<'_>) {
         let mut shared = lock(&self.shared);
         if self.is_optional || !shared.is_started {
             return;
         }
         let mut notices = Vec::new();
         let mut all_connected = true;
+        let mut again: Option<Instant> = None;
         for (node, Known { status, .. }) in &shared.nodes {
             let Some(member) = self.members.get_mut(node) else { continue };
+            all_connected &= status.is_connected();
             match status {
-                Status::Connecting => all_connected = false,
-                Status::Connected { .. } => {
-                    if std::mem::take(&mut member.is_reported) {
-                        notices.push(Notice::Recovery(format!("{node} is back")));
-                    }
-                }
+                Status::Connecting => {}
+                Status::Connected { .. } => notices.extend(member.heard.of_connected(node)),
                 Status::Disconnected(error) => {
-                    all_connected = false;
-                    if !std::mem::replace(&mut member.is_reported, true) {
-                        let words = format!("the server {node} is away: {}", error.message());
-                        notices.push(Notice::Trouble(Error::connection(words)));
+                    match member.heard.of_disconnected(node, error, Instant::now()) {
+                        Ok(notice) => notices.extend(notice),
+                        Err(at) => again = Some(again.map_or(at, |earlier| earlier.min(at))),
                     }
                 }
             }
@@ -533,6 +533,13 @@ impl<D: Dial> Background<D> {
         if !notices.is_empty() {
             shared.notices.extend(notices);
             wake(&mut shared.notice_waker);
+        }
+        drop(shared);
+        self.next_report = again.map(|at| Box::pin(sleep_until(at.into())));
+        if let Some(next) = &mut self.next_report {
+            if next.as_mut().poll(cx).is_ready() {
+                cx.waker().wake_by_ref();
+            }
         }
     }
 }

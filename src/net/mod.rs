@@ -12,6 +12,7 @@
 //! | `pipeline.rs` | many batches on one connection, for protocols that we speak ourselves |
 //! | `pool.rs` | sessions that batches take turns with |
 //! | `fleet.rs` | several servers behind one connection |
+//! | `notices.rs` | when the host hears that one of them is away or back |
 //! | `http/` | what backends with an HTTP interface share |
 
 // What backends share is not all of use where some of them are left out.
@@ -25,6 +26,8 @@ mod dial;
 pub(crate) mod fleet;
 #[cfg(feature = "http")]
 pub(crate) mod http;
+#[cfg(feature = "fleet")]
+mod notices;
 #[cfg(feature = "pipeline")]
 pub(crate) mod pipeline;
 #[cfg(feature = "pool")]
