@@ -754,6 +754,37 @@ mod tests {
         });
     }
 
+    /// Each node has a switch of its own.
+    struct Each(BTreeMap<u16, watch::Receiver<bool>>);
+
+    impl Dial for Each {
+        type Connection = u16;
+
+        fn dial(&self, node: &Node, traffic: &Traffic) -> BoxFuture<'static, Result<Dialed<u16>, Error>> {
+            Ports { accepts: self.0[&node.port].clone() }.dial(node, traffic)
+        }
+    }
+
+    #[test]
+    fn nodes_that_all_go_one_after_the_other_are_one_outage() {
+        block_on(async {
+            let (first, second) = (watch::channel(true), watch::channel(true));
+            let dialer = Each([(2, first.1), (4, second.1)].into());
+            let (fleet, run) = Fleet::start(dialer, [node(2), node(4)], timeouts());
+            let mut run = Box::pin(run);
+            while_running(&mut run, fleet.started()).await;
+            first.0.send(false).unwrap();
+            while_running(&mut run, sleep(Duration::from_millis(50))).await;
+            assert!(fleet.connection(&node(2)).is_err());
+            second.0.send(false).unwrap();
+            assert!(run.await.message().starts_with("no server is left"));
+            assert!(
+                poll_fn(|cx| Poll::Ready(fleet.poll_notice(cx).is_pending())).await,
+                "half of it was told"
+            );
+        });
+    }
+
     #[test]
     fn a_fleet_of_optional_nodes_outlives_them_and_gives_no_notice() {
         block_on(async {
