@@ -163,8 +163,10 @@ fn a_frozen_server_is_given_up_and_found_again(stage: &mut Stage) {
     stage.thaw();
     stage.wait_for("`ready` again", |stage| stage.times_ready() >= 2);
     stage.wait_for_recovery("a");
-    stage.store("a", 2, "{}");
-    stage.assert_holds("a", 2, "{}");
+    stage.within(60_000, |stage| {
+        stage.store("a", 2, "{}");
+        stage.assert_holds("a", 2, "{}");
+    });
 }
 
 fn what_was_unanswered_is_sent_again_in_its_place(stage: &mut Stage) {
