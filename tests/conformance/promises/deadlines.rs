@@ -67,7 +67,7 @@ fn a_deadline_passes_without_a_connection(stage: &mut Stage) {
     assert_took(began, 300);
     stage.restart();
     stage.wait_for("the connector to be ready", |stage| stage.times_ready() > 0);
-    assert_eq!(stage.load("a"), None);
+    assert_eq!(stage.within(60_000, |stage| stage.load("a")), None);
 }
 
 fn a_deadline_may_be_the_operations_own(stage: &mut Stage) {
@@ -277,7 +277,7 @@ fn a_hanging_batch_does_not_block_its_key_for_ever(stage: &mut Stage) {
     stage.wait_for("the first batch", |_| server.batches().len() == 1);
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
-        stage.store("other", 1, "{}");
+        stage.within(60_000, |stage| stage.store("other", 1, "{}"));
         let again = stage.within(20, |stage| stage.set("stuck", 2, "{}"));
         if stage.code(again) == 0 {
             break;
