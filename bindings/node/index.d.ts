@@ -24,6 +24,43 @@ declare namespace Connector {
   /** What `set` stores: classic, any value that JSON can hold; modern, a whole number and data. */
   type Stored<K> = K extends 'classic' | null | undefined ? [value: any] : [version: number, data: any]
 
+  /** Of one operation. */
+  interface CallOptions {
+    /**
+     * Its deadline in milliseconds from now, a whole number from 1 on, instead of the connector's
+     * own. When it has passed, the error is `TIMEOUT`.
+     */
+    timeout?: number | null
+    /**
+     * Gives the operation up when it is aborted: the promise or the callback gets `signal.reason`
+     * at once. A `set`, `delete` or command may have been carried out all the same, or will be,
+     * unless the signal was aborted before the call.
+     */
+    signal?: AbortSignal | null
+  }
+
+  /**
+   * What subscribers of the channels `tracing:deepstream-connector:<operation>:<event>` of
+   * `node:diagnostics_channel` are told, the same object for each event of an operation.
+   */
+  interface TraceContext {
+    operation: Operation
+    /** Of the connector's options. */
+    type: string
+    /** Backend and server, in words. */
+    target: string
+    /** The name that the operation was called with, if it was one. */
+    key?: string
+    /** How many names the operation was called with, if it takes a list. */
+    count?: number
+    /** What a promise would have, from `asyncStart` on. */
+    result?: any
+    /** From `error` on. A `ConnectorError`, or the reason of a signal. */
+    error?: any
+  }
+
+  type Operation = 'get' | 'set' | 'delete' | 'head' | 'deleteBulk' | 'headBulk' | 'scan' | 'command'
+
   interface VersionedRecord { version: number, data: any }
 
   /** What a modern server hands to its plugins, as far as it is used here. */
@@ -185,32 +222,41 @@ declare class Connector<K extends Connector.Kind = undefined> extends EventEmitt
   /** Accepts nothing more and lets accepted operations finish, up to `closeTimeout`. */
   close (): Promise<void>
 
-  // Without a callback each of these returns a promise, which nobody has to wait for. The last form
-  // of each is that of deepstream's own types, where errors are text.
+  /** The same as `close`, for `await using`. Node.js has it from 18.18 on. */
+  [Symbol.asyncDispose] (): Promise<void>
 
-  get (name: string): Promise<Connector.Found<K>>
+  // Without a callback each of these returns a promise, which nobody has to wait for. Options stand
+  // before the callback. The last form of each is that of deepstream's own types, where errors are text.
+
+  get (name: string, options?: Connector.CallOptions | null): Promise<Connector.Found<K>>
+  get (name: string, options: Connector.CallOptions | null | undefined, callback: Connector.GetCallback<K>): void
   get (name: string, callback: Connector.GetCallback<K>, metaData?: unknown): void
   get (name: string, callback: (error: any, version?: number, data?: any) => void, metaData?: any): void
 
-  set (name: string, ...record: Connector.Stored<K>): Promise<void>
+  set (name: string, ...rest: [...record: Connector.Stored<K>, options?: Connector.CallOptions | null]): Promise<void>
+  set (name: string, ...rest: [...record: Connector.Stored<K>, options: Connector.CallOptions | null | undefined, callback: Connector.Done]): void
   set (name: string, ...rest: [...record: Connector.Stored<K>, callback: Connector.Done, metaData?: unknown]): void
   set (name: string, version: number, data: any, callback: (error: any) => void, metaData?: any): void
 
-  delete (name: string): Promise<void>
+  delete (name: string, options?: Connector.CallOptions | null): Promise<void>
+  delete (name: string, options: Connector.CallOptions | null | undefined, callback: Connector.Done): void
   delete (name: string, callback: Connector.Done, metaData?: unknown): void
   delete (name: string, callback: (error: any) => void, metaData?: any): void
 
-  deleteBulk (names: string[]): Promise<void>
+  deleteBulk (names: string[], options?: Connector.CallOptions | null): Promise<void>
+  deleteBulk (names: string[], options: Connector.CallOptions | null | undefined, callback: Connector.Done): void
   deleteBulk (names: string[], callback: Connector.Done, metaData?: unknown): void
   deleteBulk (names: string[], callback: (error: any) => void, metaData?: any): void
 
   /** Without a record, null as a promise and -1 in a callback. */
-  head (name: string): Promise<number | null>
+  head (name: string, options?: Connector.CallOptions | null): Promise<number | null>
+  head (name: string, options: Connector.CallOptions | null | undefined, callback: (error: Connector.ConnectorError | null, version?: number) => void): void
   head (name: string, callback: (error: Connector.ConnectorError | null, version?: number) => void): void
   head (name: string, callback: (error: any, version?: number) => void): void
 
   /** The versions of the records that exist, and the names of the others. */
-  headBulk (names: string[]): Promise<{ versions: Record<string, number>, missing: string[] }>
+  headBulk (names: string[], options?: Connector.CallOptions | null): Promise<{ versions: Record<string, number>, missing: string[] }>
+  headBulk (names: string[], options: Connector.CallOptions | null | undefined, callback: (error: Connector.ConnectorError | null, versions?: Record<string, number>, missing?: string[]) => void): void
   headBulk (names: string[], callback: (error: Connector.ConnectorError | null, versions?: Record<string, number>, missing?: string[]) => void): void
   headBulk (names: string[], callback: (error: any, versions?: Record<string, number>, missing?: string[]) => void): void
 
@@ -219,18 +265,21 @@ declare class Connector<K extends Connector.Kind = undefined> extends EventEmitt
    * (`cursor` null), or the one after the page that gave the cursor. A record that is there all
    * the while is on one page. Caches cannot list their records.
    */
-  scan (cursor: string | null | undefined, limit: number): Promise<Connector.Page>
+  scan (cursor: string | null | undefined, limit: number, options?: Connector.CallOptions | null): Promise<Connector.Page>
+  scan (cursor: string | null | undefined, limit: number, options: Connector.CallOptions | null | undefined, callback: (error: Connector.ConnectorError | null, page?: Connector.Page) => void): void
   scan (cursor: string | null | undefined, limit: number, callback: (error: Connector.ConnectorError | null, page?: Connector.Page) => void): void
 
   /**
    * All records, page by page, from a cursor on. Pages have at most `pageSize` records, and fewer
    * where they are large. A record that JavaScript cannot hold is an error with its `key`, thrown
-   * after the others of its page; its `cursor` is where to go on.
+   * after the others of its page; its `cursor` is where to go on. The options are those of each
+   * page, and a signal ends the listing within a page, too.
    */
-  records (pageSize?: number, cursor?: string | null): AsyncGenerator<Connector.NamedRecord, void, undefined>
+  records (pageSize?: number, cursor?: string | null, options?: Connector.CallOptions | null): AsyncGenerator<Connector.NamedRecord, void, undefined>
 
   /** Carries out a command that only this type of database has; see `docs/listing-and-commands.md`. */
-  command (name: string, parameters: any): Promise<any>
+  command (name: string, parameters: any, options?: Connector.CallOptions | null): Promise<any>
+  command (name: string, parameters: any, options: Connector.CallOptions | null | undefined, callback: (error: Connector.ConnectorError | null, answer?: any) => void): void
   command (name: string, parameters: any, callback: (error: Connector.ConnectorError | null, answer?: any) => void): void
 
   /** Counters and latencies since the connector was made. */

@@ -14,9 +14,10 @@ const LISTENING = ['newListener', 'removeListener']
  * the connection stands, and the connector itself can be collected meanwhile.
  */
 class Line {
-  constructor (connector, classic, logger) {
+  constructor (connector, { classic, type }, logger) {
     this.connector = new WeakRef(connector)
     this.classic = classic
+    this.type = type
     this.logger = logger
     this.deliveries = new Deliveries(classic, (what, value, extra) => this.happened(what, value, extra))
     this.submissions = new Submissions()

@@ -1,8 +1,7 @@
 // All records of a storage, page after page.
 'use strict'
 
-/** The most records of a page. */
-const MAX_PAGE = 1000000
+const { reasonOf } = require('./signals.js')
 
 /** The first page is short, and the others have about so many characters. */
 const FIRST_PAGE = 16
@@ -14,12 +13,16 @@ const CHARACTERS = Symbol('characters')
 /**
  * @param {(cursor: string | null, limit: number) => Promise<any>} scan gives a page
  * @param {number} pageSize the most records to ask for at once
+ * @param {{signal?: AbortSignal} | null} options of each `scan`; the signal ends what is left of a page, too
  */
-async function * listAll (scan, pageSize, cursor) {
+async function * listAll (scan, pageSize, cursor, options = null) {
   let limit = pageSize > FIRST_PAGE ? FIRST_PAGE : pageSize
   do {
     const page = await scan(cursor, limit)
-    yield * page.records
+    for (const record of page.records) {
+      if (options !== null && options.signal && options.signal.aborted) throw reasonOf(options.signal)
+      yield record
+    }
     cursor = page.cursor
     if (page.errors.length > 0) {
       // What else is on the page was given, and the cursor says where to go on.
@@ -30,4 +33,4 @@ async function * listAll (scan, pageSize, cursor) {
   } while (cursor !== null)
 }
 
-module.exports = { listAll, CHARACTERS, MAX_PAGE }
+module.exports = { listAll, CHARACTERS }

@@ -1,6 +1,7 @@
 // Requests on their way into the addon. The first one of a turn of the loop goes by itself, which
 // has the addon come back at the end of the turn; those after it gather until then and cross in
-// one call, because a call for each would take longer than all the rest of the way.
+// one call, because a call for each would take longer than all the rest of the way. One with a timeout of its own goes by
+// itself.
 'use strict'
 
 const native = require('./native.js')
@@ -21,22 +22,26 @@ class Submissions {
     this.collect = this.collect.bind(this)
   }
 
-  get (id, name) {
+  get (id, name, timeout) {
+    if (timeout > 0) return this.now().get(id, name, timeout)
     if (this.goesAlone(name.length)) return this.functions.get(id, name)
     this.gather(id, 0, name, GET)
   }
 
-  head (id, name) {
+  head (id, name, timeout) {
+    if (timeout > 0) return this.now().head(id, name, timeout)
     if (this.goesAlone(name.length)) return this.functions.head(id, name)
     this.gather(id, 0, name, HEAD)
   }
 
-  delete (id, name) {
+  delete (id, name, timeout) {
+    if (timeout > 0) return this.now().delete(id, name, timeout)
     if (this.goesAlone(name.length)) return this.functions.delete(id, name)
     this.gather(id, 0, name, DELETE)
   }
 
-  set (id, name, version, text) {
+  set (id, name, version, text, timeout) {
+    if (timeout > 0) return this.now().set(id, name, version, text, timeout)
     if (this.goesAlone(name.length + text.length)) return this.functions.set(id, name, version, text)
     this.pieces.push(name, text)
     this.note(id, version, name.length, text.length)

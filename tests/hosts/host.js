@@ -6,7 +6,7 @@
 
 const Connector = require('../../bindings/node')
 
-const FEATURES = ['delete_many', 'head_many', 'head']
+const FEATURES = ['delete_many', 'head_many', 'head', 'timeout']
 
 const CODES = [
   'INVALID_ARGUMENT', 'CONFIGURATION', 'BUSY', 'CLOSED', 'TIMEOUT', 'UNAVAILABLE', 'AUTHENTICATION',
@@ -100,15 +100,20 @@ function create (c, mode, text) {
   }
 }
 
-function get ({ connector, classic }, c, r, name) {
+/** What stands before the callback: the timeout, where the command has one. */
+function optionsOf (t) {
+  return Number(t) > 0 ? [{ timeout: Number(t) }] : []
+}
+
+function get ({ connector, classic }, c, r, t, name) {
   if (classic) {
-    connector.get(name, (error, record) => {
+    connector.get(name, ...optionsOf(t), (error, record) => {
       if (error || record === null) return done(c, r, error)
       done(c, r, null, true, record._v, JSON.stringify(record._d))
       spoil(record._d)
     })
   } else {
-    connector.get(name, (error, version, data) => {
+    connector.get(name, ...optionsOf(t), (error, version, data) => {
       if (error || (version === -1 && data === null)) return done(c, r, error)
       done(c, r, null, true, version, JSON.stringify(data))
       spoil(data)
@@ -116,15 +121,15 @@ function get ({ connector, classic }, c, r, name) {
   }
 }
 
-function set ({ connector, classic }, c, r, version, name, text) {
+function set ({ connector, classic }, c, r, t, version, name, text) {
   const data = JSON.parse(text)
   if (classic) {
     const record = { _v: version, _d: data }
-    connector.set(name, record, (error) => done(c, r, error))
+    connector.set(name, record, ...optionsOf(t), (error) => done(c, r, error))
     record._v = -1
     record._d = 'spoiled'
   } else {
-    connector.set(name, version, data, (error) => done(c, r, error), {})
+    connector.set(name, version, data, ...optionsOf(t), (error) => done(c, r, error), {})
   }
   spoil(data)
 }
@@ -142,28 +147,28 @@ function namesIn (payload) {
 /** What each command does with its words and payload. */
 const COMMANDS = {
   create: ([c, mode], payload) => create(c, mode, payload.toString()),
-  get: ([c, r], payload) => get(connectors.get(c), c, r, payload.toString()),
-  head: ([c, r], payload) => {
-    connectors.get(c).connector.head(payload.toString(), (error, version) => {
+  get: ([c, r, t], payload) => get(connectors.get(c), c, r, t, payload.toString()),
+  head: ([c, r, t], payload) => {
+    connectors.get(c).connector.head(payload.toString(), ...optionsOf(t), (error, version) => {
       if (error || version === -1) return done(c, r, error)
       done(c, r, null, true, version)
     })
   },
-  delete: ([c, r], payload) => {
-    connectors.get(c).connector.delete(payload.toString(), (error) => done(c, r, error), {})
+  delete: ([c, r, t], payload) => {
+    connectors.get(c).connector.delete(payload.toString(), ...optionsOf(t), (error) => done(c, r, error), {})
   },
-  set: ([c, r, , version, k], payload) => {
-    set(connectors.get(c), c, r, Number(version), payload.toString('utf8', 0, k), payload.toString('utf8', k))
+  set: ([c, r, t, version, k], payload) => {
+    set(connectors.get(c), c, r, t, Number(version), payload.toString('utf8', 0, k), payload.toString('utf8', k))
   },
-  delete_many: ([c, r], payload) => {
+  delete_many: ([c, r, t], payload) => {
     const names = namesIn(payload)
-    connectors.get(c).connector.deleteBulk(names, (error) => {
+    connectors.get(c).connector.deleteBulk(names, ...optionsOf(t), (error) => {
       many(c, r, error, error ? [] : names.map(() => ({ found: false, version: 0 })))
     }, {})
   },
-  head_many: ([c, r], payload) => {
+  head_many: ([c, r, t], payload) => {
     const names = namesIn(payload)
-    connectors.get(c).connector.headBulk(names, (error, versions) => {
+    connectors.get(c).connector.headBulk(names, ...optionsOf(t), (error, versions) => {
       many(c, r, error, error
         ? []
         : names.map((name) => {
@@ -172,9 +177,9 @@ const COMMANDS = {
         }))
     })
   },
-  scan: ([c, r, , limit], payload) => {
+  scan: ([c, r, t, limit], payload) => {
     const cursor = payload.length === 0 ? null : payload.toString()
-    connectors.get(c).connector.scan(cursor, Number(limit), (error, page) => {
+    connectors.get(c).connector.scan(cursor, Number(limit), ...optionsOf(t), (error, page) => {
       if (error || page.errors.length > 0) return done(c, r, error || page.errors[0])
       const parts = page.records.flatMap(({ name, version, data }) => {
         const number = Buffer.alloc(8)
@@ -185,9 +190,9 @@ const COMMANDS = {
       done(c, r, null, true, page.records.length, Buffer.concat(parts))
     })
   },
-  command: ([c, r, , n], payload) => {
+  command: ([c, r, t, n], payload) => {
     const parameters = JSON.parse(payload.toString('utf8', Number(n)))
-    connectors.get(c).connector.command(payload.toString('utf8', 0, Number(n)), parameters, (error, answer) => {
+    connectors.get(c).connector.command(payload.toString('utf8', 0, Number(n)), parameters, ...optionsOf(t), (error, answer) => {
       if (error) return done(c, r, error)
       done(c, r, null, true, 0, JSON.stringify(answer))
     })

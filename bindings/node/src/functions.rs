@@ -1,7 +1,8 @@
-//! The functions that `index.js` calls.
+//! The functions that the JavaScript beside calls.
 
 use std::iter;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use deepstream_connector::core::{Error, ErrorCode, Key, LogLevel, Operation, Question, Record};
@@ -57,14 +58,15 @@ fn open<'s>(call: &'s Call, _: &()) -> Result<Value<'s>, Fault> {
     Ok(functions)
 }
 
-/// The functions of a connector.
+/// The functions of a connector. Each that submits takes, behind its other arguments, a timeout in
+/// milliseconds; without one, or with 0, it is the connector's own.
 const FUNCTIONS: &[(&str, Function<Host>)] = &[
     // `get(id, name)`
-    ("get", |call, host| submit(call, host, Operation::Get)),
+    ("get", |call, host| submit(call, host, Operation::Get, 2)),
     // `head(id, name)`
-    ("head", |call, host| submit(call, host, Operation::Head)),
+    ("head", |call, host| submit(call, host, Operation::Head, 2)),
     // `delete(id, name)`
-    ("delete", |call, host| submit(call, host, Operation::Delete)),
+    ("delete", |call, host| submit(call, host, Operation::Delete, 2)),
     ("set", set),
     ("submit", submit_gathered),
     // `headMany(id, names)`
@@ -85,15 +87,27 @@ fn set<'s>(call: &'s Call, host: &Host) -> Result<Value<'s>, Fault> {
     let scope = call.scope();
     let version = scope.read_integer(call.argument(2))?;
     let data = bytes(scope, call.argument(3), host)?;
-    submit(call, host, Operation::Set(Record { version, data }))
+    submit(call, host, Operation::Set(Record { version, data }), 4)
 }
 
-fn submit<'s>(call: &'s Call, host: &Host, operation: Operation) -> Result<Value<'s>, Fault> {
+/// The timeout is at a position of its own.
+fn submit<'s>(
+    call: &'s Call,
+    host: &Host,
+    operation: Operation,
+    position: usize,
+) -> Result<Value<'s>, Fault> {
     let scope = call.scope();
     let id = scope.read_number(call.argument(0))?;
     let key = key(scope, call.argument(1), host)?;
-    host.submit(id, key, operation);
+    host.submit(id, key, operation, timeout(call, position)?);
     Ok(scope.undefined()?)
+}
+
+fn timeout(call: &Call, position: usize) -> Result<Option<Duration>, Failure> {
+    let Some(timeout) = call.passed(position) else { return Ok(None) };
+    let milliseconds = call.scope().read_number(timeout)?;
+    Ok((milliseconds > 0).then(|| Duration::from_millis(milliseconds.into())))
 }
 
 /// `submit(count, text)`: what has gathered; `text` is all names and documents in a row. Returns
@@ -118,7 +132,7 @@ fn submit_many<'s>(call: &'s Call, host: &Host, operation: &Operation) -> Result
         }
         Ok(())
     })?;
-    host.submit_many(id, operations);
+    host.submit_many(id, operations, timeout(call, 2)?);
     Ok(scope.undefined()?)
 }
 
@@ -128,7 +142,7 @@ fn scan<'s>(call: &'s Call, host: &Host) -> Result<Value<'s>, Fault> {
     let id = scope.read_number(call.argument(0))?;
     let cursor = Some(text(scope, call.argument(1), host)?).filter(|cursor| !cursor.is_empty());
     let limit = scope.read_number(call.argument(2))? as usize;
-    host.ask(id, Ok(Question::Scan { cursor, limit }));
+    host.ask(id, Ok(Question::Scan { cursor, limit }), timeout(call, 3)?);
     Ok(scope.undefined()?)
 }
 
@@ -139,7 +153,7 @@ fn command<'s>(call: &'s Call, host: &Host) -> Result<Value<'s>, Fault> {
     let name = text(scope, call.argument(1), host)?;
     // JavaScript wrote it, but it may be nested too deep to be read.
     let question = Question::command(name, text(scope, call.argument(2), host)?.as_bytes());
-    host.ask(id, question);
+    host.ask(id, question, timeout(call, 3)?);
     Ok(scope.undefined()?)
 }
 

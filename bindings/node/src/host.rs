@@ -148,22 +148,28 @@ impl Host {
         self.with_parts(|parts| parts.handles.get().map(body));
     }
 
-    /// Submits an operation; its number comes back with the answer, also if it is refused.
-    pub fn submit(&self, id: u32, key: Result<Key, Error>, operation: Operation) {
-        let accepted = key.and_then(|key| self.submitter.submit_quietly(key, operation, id, None));
+    /// Submits an operation; its number comes back with the answer, also if it is refused. `timeout`
+    /// replaces the connector's own.
+    pub fn submit(&self, id: u32, key: Result<Key, Error>, operation: Operation, timeout: Option<Duration>) {
+        let accepted = key.and_then(|key| self.submitter.submit_quietly(key, operation, id, timeout));
         self.submitted(id, accepted);
     }
 
     /// The same for many keys with one answer.
-    pub fn submit_many(&self, id: u32, operations: Result<Vec<(Key, Operation)>, Error>) {
+    pub fn submit_many(
+        &self,
+        id: u32,
+        operations: Result<Vec<(Key, Operation)>, Error>,
+        timeout: Option<Duration>,
+    ) {
         let accepted =
-            operations.and_then(|operations| self.submitter.submit_many_quietly(operations, id, None));
+            operations.and_then(|operations| self.submitter.submit_many_quietly(operations, id, timeout));
         self.submitted(id, accepted);
     }
 
     /// Asks something that is of no one key.
-    pub fn ask(&self, id: u32, question: Result<Question, Error>) {
-        let accepted = question.and_then(|question| self.submitter.ask_quietly(question, id, None));
+    pub fn ask(&self, id: u32, question: Result<Question, Error>, timeout: Option<Duration>) {
+        let accepted = question.and_then(|question| self.submitter.ask_quietly(question, id, timeout));
         self.submitted(id, accepted);
     }
 

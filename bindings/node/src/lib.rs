@@ -1,6 +1,6 @@
 //! The Node.js addon: an engine per connector, driven by Node's own event loop.
 //!
-//! The way of an operation: `index.js` keeps the callback in a table, `submissions.js` calls a
+//! The way of an operation: `operations.js` keeps the callback in a table, `submissions.js` calls a
 //! function of `functions.rs` with its number, for the first of a turn at once, for all others
 //! together at the turn's end (`intake.rs`) → `host.rs` hands them to the engine → `outlet.rs`
 //! writes what came back into one flat batch → one call of `drain` in `deliveries.js` runs all

@@ -399,6 +399,8 @@ const MAX_ARGUMENTS: usize = 5;
 pub struct Call {
     scope: Scope,
     arguments: [sys::napi_value; MAX_ARGUMENTS],
+    /// How many were passed.
+    count: usize,
 }
 
 impl Call {
@@ -411,6 +413,11 @@ impl Call {
     pub fn argument(&self, position: usize) -> Value<'_> {
         Value(self.arguments[position], PhantomData)
     }
+
+    /// An argument, if it was passed.
+    pub fn passed(&self, position: usize) -> Option<Value<'_>> {
+        (position < self.count).then(|| self.argument(position))
+    }
 }
 
 /// The entry from JavaScript into every function of ours.
@@ -418,13 +425,20 @@ impl Call {
 /// # Safety
 /// Only Node calls it, for a function made by [`Scope::function`].
 unsafe extern "C" fn enter<H>(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    let mut call = Call { scope: Scope(env), arguments: [ptr::null_mut(); MAX_ARGUMENTS] };
-    let mut count = MAX_ARGUMENTS;
+    let mut call =
+        Call { scope: Scope(env), arguments: [ptr::null_mut(); MAX_ARGUMENTS], count: MAX_ARGUMENTS };
     let mut data = ptr::null_mut();
     // SAFETY: Node passes a living environment and call; the places are as large as said. What
     // was not passed is filled with `undefined`.
     let got = check(unsafe {
-        sys::napi_get_cb_info(env, info, &mut count, call.arguments.as_mut_ptr(), ptr::null_mut(), &mut data)
+        sys::napi_get_cb_info(
+            env,
+            info,
+            &mut call.count,
+            call.arguments.as_mut_ptr(),
+            ptr::null_mut(),
+            &mut data,
+        )
     });
     if got.is_err() {
         return ptr::null_mut();

@@ -27,6 +27,33 @@ test('ready_comes_once', async (t) => {
   assert.strictEqual(times, 1)
 })
 
+test('disposal_closes', { skip: Symbol.asyncDispose === undefined && 'this Node.js knows no disposal' }, async (t) => {
+  const cache = modern(t)
+  await cache.set('a', 1, {})
+  assert.strictEqual(await cache[Symbol.asyncDispose](), undefined)
+  await assert.rejects(cache.get('a'), { code: 'CLOSED' })
+  await cache[Symbol.asyncDispose]()
+})
+
+test('await_using_closes_at_the_end_of_the_block', { skip: !hasAwaitUsing() && 'this Node.js has no await using' }, async (t) => {
+  const outside = modern(t)
+  const inside = new (async () => {}).constructor('cache', `
+    await using mine = cache
+    await mine.set('a', 1, {})
+    return mine.get('a')
+  `)
+  assert.deepStrictEqual(await inside(outside), { version: 1, data: {} })
+  await assert.rejects(outside.get('a'), { code: 'CLOSED' })
+})
+
+function hasAwaitUsing () {
+  try {
+    return Boolean(new (async () => {}).constructor('await using x = null'))
+  } catch {
+    return false
+  }
+}
+
 for (const place of PLACES) {
   const where = `(reactorThread: ${place.reactorThread})`
 

@@ -2,6 +2,7 @@
 'use strict'
 
 const assert = require('node:assert')
+const { getEventListeners } = require('node:events')
 const fs = require('node:fs')
 const os = require('node:os')
 const path = require('node:path')
@@ -41,6 +42,41 @@ test('whoever has seen enough may stop', async (t) => {
     assert.ok(name.startsWith('list/'))
     break
   }
+})
+
+test('whoever_returns_early_ends_a_listing', async (t) => {
+  const connector = await storage(t, 25)
+  const records = connector.records(4)
+  // A page is under way.
+  const [first, end] = await Promise.all([records.next(), records.return('enough')])
+  assert.strictEqual(first.done, false)
+  assert.deepStrictEqual(end, { value: 'enough', done: true })
+  assert.deepStrictEqual(await records.next(), { value: undefined, done: true })
+  assert.strictEqual(records[Symbol.asyncIterator](), records)
+  assert.strictEqual(connector.stats().inFlight, 0)
+})
+
+test('a_listing_ends_when_its_signal_is_aborted', async (t) => {
+  const connector = await storage(t, 40)
+  const seen = []
+  const controller = new AbortController()
+  const { signal } = controller
+  await assert.rejects(async () => {
+    for await (const { name } of connector.records(40, null, { signal, timeout: 60000 })) {
+      seen.push(name)
+      // In the midst of a page.
+      if (seen.length === 5) controller.abort()
+    }
+  }, (error) => error === signal.reason)
+  assert.strictEqual(seen.length, 5)
+  await assert.rejects(connector.records(4, null, { signal }).next(), (error) => error === signal.reason)
+  const other = new AbortController()
+  const records = connector.records(4, null, { signal: other.signal })
+  const next = records.next()
+  other.abort()
+  await assert.rejects(next, (error) => error === other.signal.reason)
+  assert.deepStrictEqual(await records.next(), { value: undefined, done: true })
+  assert.strictEqual(getEventListeners(other.signal, 'abort').length, 0)
 })
 
 test('a page is asked for with arguments that are checked', async (t) => {

@@ -8,6 +8,8 @@ cache.set('user/1', { _v: 1, _d: { name: 'Ada' } }, (error) => {
 })
 cache.set('user/1', ['any', 'value'], () => {}, { the: 'fourth' })
 cache.get('user/1', (error, record) => console.log(error, record._d.name))
+cache.get('user/1', { timeout: 100 }, (error, record) => console.log(error && error.code, record._d))
+cache.set('user/1', { _v: 1, _d: {} }, { timeout: 100 }, (error) => console.log(error && error.code))
 cache.delete('user/1', (error) => console.log(error && error.message))
 cache.on('ready', () => cache.close())
 cache.on('error', (error) => console.log(error.fatal))
@@ -15,7 +17,8 @@ cache.on('log', (level, line) => console.log(level.length, line.length))
 
 async function main (): Promise<void> {
   await same.set('a', 5)
-  console.log((await same.get('a')) as number)
+  console.log((await same.get('a')) as number, await same.get('a', { timeout: 5 }))
+  await same.set('a', ['any'], { signal: AbortSignal.timeout(5) })
   const other = new Connector({ type: 'memory', api: 'classic' }, {})
   other.get('a', (error, value) => console.log(error, value._v))
   const promises: Promise<void> = other.set('a', { firstname: 'Wolfram' })

@@ -1,5 +1,6 @@
 // A program with the modern interface, which must compile.
 import Connector, { ConnectorError } from 'deepstream-connector'
+import { subscribe } from 'node:diagnostics_channel'
 import type { DeepstreamCache, DeepstreamStorage } from '@deepstream/types'
 
 const services: Connector.Services = {}
@@ -21,6 +22,21 @@ class Mine extends Connector<Connector.Services> {
   }
 }
 
+const { signal } = new AbortController()
+const limits: Connector.CallOptions = { timeout: 100, signal }
+storage.get('a', limits, (error, version, data) => console.log(error && error.code, version === undefined || version + 1, data))
+storage.set('a', 1, {}, limits, (error) => console.log(error && error.applied))
+storage.delete('a', { timeout: 5 }, (error) => console.log(error && error.key))
+storage.head('a', { signal: null }, (error, version) => console.log(error, version === undefined || version + 1))
+storage.headBulk(['a'], limits, (error, versions, missing) => console.log(error, versions, missing && missing.length))
+storage.deleteBulk(['a'], limits, (error) => console.log(error && error.code))
+storage.scan(null, 10, limits, (error, page) => console.log(error, page && page.cursor))
+storage.command('query', { text: 'SELECT 1' }, limits, (error, answer) => console.log(error, answer))
+subscribe('tracing:deepstream-connector:get:error', (message) => {
+  const { operation, type, target, key, count, error } = message as Connector.TraceContext
+  console.log(operation === 'get', type.length, target.length, key, count, error)
+})
+
 async function main (): Promise<void> {
   const found = await modern.get('a')
   if (found !== null) console.log(found.version + 1, found.data)
@@ -28,6 +44,14 @@ async function main (): Promise<void> {
   const version: number | null = await modern.head('a')
   const { versions, missing } = await modern.headBulk(['a'])
   console.log(version, versions, missing, cache, stored)
+  await modern.set('a', 1, {}, { timeout: 100 })
+  await modern.delete('a', limits)
+  const other: number | null = await modern.head('a', limits)
+  const page: Connector.Page = await storage.scan(null, 10, limits)
+  console.log(other, page.records.length, await modern.get('a', null), await storage.command('none', {}, limits))
+  await using mine = new Mine()
+  await mine.headBulk(['a'], limits)
+  for await (const { name } of storage.records(100, null, { signal })) console.log(name)
   for await (const { name, version, data } of storage.records(100, null)) console.log(name, version, data)
 }
 main().catch((error: unknown) => console.log(error instanceof ConnectorError && error.key))

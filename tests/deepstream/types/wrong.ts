@@ -12,3 +12,9 @@ new Connector({ type: 'reddis' })
 new Connector({ type: 'memory', timeout: 'soon' })
 // @ts-expect-error the version is missing
 modern.set('a', {}, () => {})
+// @ts-expect-error milliseconds are a number
+modern.get('a', { timeout: '5' })
+// @ts-expect-error a controller is no signal
+modern.set('a', 1, {}, { signal: new AbortController() })
+// @ts-expect-error no such option
+modern.head('a', { tmeout: 5 })
