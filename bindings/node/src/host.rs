@@ -41,6 +41,8 @@ pub struct Host {
     refused: RefCell<VecDeque<Delivery<u32>>>,
     /// The bell rings before the loop looks for events again.
     rung: Cell<bool>,
+    /// The bell's turn has used up what a turn of the loop may take, and the loop looks for events next.
+    spent: Cell<bool>,
     /// JavaScript runs because we have called it.
     calling: Cell<bool>,
     /// The last batch of all was handed over.
@@ -102,6 +104,7 @@ impl Host {
             hook: Cell::new(None),
             refused: RefCell::new(VecDeque::new()),
             rung: Cell::new(false),
+            spent: Cell::new(false),
             calling: Cell::new(false),
             ended: Cell::new(false),
             outstanding: Cell::new(0),
@@ -233,6 +236,10 @@ impl Host {
             // What we have called runs the event loop itself; it comes first.
             return;
         }
+        if events && self.spent.take() {
+            // The bell has been rung for what is left; others are first.
+            return self.drive(true);
+        }
         let mut room = deliveries::MAX;
         let until = Instant::now() + MAX_TURN;
         let mut look = events;
@@ -266,6 +273,7 @@ impl Host {
         if is_left {
             self.ring();
         }
+        self.spent.set(is_left && !events);
         if !self.rung.get() {
             self.with_handles(Handles::hush);
         }

@@ -102,6 +102,49 @@ test('large_answers_leave_the_loop_its_turns', async (t) => {
   assert.ok(turns - first >= 6, `${turns - first} turns`)
 })
 
+test('a_turn_of_the_loop_has_one_turn_of_callbacks', async (t) => {
+  const cache = modern(t, { reactorThread: true })
+  // Each is a batch of its own, and takes longer than a turn of deliveries.
+  await cache.set('a', 1, 'x'.repeat(300000))
+  let inThisTurn = 0
+  let most = 0
+  let running = true
+  const turn = () => {
+    most = Math.max(most, inThisTurn)
+    inThisTurn = 0
+    if (running) setImmediate(turn)
+  }
+  setImmediate(turn)
+  await Promise.all(Array.from({ length: 20 }, () => new Promise((resolve) => {
+    const ask = (left) => cache.get('a', () => {
+      inThisTurn++
+      const until = performance.now() + 10
+      while (performance.now() < until);
+      // Its answer comes while others are waiting.
+      if (left > 0) ask(left - 1)
+      else resolve()
+    })
+    ask(2)
+  })))
+  running = false
+  assert.strictEqual(most, 1)
+})
+
+for (const place of [{ reactorThread: false }, { reactorThread: true }]) {
+  test(`texts_of_any_length_and_alphabet_come_back (reactorThread: ${place.reactorThread})`, async (t) => {
+    const cache = modern(t, place)
+    const letters = ['x', 'é', '東', '😀', 'xéx東x😀', '\u0000ÿ', '\ufffd', '\ufeff']
+    const lengths = [1, 60, 64, 100, 127, 128, 255, 256, 257, 6000, 300000]
+    const texts = letters.flatMap((letter) => lengths.map((length) => letter.repeat(length)))
+    texts.push('é'.repeat(9 << 20), '東'.repeat(6 << 20))
+    for (const text of texts) {
+      await cache.set('a', 1, text)
+      const { data } = await cache.get('a')
+      assert.ok(data === text, `${text.length} of ${text.slice(0, 6)}`)
+    }
+  })
+}
+
 test('large_records_are_listed_in_short_pages', async (t) => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'delivery-'))
   const connector = new Connector({ type: 'sqlite', path: path.join(folder, 'records.db') }, {})
