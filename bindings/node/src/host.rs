@@ -22,7 +22,7 @@ use crate::raw::{CleanupHook, Env, EnvironmentEnd, Fault, Scope, Value};
 use crate::uv::{Handles, Watcher};
 
 /// A turn of deliveries ends after so long, with the batch that is being handed out.
-const MAX_TURN: Duration = Duration::from_millis(8);
+const MAX_TURN: Duration = Duration::from_millis(5);
 
 /// A buffer beyond this size is given back to the system after use.
 const MAX_SCRATCH: usize = 1 << 20;

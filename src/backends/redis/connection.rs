@@ -10,6 +10,7 @@ use bytes::Bytes;
 use redis::Value;
 
 use super::decode::Reply;
+use super::layout::Layout;
 use super::multiplexed_connection::{good_replies, MultiplexedConnection};
 use super::read_only::ReadOnly;
 use super::replicas::Replicas;
@@ -20,6 +21,9 @@ use super::trailing_commands::TrailingCommands;
 use crate::core::{BatchResult, Connection, Error, Key, Notice, Record, Remedy};
 use crate::net::pipeline::Replies;
 use crate::net::traffic::Traffic;
+
+/// Records of so many bytes are read before others have a turn.
+const BYTES_IN_A_TURN: usize = 1 << 20;
 
 /// See the module.
 pub(super) struct RedisConnection {
@@ -235,6 +239,25 @@ fn done(answers: Vec<Result<Replies<Reply>, Error>>) -> Vec<Result<(), Error>> {
     answers.into_iter().map(|answer| answer.map(drop)).collect()
 }
 
+/// The records in the values of a batch. To read large ones takes long, and others have a turn meanwhile.
+async fn records_in_turns(layout: &Layout, values: Vec<Option<Bytes>>) -> Vec<Result<Option<Record>, Error>> {
+    let size = |values: &[Option<Bytes>]| values.iter().flatten().map(Bytes::len).sum::<usize>();
+    if size(&values) <= BYTES_IN_A_TURN {
+        return layout.records(values);
+    }
+    let mut records = Vec::new();
+    let mut bytes = 0;
+    for values in values.chunks(layout.values_per_read(false)) {
+        records.extend(layout.records(values.to_vec()));
+        bytes += size(values);
+        if bytes > BYTES_IN_A_TURN {
+            bytes = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+    records
+}
+
 /// Whether a command for many records is worth sending again as one for each: the server itself
 /// replied with an error, and would do so again for the same command.
 fn is_refusal(error: &Error) -> bool {
@@ -260,7 +283,7 @@ impl Connection for RedisConnection {
                 let each = self.read_each(keys, false).await?;
                 Ok(each.into_iter().map(|values| layout.records(values?).remove(0)).collect())
             }
-            values => Ok(layout.records(values?)),
+            values => Ok(records_in_turns(layout, values?).await),
         }
     }
 
@@ -310,16 +333,40 @@ impl Connection for RedisConnection {
 
 #[cfg(test)]
 mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::Waker;
+
     use futures_util::future::{join, select, Either, FutureExt};
     use tokio::io::{duplex, AsyncReadExt, AsyncWriteExt};
 
     use super::super::connection_info::ConnectionInfo;
-    use super::super::layout::Layout;
     use super::super::replica_reads::RequiredOffsets;
     use super::*;
     use crate::config::Settings;
     use crate::net::fleet::Timeouts;
     use crate::net::traffic::Counted;
+
+    #[test]
+    fn large_records_are_read_in_turns() {
+        let layout = Layout::new(false, "");
+        let pauses = |size: usize| {
+            let data = Bytes::from(format!("\"{}\"", "x".repeat(size)));
+            let values = (0..5).flat_map(|_| [Some(Bytes::from_static(b"1")), Some(data.clone())]).collect();
+            let mut reading = pin!(records_in_turns(&layout, values));
+            let mut pauses = 0;
+            loop {
+                match reading.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Pending => pauses += 1,
+                    Poll::Ready(records) => {
+                        assert!(records.len() == 5 && records.iter().all(Result::is_ok));
+                        return pauses;
+                    }
+                }
+            }
+        };
+        assert_eq!([1000, BYTES_IN_A_TURN / 2, BYTES_IN_A_TURN].map(pauses), [0, 2, 5]);
+    }
 
     #[test]
     fn a_silent_primary_is_noticed_whatever_its_replicas_say() {

@@ -22,10 +22,13 @@ use super::runtime_fd::{find_runtime_fd, look, signal, watch};
 use super::signals::refuse_signals;
 use super::waker::QuietWaker;
 use crate::core::deliveries::Deliveries;
-use crate::core::engine::Engine;
+use crate::core::engine::{Engine, Progress};
 
 /// How often a client library's own timers are looked at while the engine has work.
 const LIBRARY_TIMER_TICK: Duration = Duration::from_millis(100);
+
+/// How long the engine may be polled again in a turn, because something woke it meanwhile.
+const ROUNDS_TIME: Duration = Duration::from_millis(2);
 
 type Notify = Box<dyn Fn() + Send + Sync>;
 
@@ -99,7 +102,13 @@ impl<T: Send + 'static> HostDriver<T> {
         let (Some(runtime), false) = (&self.runtime, self.finished) else { return };
         let entered = runtime.enter();
         let engine = &mut self.engine;
-        let progress = self.waker.poll(|cx| engine.poll(cx, out));
+        let mut until = None;
+        let progress = self.waker.poll(|cx| {
+            let progress = engine.poll(cx, out);
+            let now = Instant::now();
+            let until = *until.get_or_insert(now + ROUNDS_TIME);
+            Progress { more: progress.more || now > until, ..progress }
+        });
         drop(entered);
         self.finished = progress.finished;
         if progress.more {
