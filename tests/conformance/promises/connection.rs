@@ -163,7 +163,7 @@ fn a_frozen_server_is_given_up_and_found_again(stage: &mut Stage) {
     stage.thaw();
     stage.wait_for("`ready` again", |stage| stage.times_ready() >= 2);
     stage.wait_for_recovery("a");
-    stage.within(60_000, |stage| {
+    stage.patiently(|stage| {
         stage.store("a", 2, "{}");
         stage.assert_holds("a", 2, "{}");
     });

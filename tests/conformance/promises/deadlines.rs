@@ -35,7 +35,7 @@ const NOT_SENT: &str = "it was not sent";
 
 fn a_deadline_passes_with_a_frozen_server(stage: &mut Stage) {
     stage.open_with(json!({"timeout": 300}));
-    stage.within(60_000, |stage| stage.store("a", 1, "{}"));
+    stage.patiently(|stage| stage.store("a", 1, "{}"));
     stage.freeze();
     let began = Instant::now();
     let requests = stage.burst(|stage| [stage.get("a"), stage.set("b", 1, "{}"), stage.delete("c")]);
@@ -48,7 +48,7 @@ fn a_deadline_passes_with_a_frozen_server(stage: &mut Stage) {
     stage.thaw();
     // The connector is of use again, on whatever connection.
     stage.wait_for_recovery("d");
-    stage.within(60_000, |stage| {
+    stage.patiently(|stage| {
         stage.store("d", 4, "{}");
         stage.assert_holds("d", 4, "{}");
     });
@@ -67,7 +67,7 @@ fn a_deadline_passes_without_a_connection(stage: &mut Stage) {
     assert_took(began, 300);
     stage.restart();
     stage.wait_for("the connector to be ready", |stage| stage.times_ready() > 0);
-    assert_eq!(stage.within(60_000, |stage| stage.load("a")), None);
+    assert_eq!(stage.patiently(|stage| stage.load("a")), None);
 }
 
 fn a_deadline_may_be_the_operations_own(stage: &mut Stage) {
@@ -106,7 +106,7 @@ fn each_name_of_a_bulk_times_out(stage: &mut Stage) {
 
 fn whether_a_late_write_may_have_been_applied_is_a_field(stage: &mut Stage) {
     stage.open_with(json!({"timeout": 300}));
-    stage.within(60_000, |stage| stage.store("a", 1, "{}"));
+    stage.patiently(|stage| stage.store("a", 1, "{}"));
     stage.freeze();
     let (read, written) = stage.burst(|stage| (stage.get("a"), stage.set("b", 2, "{}")));
     for (request, applied) in [(read, Applied::No), (written, Applied::Unknown)] {
@@ -277,7 +277,7 @@ fn a_hanging_batch_does_not_block_its_key_for_ever(stage: &mut Stage) {
     stage.wait_for("the first batch", |_| server.batches().len() == 1);
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
-        stage.within(60_000, |stage| stage.store("other", 1, "{}"));
+        stage.patiently(|stage| stage.store("other", 1, "{}"));
         let again = stage.within(20, |stage| stage.set("stuck", 2, "{}"));
         if stage.code(again) == 0 {
             break;

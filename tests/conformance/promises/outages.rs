@@ -96,7 +96,7 @@ fn a_thawed_server_does_not_undo_what_came_later(stage: &mut Stage) {
     let soon = stage.place.soon();
     stage.open_with(json!({"timeout": soon, "connectTimeout": 60_000}));
     let count = i64::try_from(stage.place.soon_done()).unwrap_or(i64::MAX);
-    stage.within(60_000, |stage| stage.store("warm", 1, "{}"));
+    stage.patiently(|stage| stage.store("warm", 1, "{}"));
     let large = json!({ "text": "x".repeat(4_000) }).to_string();
     stage.freeze();
     let old: Vec<Request> =
@@ -195,7 +195,7 @@ fn waited_out(stage: &mut Stage) {
 fn silence_is_an_outage(stage: &mut Stage) {
     let soon = stage.place.soon();
     stage.open_with(json!({"timeout": soon, "connectTimeout": soon}));
-    stage.within(60_000, |stage| stage.store("a", 1, "{}"));
+    stage.patiently(|stage| stage.store("a", 1, "{}"));
     stage.spoil_network(&["blackhole"]);
     let set = stage.set("a", 2, "{}");
     let message = stage.fails(set, ErrorCode::Timeout);
@@ -204,7 +204,7 @@ fn silence_is_an_outage(stage: &mut Stage) {
     stage.spoil_network(&["pass"]);
     stage.wait_for_recovery("a");
     // Requests vanished on the way, and nobody waits for this one any more.
-    stage.within(60_000, |stage| stage.assert_holds("a", 1, "{}"));
+    stage.patiently(|stage| stage.assert_holds("a", 1, "{}"));
 }
 
 fn a_distant_server_costs_its_distance_once(stage: &mut Stage) {
