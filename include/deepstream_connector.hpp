@@ -458,7 +458,8 @@ struct Command {
     }
 };
 
-/// A callable on its way: owned by the library from acceptance until its call.
+/// A callable on its way: owned by the library from acceptance until its call. The call and the
+/// callable's end may destroy the connector, so the listener comes first, and goes last.
 template <class Callable> struct Node {
     std::shared_ptr<const Listener> listener;
     Callable callable;
@@ -467,11 +468,9 @@ template <class Callable> struct Node {
 /// What the library calls. The answer is read outside of the guard: a callable is never skipped.
 template <class Kind, class Callable, class... Raw> void on_answer(void *userdata, Raw... raw) noexcept
 {
-    // The callable, or its end, may destroy the connector.
     std::unique_ptr<Node<Callable>> node(static_cast<Node<Callable> *>(userdata));
-    const auto listener = node->listener;
     auto answer = Kind::read(raw...);
-    listener->guard([&] { std::move(node->callable)(std::move(answer)); });
+    node->listener->guard([&] { std::move(node->callable)(std::move(answer)); });
 }
 
 /// Who waits for an answer besides the std::future: a coroutine, or nobody. Every standard of the

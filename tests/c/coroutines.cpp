@@ -127,6 +127,12 @@ void no_answer_is_missed()
     await_often(connector, rounds);
     wait_until(connector, [&] { return rounds == 5000; });
     no_frame_is_left();
+
+    // One that comes while the coroutine is about to be suspended.
+    auto awaiter = operator co_await(connector.head("k"));
+    wait_until(connector, [&] { return awaiter.await_ready(); });
+    REQUIRE(!awaiter.await_suspend(std::noop_coroutine()));
+    REQUIRE(!awaiter.await_resume());
 }
 
 Task wait_for_closed(Connector &connector, std::atomic<int> &closed)

@@ -373,6 +373,19 @@ void exceptions_go_to_the_handler()
     connector.get("k", [tracked = Counted()](auto) { throw std::runtime_error("of get"); });
     wait_until(connector, [&] { return thrown == 12 && alive == 0; });
     answer(connector, connector.set("k", 2, "2"));
+
+    // The handler outlives the connector for as long as its callbacks run.
+    Destroyer destroy;
+    Events last;
+    last.exception = [&, kept = std::string(100, 'x')](std::exception_ptr) {
+        thrown = kept == std::string(100, 'x') ? 100 : 0;
+    };
+    destroy.open(std::move(last)).set("k", 1, "1", [&, tracked = Counted()](auto) {
+        destroy();
+        throw 1;
+    });
+    destroy.wait();
+    REQUIRE(thrown == 100);
 }
 
 void exceptions_without_a_handler_terminate()
