@@ -243,6 +243,7 @@ impl Host {
         let mut room = deliveries::MAX;
         let until = Instant::now() + MAX_TURN;
         let mut look = events;
+        let mut is_over;
         loop {
             if !events {
                 self.rung.set(false);
@@ -253,14 +254,14 @@ impl Host {
             room -= self.deliver(room, until);
             // What callbacks submit goes out with this turn when the bell has rung, because the
             // loop will wait next; else with what the rest of this turn submits.
-            if room == 0 || Instant::now() >= until {
-                // What has gathered meanwhile counts, or the loop might end without it.
-                self.collect();
+            is_over = room == 0 || Instant::now() >= until;
+            if is_over || events || !self.rung.get() {
                 break;
             }
-            if events || !self.rung.get() {
-                break;
-            }
+        }
+        if is_over || self.outstanding.get() == 0 {
+            // What has gathered meanwhile counts, or the loop might end without it.
+            self.collect();
         }
         if self.ended.get() && !self.has_deliveries() {
             // The last callbacks may have asked for more, which is refused.
