@@ -172,7 +172,7 @@ unsafe extern "C" fn ends<W: Watcher>(context: *mut c_void) {
 
 /// # Safety
 /// Only the environment calls it, on its own thread, with the context of a function that was not
-/// finalized.
+/// finalized, or else without an environment.
 unsafe extern "C" fn rung<W: Watcher>(
     env: sys::napi_env,
     _: sys::napi_value,
@@ -196,11 +196,13 @@ unsafe extern "C" fn rung<W: Watcher>(
 /// Only the environment calls it, once, on its own thread, and nothing after it.
 unsafe extern "C" fn finalize<W: Watcher>(env: sys::napi_env, context: *mut c_void, _: *mut c_void) {
     let context = context.cast::<Context<W>>();
-    // SAFETY: it lives until the end of this function.
-    if unsafe { &*context }.rope.function().take().is_some() {
-        // The environment ends, and has not released it by us.
+    // SAFETY: see above; it lives until the end of this function.
+    let Context { watcher, rope, .. } = unsafe { &*context };
+    if rope.function().take().is_some() {
+        // The environment ends, and has not said so.
         // SAFETY: as above.
         unsafe { unhook(env, context) };
+        contained(|| watcher.abandoned());
     }
     // SAFETY: from `into_raw` in `Bell::open`, and given up by the environment here.
     unsafe { Box::from_raw(context) }.watcher.closed();
