@@ -13,6 +13,8 @@ const PROGRAM = path.join(__dirname, 'runtimes/program.cjs')
 
 const RUNTIMES = [
   ...[18, 20, 22, 24, 26].map((version) => ({ name: `Node.js ${version}`, file: `node-${version}/bin/node`, words: [] })),
+  // The addon takes it for another.
+  { name: 'Node.js 24 under the name of Bun', file: 'node-24/bin/node', words: ['--import', 'data:text/javascript,globalThis.Bun = {}'] },
   { name: 'Bun', file: '@oven/bun-linux-x64/bin/bun', words: ['--no-install'] },
   { name: 'Deno', file: '@deno/linux-x64-glibc/deno', words: ['run', '--allow-all', '--no-lock'] }
 ]
