@@ -59,7 +59,7 @@ function installed () {
 function reasonOf ({ file }) {
   if (reason) return reason
   const program = path.join(place, file)
-  if (!fs.existsSync(program)) return `npm has left it out; for another try remove ${place}`
+  if (!fs.existsSync(program)) return `npm has left it out; for another try remove ${path.dirname(place)}`
   const { error, status, stderr } = spawnSync(program, ['--version'], { encoding: 'utf8' })
   return status !== 0 && `it does not run here: ${error ? error.message : stderr}`
 }
