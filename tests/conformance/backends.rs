@@ -60,7 +60,7 @@ pub trait Place: Send {
 
     /// In how many milliseconds a thousand writes are surely done.
     fn soon(&self) -> u64 {
-        1_000
+        400
     }
 
     /// The versions that are stored, past all connectors.

@@ -96,10 +96,6 @@ impl Place for CouchDb {
         3_000
     }
 
-    fn soon_done(&self) -> usize {
-        200
-    }
-
     fn accept_credentials(&self) {
         let server = self.server.as_ref().expect("the suite gives it to those who ask");
         server.ctl(&["password", WRONG_PASSWORD]);

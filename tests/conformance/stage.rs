@@ -437,11 +437,15 @@ impl Stage {
         let deadline = Instant::now() + self.patience;
         loop {
             let request = ask(self);
-            let is_late = name_of(self.code(request)) == "TIMEOUT";
-            if !is_late || !self.is_patient || self.features.timeout || Instant::now() > deadline {
+            if !self.is_patient || !self.is_late(request) || Instant::now() > deadline {
                 return self.succeeds(request);
             }
         }
+    }
+
+    /// Whether a request ended at the connector's own timeout, and the host could give it no other.
+    pub fn is_late(&mut self, request: Request) -> bool {
+        !self.features.timeout && name_of(self.code(request)) == "TIMEOUT"
     }
 
     /// Checks that a record is there, with this version and a document equal to this one.
