@@ -1,4 +1,5 @@
-//! The committed header is the one that the source gives, and says what the library says.
+//! The committed header is the one that the source gives, and says what the library says; that for C++
+//! has all of it.
 //!
 //! `UPDATE_HEADER=1 cargo test --release -p deepstream-connector-tests header` writes it.
 #![allow(clippy::disallowed_methods)] // Tests read C strings as a C host does.
@@ -18,6 +19,7 @@ pub const TESTS: &[Test] = &[
     test!(versions_agree),
     test!(every_code_and_level_is_in_the_header),
     test!(every_exported_function_is_documented),
+    test!(the_header_for_cpp_has_every_code_level_and_operation),
 ];
 
 const HEADER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../include/deepstream_connector.h");
@@ -96,5 +98,19 @@ fn every_exported_function_is_documented() {
             let before = header.lines().nth(index - 1).unwrap_or_default();
             assert_eq!(before, " */", "no documentation before: {line}");
         }
+    }
+}
+
+fn the_header_for_cpp_has_every_code_level_and_operation() {
+    let header = generated();
+    let cpp = include_str!("../include/deepstream_connector.hpp");
+    let defined = header.lines().filter_map(|line| line.strip_prefix("#define ")?.split_whitespace().next());
+    let constants = ["CONNECTOR_ERR_", "CONNECTOR_LOG_", "CONNECTOR_APPLIED_"];
+    for name in defined.filter(|name| constants.iter().any(|prefix| name.starts_with(prefix))) {
+        assert!(cpp.contains(&format!(" = {name},\n")), "{name}");
+    }
+    let functions = header.lines().filter_map(|line| line.strip_prefix("int32_t ")?.split('(').next());
+    for name in functions {
+        assert!(cpp.contains(name), "{name}");
     }
 }

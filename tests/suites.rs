@@ -48,6 +48,7 @@ static SUITES: &[Suite] = &[
     Suite { name: "cassandra_cluster", group: groups::CASSANDRA_CLUSTER, tests: cassandra_cluster::TESTS },
     #[cfg(feature = "mysql")]
     Suite { name: "mysql::answers", group: groups::MYSQL_SPECIAL, tests: mysql::answers::TESTS },
+    #[cfg(feature = "mysql")]
     Suite { name: "mysql::layout", group: groups::MYSQL_SPECIAL, tests: mysql::layout::TESTS },
     #[cfg(feature = "mysql")]
     Suite { name: "mysql::limits", group: groups::MYSQL_SPECIAL, tests: mysql::limits::TESTS },

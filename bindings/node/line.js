@@ -3,6 +3,7 @@
 
 const native = require('./native.js')
 const { Deliveries } = require('./deliveries.js')
+const { isLibuv } = require('./runtime.js')
 const { Submissions } = require('./submissions.js')
 const { connectorError, fromNative, rethrow } = require('./errors.js')
 
@@ -47,7 +48,8 @@ class Line {
     const { deliveries, submissions } = this
     try {
       this.functions = native.open(
-        configuration, deliveries.drain, deliveries.cells, submissions.collect, submissions.cells
+        configuration, deliveries.drain, deliveries.cells, submissions.collect, submissions.cells,
+        isLibuv, () => setImmediate(this.functions.resume)
       )
     } catch (error) {
       throw fromNative(error)

@@ -93,7 +93,7 @@ pub fn python(block: &Block, workshop: &Workshop) {
 pub fn compiled(block: &Block, workshop: &Workshop) {
     let (compiler, standard) = match block.language.as_str() {
         "c" => ("cc", "-std=c11"),
-        _ => ("c++", "-std=c++11"),
+        _ => ("c++", "-std=c++17"),
     };
     need(compiler, is_here(compiler));
     let folder = folder();

@@ -38,7 +38,7 @@ test('what is installed is found and linked', async (t) => {
     assert.strictEqual(fs.readlinkSync(library('libdeepstream_connector.so.0')), `libdeepstream_connector.so.${VERSION}`)
     assert.strictEqual(fs.readlinkSync(library('libdeepstream_connector.so')), 'libdeepstream_connector.so.0')
     assert.match(await run('readelf', ['-d', library('libdeepstream_connector.so')]), /SONAME.*\[libdeepstream_connector\.so\.0\]/)
-    for (const name of ['include/deepstream_connector.h', 'share/man/man3/deepstream_connector.3', 'share/doc/deepstream_connector/LICENSE']) {
+    for (const name of ['include/deepstream_connector.h', 'include/deepstream_connector.hpp', 'share/man/man3/deepstream_connector.3', 'share/doc/deepstream_connector/LICENSE']) {
       assert.ok(fs.existsSync(path.join(place, name)), name)
     }
   })
@@ -60,6 +60,8 @@ test('what is installed is found and linked', async (t) => {
     await run('cc', [path.join(ROOT, 'examples/first.c'), ...flags, `-Wl,-rpath,${path.join(place, 'lib')}`, '-o', program])
     assert.strictEqual(await run(program, []), PRINTS)
     assert.match(await run('readelf', ['-d', program]), /NEEDED.*\[libdeepstream_connector\.so\.0\]/)
+    await run('c++', ['-std=c++17', path.join(ROOT, 'examples/first.cpp'), ...flags, `-Wl,-rpath,${path.join(place, 'lib')}`, '-o', program])
+    assert.strictEqual(await run(program, []), PRINTS)
   })
 
   await t.test('pkg-config: a static link needs what Libs.private names, and no more', async (t) => {
@@ -76,14 +78,19 @@ test('what is installed is found and linked', async (t) => {
   await t.test('CMake: both targets, for a version that is asked for', async (t) => {
     if (!has(t, 'cmake', 'cmake', '--version')) return
     const home = folder(t)
-    fs.copyFileSync(path.join(ROOT, 'examples/first.c'), path.join(home, 'first.c'))
+    for (const name of ['first.c', 'first.cpp']) fs.copyFileSync(path.join(ROOT, 'examples', name), path.join(home, name))
     fs.writeFileSync(path.join(home, 'CMakeLists.txt'), `cmake_minimum_required(VERSION 3.13)
-project(first C)
+project(first C CXX)
+set(CMAKE_CXX_STANDARD 17)
 find_package(deepstream_connector ${VERSION} REQUIRED)
 add_executable(shared first.c)
 target_link_libraries(shared deepstream_connector::deepstream_connector)
 add_executable(static first.c)
 target_link_libraries(static deepstream_connector::static)
+add_executable(shared++ first.cpp)
+target_link_libraries(shared++ deepstream_connector::deepstream_connector)
+add_executable(static++ first.cpp)
+target_link_libraries(static++ deepstream_connector::static)
 find_package(deepstream_connector 9 QUIET)
 if(deepstream_connector_FOUND)
   message(FATAL_ERROR "it passes for version 9")
@@ -91,7 +98,7 @@ endif()
 `)
     await run('cmake', ['-S', '.', '-B', 'build', `-DCMAKE_PREFIX_PATH=${place}`], { cwd: home })
     await run('cmake', ['--build', 'build'], { cwd: home })
-    for (const name of ['shared', 'static']) assert.strictEqual(await run(path.join(home, 'build', name), []), PRINTS)
+    for (const name of ['shared', 'static', 'shared++', 'static++']) assert.strictEqual(await run(path.join(home, 'build', name), []), PRINTS)
   })
 
   await t.test('the man page has no faults', async (t) => {
@@ -124,7 +131,11 @@ test('the packages for Debian install onto an empty root, and a program is built
 
 test('the tar is used as the page says', onlyAll, async (t) => {
   const home = folder(t)
-  fs.copyFileSync(path.join(ROOT, 'examples/first.c'), path.join(home, 'program.c'))
+  for (const extension of ['c', 'cpp']) {
+    fs.copyFileSync(path.join(ROOT, `examples/first.${extension}`), path.join(home, `program.${extension}`))
+  }
   await follow('c', home)
-  assert.strictEqual(await run(path.join(home, 'program'), [], { env: { LD_LIBRARY_PATH: path.join(home, 'connector/lib') } }), PRINTS)
+  for (const name of ['program', 'program++']) {
+    assert.strictEqual(await run(path.join(home, name), [], { env: { LD_LIBRARY_PATH: path.join(home, 'connector/lib') } }), PRINTS)
+  }
 })

@@ -17,6 +17,14 @@ pub struct Workshop {
     programs: Mutex<HashMap<&'static str, Compiled>>,
 }
 
+/// A program to be compiled: its file from the repository's root, and how.
+#[derive(Clone, Copy)]
+pub struct Source {
+    pub compiler: &'static str,
+    pub path: &'static str,
+    pub flags: &'static [&'static str],
+}
+
 /// A program that several tests run, or why there is none.
 type Compiled = Arc<OnceLock<Result<PathBuf, String>>>;
 
@@ -49,13 +57,13 @@ impl Workshop {
         self.folder().join(SONAME)
     }
 
-    /// A program that was compiled from a source file, once for all who ask for it.
-    pub fn program(&self, source: &'static str, flags: &[&str]) -> Result<PathBuf, String> {
+    /// A program that was compiled from its source, once for all who ask for it.
+    pub fn program(&self, source: Source) -> Result<PathBuf, String> {
         let compiled = {
             let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(programs.entry(source).or_default())
+            Arc::clone(programs.entry(source.path).or_default())
         };
-        compiled.get_or_init(|| self.compile("cc", source, flags)).clone()
+        compiled.get_or_init(|| self.compile(source.compiler, source.path, source.flags)).clone()
     }
 
     /// Compiles a source file, given from the repository's root, and links the library.

@@ -37,17 +37,20 @@ fn words<'s>(scope: &'s Scope, words: &[&str]) -> Result<Value<'s>, Failure> {
     scope.array(&words)
 }
 
-/// `open(configuration, drain, deliveries, collect, submissions)`: makes a connector and returns
-/// its functions. `deliveries` and `submissions` are the cells of both ways.
+/// `open(configuration, drain, deliveries, collect, submissions, isLibuv, later)`: makes a connector
+/// and returns its functions. `deliveries` and `submissions` are the cells of both ways; `isLibuv`
+/// is whether the environment's event loop is libuv; if not, `later()` has `resume` called.
 fn open<'s>(call: &'s Call, _: &()) -> Result<Value<'s>, Fault> {
     let scope = call.scope();
     let mut configuration = Vec::new();
     scope.read_text(call.argument(0), &mut configuration)?;
+    let is_libuv = scope.read_flag(call.argument(5))?;
     let ways = Ways {
         drain: call.argument(1),
         deliveries: call.argument(2),
         collect: call.argument(3),
         submissions: call.argument(4),
+        later: (!is_libuv).then(|| call.argument(6)),
     };
     let host = Host::open(scope, &configuration, &ways)?;
     let functions = scope.object()?;
@@ -78,6 +81,7 @@ const FUNCTIONS: &[(&str, Function<Host>)] = &[
     ("close", close),
     ("hold", hold),
     ("statistics", statistics),
+    ("resume", resume),
     // `next()`: of the batch that is being handed out, what is beside the cells
     ("next", |call, host| host.next_extra(call.scope())),
 ];
@@ -166,6 +170,12 @@ fn close<'s>(call: &'s Call, host: &Host) -> Result<Value<'s>, Fault> {
 /// `hold(flag)`: whether the process has to stay for the connector's own sake.
 fn hold<'s>(call: &'s Call, host: &Host) -> Result<Value<'s>, Fault> {
     host.await_connector(call.scope().read_flag(call.argument(0))?);
+    Ok(call.scope().undefined()?)
+}
+
+/// `resume()`: as `later` has asked.
+fn resume<'s>(call: &'s Call, host: &Host) -> Result<Value<'s>, Fault> {
+    host.resume();
     Ok(call.scope().undefined()?)
 }
 

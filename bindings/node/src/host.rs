@@ -18,8 +18,8 @@ use deepstream_connector::core::{
 use crate::cells::deliveries;
 use crate::intake::Intake;
 use crate::outlet::{Batch, Outlet};
-use crate::raw::{CleanupHook, Env, EnvironmentEnd, Fault, Scope, Value};
-use crate::uv::{Handles, Watcher};
+use crate::raw::{Callback, CleanupHook, Env, EnvironmentEnd, Fault, Scope, Value};
+use crate::watch::{no_resources, EventLoop, Watch, Watcher};
 
 /// A turn of deliveries ends after so long, with the batch that is being handed out.
 const MAX_TURN: Duration = Duration::from_millis(5);
@@ -35,7 +35,7 @@ pub struct Host {
     close_timeout: Duration,
     /// `None` once the connector has ended.
     parts: RefCell<Option<Parts>>,
-    /// Until the loop has let go of the handles, too.
+    /// Until libuv has let go of the handles, too.
     hook: Cell<Option<CleanupHook>>,
     /// Requests that were not accepted, whose callbacks are still to hear it.
     refused: RefCell<VecDeque<Delivery<u32>>>,
@@ -43,8 +43,12 @@ pub struct Host {
     rung: Cell<bool>,
     /// The bell's turn has used up what a turn of the loop may take, and the loop looks for events next.
     spent: Cell<bool>,
+    /// The next turn comes by [`resume`](Self::resume), and none before.
+    resting: Cell<bool>,
     /// JavaScript runs because we have called it.
     calling: Cell<bool>,
+    /// A turn was not taken, because of that.
+    missed: Cell<bool>,
     /// The last batch of all was handed over.
     ended: Cell<bool>,
     /// Operations whose callback has not run yet.
@@ -61,8 +65,10 @@ struct Parts {
     pollable: RefCell<Pollable<u32>>,
     outlet: RefCell<Outlet>,
     intake: Intake,
+    /// See [`Ways::later`].
+    later: Option<Callback>,
     /// Made last, because they hold on to the host.
-    handles: OnceCell<Handles<Host>>,
+    watch: OnceCell<Watch<Host>>,
 }
 
 /// What JavaScript gives for the ways in and out: see [`Intake::new`] and [`Outlet::new`].
@@ -71,6 +77,8 @@ pub struct Ways<'s> {
     pub deliveries: Value<'s>,
     pub collect: Value<'s>,
     pub submissions: Value<'s>,
+    /// Where the event loop is not libuv: has [`Host::resume`] called after the loop has had a turn.
+    pub later: Option<Value<'s>>,
 }
 
 impl Host {
@@ -83,17 +91,20 @@ impl Host {
         let description = backend.describe().target;
         let close_timeout = options.close_timeout;
         let env = scope.env();
-        let event_loop = env.event_loop()?;
+        let is_libuv = ways.later.is_none();
+        let event_loop = EventLoop::of(env, is_libuv)?;
         let outlet = Outlet::new(scope, ways.drain, ways.deliveries)?;
         let intake = Intake::new(scope, ways.collect, ways.submissions)?;
+        let later = ways.later.map(|later| Callback::new(scope, later)).transpose()?;
         let (engine, submitter) = Engine::new(backend, options);
-        let pollable = Pollable::new(engine, submitter.clone()).map_err(no_resources)?;
+        let pollable = event_loop.pollable(engine, submitter.clone()).map_err(no_resources)?;
         let fd = pollable.poll_fd();
         let parts = Parts {
             pollable: RefCell::new(pollable),
             outlet: RefCell::new(outlet),
             intake,
-            handles: OnceCell::new(),
+            later,
+            watch: OnceCell::new(),
         };
         let host = Rc::new(Host {
             env,
@@ -105,20 +116,21 @@ impl Host {
             refused: RefCell::new(VecDeque::new()),
             rung: Cell::new(false),
             spent: Cell::new(false),
+            resting: Cell::new(false),
             calling: Cell::new(false),
+            missed: Cell::new(false),
             ended: Cell::new(false),
             outstanding: Cell::new(0),
             awaited: Cell::new(false),
             held: Cell::new(false),
             scratch: RefCell::new(Vec::new()),
         });
-        let handles = Handles::open(event_loop, fd, Rc::clone(&host)).map_err(|error| {
-            host.shut();
-            no_resources(error)
-        })?;
-        host.with_parts(|parts| parts.handles.set(handles).ok());
-        let hook = CleanupHook::new(env, &host).inspect_err(|_| host.shut())?;
-        host.hook.set(Some(hook));
+        let watch = Watch::open(scope, event_loop, fd, Rc::clone(&host)).inspect_err(|_| host.shut())?;
+        host.with_parts(|parts| parts.watch.set(watch).ok());
+        if is_libuv {
+            let hook = CleanupHook::new(env, &host).inspect_err(|_| host.shut())?;
+            host.hook.set(Some(hook));
+        }
         host.ring();
         Ok(host)
     }
@@ -147,8 +159,8 @@ impl Host {
         self.parts.borrow().as_ref().map(body)
     }
 
-    fn with_handles(&self, body: impl FnOnce(&Handles<Host>)) {
-        self.with_parts(|parts| parts.handles.get().map(body));
+    fn with_watch(&self, body: impl FnOnce(&Watch<Host>)) {
+        self.with_parts(|parts| parts.watch.get().map(body));
     }
 
     /// Submits an operation; its number comes back with the answer, also if it is refused. `timeout`
@@ -217,7 +229,7 @@ impl Host {
     /// Has [`rung`](Watcher::rung) called at the end of this turn of the loop.
     fn ring(&self) {
         if !self.rung.replace(true) {
-            self.with_handles(Handles::ring);
+            self.with_watch(Watch::ring);
         }
     }
 
@@ -225,7 +237,7 @@ impl Host {
     fn hold(&self) {
         let wanted = self.outstanding.get() > 0 || self.awaited.get();
         if self.held.replace(wanted) != wanted {
-            self.with_handles(|handles| handles.hold(wanted));
+            self.with_watch(|watch| watch.hold(wanted));
         }
     }
 
@@ -234,6 +246,7 @@ impl Host {
     fn turn(&self, events: bool) {
         if self.calling.get() {
             // What we have called runs the event loop itself; it comes first.
+            self.missed.set(true);
             return;
         }
         if events && self.spent.take() {
@@ -243,6 +256,7 @@ impl Host {
         let mut room = deliveries::MAX;
         let until = Instant::now() + MAX_TURN;
         let mut look = events;
+        let mut is_over;
         loop {
             if !events {
                 self.rung.set(false);
@@ -253,14 +267,14 @@ impl Host {
             room -= self.deliver(room, until);
             // What callbacks submit goes out with this turn when the bell has rung, because the
             // loop will wait next; else with what the rest of this turn submits.
-            if room == 0 || Instant::now() >= until {
-                // What has gathered meanwhile counts, or the loop might end without it.
-                self.collect();
+            is_over = room == 0 || Instant::now() >= until;
+            if is_over || events || !self.rung.get() {
                 break;
             }
-            if events || !self.rung.get() {
-                break;
-            }
+        }
+        if is_over || self.outstanding.get() == 0 {
+            // What has gathered meanwhile counts, or the loop might end without it.
+            self.collect();
         }
         if self.ended.get() && !self.has_deliveries() {
             // The last callbacks may have asked for more, which is refused.
@@ -269,14 +283,40 @@ impl Host {
                 return self.shut();
             }
         }
-        let is_left = self.has_deliveries();
+        let is_left = self.has_deliveries() | self.missed.take();
+        if (is_left || is_over) && self.rest() {
+            return;
+        }
         if is_left {
             self.ring();
         }
         self.spent.set(is_left && !events);
         if !self.rung.get() {
-            self.with_handles(Handles::hush);
+            self.with_watch(Watch::hush);
         }
+    }
+
+    /// Lets the loop have a turn before the next of ours, where that takes more than to ring: other
+    /// loops than libuv answer the bell as long as it is rung.
+    fn rest(&self) -> bool {
+        let rests = self.with_parts(|parts| {
+            let Some(later) = &parts.later else { return false };
+            let _calling = Calling::begin(&self.calling);
+            // It fails only while the environment is being stopped.
+            self.env.in_scope(|scope| later.call(scope, &[]).is_ok())
+        });
+        let rests = rests.unwrap_or(false);
+        if rests {
+            self.rung.set(true);
+            self.resting.set(true);
+        }
+        rests
+    }
+
+    /// The turn after a rest.
+    pub fn resume(&self) {
+        self.resting.set(false);
+        self.turn(false);
     }
 
     /// Takes in what has gathered in JavaScript.
@@ -356,14 +396,23 @@ impl Host {
 
     /// Lets go of the loop, then ends the engine, then lets go of JavaScript.
     fn shut(&self) {
-        let Some(parts) = self.parts.take() else { return };
-        if let Some(handles) = parts.handles.into_inner() {
-            handles.close();
+        let Some((outlet, intake, later)) = self.stop() else { return };
+        outlet.delete(self.env);
+        intake.delete(self.env);
+        if let Some(later) = later {
+            later.delete(self.env);
+        }
+    }
+
+    /// Lets go of the loop, then ends the engine. What is left is JavaScript's.
+    fn stop(&self) -> Option<(Outlet, Intake, Option<Callback>)> {
+        let parts = self.parts.take()?;
+        if let Some(watch) = parts.watch.into_inner() {
+            watch.close();
         }
         // What is left nobody hears.
         drop(parts.pollable.into_inner().finish(&self.submitter));
-        parts.outlet.into_inner().delete(self.env);
-        parts.intake.delete(self.env);
+        Some((parts.outlet.into_inner(), parts.intake, parts.later))
     }
 }
 
@@ -389,7 +438,13 @@ impl Watcher for Host {
     }
 
     fn rung(&self) {
-        self.env.guard(|| self.turn(false));
+        if !self.resting.get() {
+            self.env.guard(|| self.turn(false));
+        }
+    }
+
+    fn abandoned(&self) {
+        drop(self.stop());
     }
 
     fn closed(&self) {
@@ -401,8 +456,4 @@ impl EnvironmentEnd for Host {
     fn environment_ends(&self) {
         self.shut();
     }
-}
-
-fn no_resources(error: std::io::Error) -> Error {
-    Error::new(ErrorCode::Unavailable, format!("the system gives no thread or file descriptor: {error}"))
 }

@@ -28,7 +28,7 @@ impl Intake {
         if cells.numbers().len() < FIRST + MAX * CELLS {
             return Err(Failure);
         }
-        let collect = Callback::new(scope, collect, "deepstream-connector")?;
+        let collect = Callback::new(scope, collect)?;
         Ok(Intake { collect, cells: RefCell::new(cells) })
     }
 

@@ -5,7 +5,8 @@
 //! together at the turn's end (`intake.rs`) → `host.rs` hands them to the engine → `outlet.rs`
 //! writes what came back into one flat batch → one call of `drain` in `deliveries.js` runs all
 //! callbacks of the batch. What the numbers of both ways mean is in `cells.rs`. `raw.rs` is
-//! Node-API and `uv.rs` is libuv, made safe; nothing else is `unsafe`.
+//! Node-API and `uv.rs` is libuv, made safe; nothing else is `unsafe`. `watch.rs` has the two ways in
+//! which the engine calls: libuv's, and `raw/bell.rs` for Bun and Deno, which have no libuv.
 
 mod cells;
 mod functions;
@@ -14,6 +15,7 @@ mod intake;
 mod outlet;
 mod raw;
 mod uv;
+mod watch;
 
 /// Called by Node, and by nobody else, once for each environment that loads the addon.
 #[no_mangle]

@@ -110,7 +110,7 @@ impl Outlet {
         if cells.numbers().len() < MAX * CELLS {
             return Err(Failure);
         }
-        let drain = Callback::new(scope, drain, "deepstream-connector")?;
+        let drain = Callback::new(scope, drain)?;
         Ok(Outlet { drain, cells, text: Vec::new(), extras: RefCell::default() })
     }
 

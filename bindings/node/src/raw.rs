@@ -20,6 +20,9 @@ use napi_sys as sys;
 
 use crate::uv;
 
+mod bell;
+pub use bell::{Bell, Rope};
+
 /// A JavaScript environment: the main thread's or a worker's.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
@@ -413,7 +416,7 @@ struct Bound<H> {
 }
 
 /// The most arguments that a function of ours has.
-const MAX_ARGUMENTS: usize = 5;
+const MAX_ARGUMENTS: usize = 7;
 
 /// A call from JavaScript.
 pub struct Call {
@@ -494,8 +497,7 @@ fn throw(scope: &Scope, fault: Fault) {
 unsafe extern "C" fn release<H>(_: sys::napi_env, data: *mut c_void, _: *mut c_void) {
     // SAFETY: see above.
     let bound = unsafe { Box::from_raw(data.cast::<Bound<H>>()) };
-    // A panic while dropping ends here; its message was printed by the panic hook.
-    drop(catch_unwind(AssertUnwindSafe(|| drop(bound))));
+    contained(|| drop(bound));
 }
 
 /// A value that is kept from collection until [`delete`](Self::delete).
@@ -521,6 +523,9 @@ impl Reference {
     }
 }
 
+/// What tools for asynchronous code show.
+const NAME: &[u8] = b"deepstream-connector";
+
 /// A JavaScript function that the event loop calls.
 pub struct Callback {
     function: Reference,
@@ -529,10 +534,10 @@ pub struct Callback {
 }
 
 impl Callback {
-    /// Keeps `function`; `name` is what tools for asynchronous code show.
-    pub fn new(scope: &Scope, function: Value<'_>, name: &str) -> Result<Callback, Failure> {
+    /// Keeps `function`.
+    pub fn new(scope: &Scope, function: Value<'_>) -> Result<Callback, Failure> {
         let receiver = scope.object()?;
-        let name = scope.text(name.as_bytes())?;
+        let name = scope.ascii(NAME)?;
         let mut context = ptr::null_mut();
         // SAFETY: the values are of an open scope; the result is a place to write to.
         check(unsafe { sys::napi_async_init(scope.0, receiver.0, name.0, &mut context) })?;
@@ -548,8 +553,10 @@ impl Callback {
     pub fn call(&self, scope: &Scope, arguments: &[Value<'_>]) -> Result<(), Failure> {
         let receiver = self.receiver.get(scope)?;
         let function = self.function.get(scope)?;
+        // Deno writes it without asking whether it is wanted.
+        let mut result = ptr::null_mut();
         // SAFETY: a `Value` is a `napi_value` and nothing else, all of them of open scopes; the
-        // context lives until `delete`.
+        // context lives until `delete`; the result is a place to write to.
         let called = check(unsafe {
             sys::napi_make_callback(
                 scope.0,
@@ -558,7 +565,7 @@ impl Callback {
                 function.0,
                 arguments.len(),
                 arguments.as_ptr().cast(),
-                ptr::null_mut(),
+                &mut result,
             )
         });
         if called.is_err() && scope.is_exception_pending() {
@@ -664,6 +671,11 @@ unsafe extern "C" fn environment_ends<L: EnvironmentEnd>(
 ) {
     // SAFETY: see `CleanupHook::new`.
     let listener = unsafe { &*data.cast_const().cast::<L>() };
-    // The panic hook has printed it; nobody is left who could be told.
-    drop(catch_unwind(AssertUnwindSafe(|| listener.environment_ends())));
+    contained(|| listener.environment_ends());
+}
+
+/// Runs code of ours at an end; a panic ends here, too. The panic hook has printed it, and nobody is
+/// left who could be told.
+fn contained(body: impl FnOnce()) {
+    drop(catch_unwind(AssertUnwindSafe(body)));
 }

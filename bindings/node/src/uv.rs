@@ -15,6 +15,8 @@ use std::os::fd::RawFd;
 use std::ptr::NonNull;
 use std::rc::Rc;
 
+use crate::watch::Watcher;
+
 /// An event loop.
 #[repr(C)]
 pub struct Loop {
@@ -47,19 +49,6 @@ extern "C" {
     fn uv_ref(handle: *mut Handle);
     fn uv_unref(handle: *mut Handle);
     fn uv_close(handle: *mut Handle, callback: CloseCallback);
-}
-
-/// What the loop calls.
-pub trait Watcher: 'static {
-    /// The file descriptor is readable. Called again at the next turn if it still is.
-    fn readable(&self);
-
-    /// The bell was rung: the loop is about to look for events, and all of this turn's
-    /// JavaScript has run.
-    fn rung(&self);
-
-    /// Both handles are closed; the last call of all.
-    fn closed(&self);
 }
 
 /// A file descriptor under watch and a bell, for one watcher. Neither keeps the loop running

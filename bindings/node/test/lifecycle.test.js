@@ -143,6 +143,18 @@ for (const place of PLACES) {
     assert.deepStrictEqual([status, stdout], [0, 'done\n'])
   })
 
+  test(`what_follows_a_refusal_keeps_the_process ${where}`, async () => {
+    const options = JSON.stringify(place)
+    const runs = Array.from({ length: 5 }, () => run(`
+      const cache = memory(${options})
+      cache.whenReady().then(async () => {
+        await cache.get('').catch(() => {})
+        cache.set('a', 1, {}, () => console.log('answered'))
+      })
+    `))
+    for (const { stdout } of await Promise.all(runs)) assert.strictEqual(stdout, 'answered\n')
+  })
+
   test(`whoever_listens_for_ready_hears_it ${where}`, async () => {
     for (const wait of ["on('ready', done)", "once('ready', done)", "prependListener('ready', done)", 'whenReady().then(done)']) {
       const { status, stdout } = await run(`

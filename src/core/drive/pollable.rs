@@ -1,5 +1,6 @@
 //! The way out for hosts with an event loop: one file descriptor to watch, one call when it is
-//! readable, and everything happens on the host's own thread.
+//! readable, and everything happens on the host's own thread. A host that cannot watch a descriptor
+//! gives a function that has its loop make the call.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -15,15 +16,15 @@ use crate::core::engine::Engine;
 use crate::core::request::Delivery;
 use crate::core::submission::Submitter;
 
-/// An engine behind a file descriptor. The engine is driven by the host's thread where the
-/// backend and the system allow it, else by a reactor thread.
+/// An engine behind a file descriptor, or behind a function of the host's. The engine is driven by the
+/// host's thread where the backend and the system allow it, else by a reactor thread.
 pub struct Pollable<T> {
     source: Source<T>,
 }
 
 enum Source<T> {
     Host { driver: Box<HostDriver<T>>, list: Deliveries<T> },
-    Thread { submitter: Submitter<T>, way: Arc<WayOut<T>>, fd: RawFd, reactor: Option<Reactor> },
+    Thread { submitter: Submitter<T>, way: Arc<WayOut<T>>, reactor: Option<Reactor> },
 }
 
 impl<T: Send + 'static> Pollable<T> {
@@ -32,8 +33,8 @@ impl<T: Send + 'static> Pollable<T> {
     /// # Errors
     /// The system gives no thread or no file descriptors.
     pub fn new(engine: Engine<T>, submitter: Submitter<T>) -> io::Result<Pollable<T>> {
-        let list = engine.deliveries();
         let engine = if engine.may_be_host_driven() {
+            let list = engine.deliveries();
             match HostDriver::new(engine) {
                 Ok(driver) => {
                     return Ok(Pollable { source: Source::Host { driver: Box::new(driver), list } })
@@ -44,17 +45,34 @@ impl<T: Send + 'static> Pollable<T> {
             engine
         };
         let signal = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let fd = signal.as_raw_fd();
-        let way = WayOut::new(list, Bell::Descriptor(signal));
+        Pollable::on_thread(engine, submitter, Bell::Descriptor(signal))
+    }
+
+    /// The same without a descriptor: a reactor thread drives the engine, and calls `bell` when
+    /// there is something to hear. That may go on until [`finish`](Self::finish) returns.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn ringing(
+        engine: Engine<T>,
+        submitter: Submitter<T>,
+        bell: impl Fn() + Send + Sync + 'static,
+    ) -> io::Result<Pollable<T>> {
+        Pollable::on_thread(engine, submitter, Bell::Function(Box::new(bell)))
+    }
+
+    fn on_thread(engine: Engine<T>, submitter: Submitter<T>, bell: Bell) -> io::Result<Pollable<T>> {
+        let way = WayOut::new(engine.deliveries(), bell);
         let reactor = Some(Reactor::start(engine, way.sender(), false)?);
-        Ok(Pollable { source: Source::Thread { submitter, way, fd, reactor } })
+        Ok(Pollable { source: Source::Thread { submitter, way, reactor } })
     }
 
     /// Readable when [`turn`](Self::turn) has something to do. Watch it, do not read or close it.
+    /// It is -1 where a [bell](Self::ringing) rings instead.
     pub fn poll_fd(&self) -> RawFd {
         match &self.source {
             Source::Host { driver, .. } => driver.poll_fd(),
-            Source::Thread { fd, .. } => *fd,
+            Source::Thread { way, .. } => way.descriptor().map_or(-1, AsRawFd::as_raw_fd),
         }
     }
 

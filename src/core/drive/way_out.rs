@@ -16,6 +16,8 @@ pub(super) enum Bell {
     Thread(Condvar),
     /// An eventfd becomes readable.
     Descriptor(OwnedFd),
+    /// A function is called, on the driver's thread.
+    Function(Box<dyn Fn() + Send + Sync>),
 }
 
 /// See the module.
@@ -86,8 +88,8 @@ impl<T> WayOut<T> {
     /// The descriptor, where there is one.
     pub fn descriptor(&self) -> Option<&OwnedFd> {
         match &self.bell {
-            Bell::Thread(_) => None,
             Bell::Descriptor(descriptor) => Some(descriptor),
+            Bell::Thread(_) | Bell::Function(_) => None,
         }
     }
 
@@ -97,6 +99,7 @@ impl<T> WayOut<T> {
             Bell::Thread(bell) => bell.notify_all(),
             // It fails only when the counter is full, and then it is readable already.
             Bell::Descriptor(descriptor) => drop(rustix::io::write(descriptor, &1u64.to_ne_bytes())),
+            Bell::Function(function) => function(),
         }
     }
 
