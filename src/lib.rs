@@ -17,7 +17,7 @@ mod net;
 mod records;
 mod sync;
 
-pub use connector::{Connector, Events};
+pub use connector::{Connector, Events, Handle};
 
 /// The programs in Rust on these pages are tests.
 #[cfg(doctest)]

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::mpsc::{channel, Receiver, Sender};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use deepstream_connector::core::{Error, ErrorCode, Key, LogLevel, Operation, Record, Reply};
-use deepstream_connector::{Connector, Events};
+use deepstream_connector::{Connector, Events, Handle};
 
 use crate::conformance::host::{Answer, Command, Entry, Event, Failure, Features, Host, Verb};
 use crate::conformance::protocol::write_page;
@@ -30,16 +30,18 @@ impl RustHost {
         tell(&self.sender, event);
     }
 
-    /// Calls `submit`, and reports if that refuses.
+    /// Calls `submit` with a way to the connector that has this timeout, and reports if that refuses.
     fn submit(
         &self,
         connector: u64,
         request: u64,
-        submit: impl FnOnce(&Connector, Sender<Event>) -> Result<(), Error>,
+        timeout: u64,
+        submit: impl FnOnce(&Handle, Sender<Event>) -> Result<(), Error>,
     ) {
         let slot = self.connectors.get(&connector).expect("promises use connectors that were created");
         let refusal = match &*slot.lock().expect("no callback panics") {
-            Some(open) => submit(open, self.sender.clone()).err(),
+            Some(open) if timeout == 0 => submit(open, self.sender.clone()).err(),
+            Some(open) => submit(&open.within(Duration::from_millis(timeout)), self.sender.clone()).err(),
             None => Some(Error::new(ErrorCode::Closed, "the suite dropped this connector")),
         };
         if let Some(error) = refusal {
@@ -61,9 +63,9 @@ impl RustHost {
         self.report(Event::Created { connector, failure });
     }
 
-    fn one(&self, connector: u64, request: u64, verb: Verb, key: &[u8]) {
+    fn one(&self, connector: u64, request: u64, timeout: u64, verb: Verb, key: &[u8]) {
         let key = utf8(key);
-        self.submit(connector, request, |open, sender| match verb {
+        self.submit(connector, request, timeout, |open, sender| match verb {
             Verb::Get => open.get(key, move |result| {
                 done(&sender, connector, request, answer(result.map(Reply::Record)));
             }),
@@ -76,8 +78,8 @@ impl RustHost {
         });
     }
 
-    fn many(&self, connector: u64, request: u64, operations: Vec<(Key, Operation)>) {
-        self.submit(connector, request, |open, sender| {
+    fn many(&self, connector: u64, request: u64, timeout: u64, operations: Vec<(Key, Operation)>) {
+        self.submit(connector, request, timeout, |open, sender| {
             open.many(operations, move |results| {
                 tell(&sender, many(connector, request, results));
             })
@@ -91,37 +93,39 @@ impl RustHost {
 
 impl Host for RustHost {
     fn features(&self) -> Features {
-        // Keys are text, there is one deadline for all, and `shut_down` takes the connector away.
-        Features { bytes: false, timeout: false, after_close: false, ..Features::ALL }
+        // Keys are text, and `shut_down` takes the connector away.
+        Features { bytes: false, after_close: false, ..Features::ALL }
     }
 
     fn send(&mut self, command: Command) {
         match command {
             Command::Create { connector, configuration, .. } => self.create(connector, &configuration),
-            Command::One { verb, connector, request, key, .. } => self.one(connector, request, verb, &key),
-            Command::Set { connector, request, entry, .. } => {
-                self.submit(connector, request, |open, sender| {
+            Command::One { verb, connector, request, timeout, key } => {
+                self.one(connector, request, timeout, verb, &key);
+            }
+            Command::Set { connector, request, timeout, entry } => {
+                self.submit(connector, request, timeout, |open, sender| {
                     open.set(utf8(&entry.key), record(&entry), move |result| {
                         done(&sender, connector, request, answer(result.map(|()| Reply::Done)));
                     })
                 });
             }
-            Command::Many { verb, connector, request, keys, .. } => {
-                self.many(connector, request, operations(verb, &keys));
+            Command::Many { verb, connector, request, timeout, keys } => {
+                self.many(connector, request, timeout, operations(verb, &keys));
             }
-            Command::SetMany { connector, request, entries, .. } => {
-                self.many(connector, request, set_operations(&entries));
+            Command::SetMany { connector, request, timeout, entries } => {
+                self.many(connector, request, timeout, set_operations(&entries));
             }
-            Command::Scan { connector, request, limit, cursor, .. } => {
-                self.submit(connector, request, |open, sender| {
+            Command::Scan { connector, request, timeout, limit, cursor } => {
+                self.submit(connector, request, timeout, |open, sender| {
                     open.scan(cursor_of(&cursor), limit as usize, move |result| {
                         let result = result.map(|page| Reply::Page(Box::new(page)));
                         done(&sender, connector, request, answer(result));
                     })
                 });
             }
-            Command::Ask { connector, request, name, arguments, .. } => {
-                self.submit(connector, request, |open, sender| {
+            Command::Ask { connector, request, timeout, name, arguments } => {
+                self.submit(connector, request, timeout, |open, sender| {
                     let arguments = serde_json::from_slice(&arguments).expect("promises give JSON");
                     open.command(&name, arguments, move |result| {
                         done(&sender, connector, request, answer(result.map(Reply::Answer)));
@@ -131,7 +135,7 @@ impl Host for RustHost {
             Command::IsReady { connector, request } => {
                 let slot = self.connectors.get(&connector);
                 let ready = slot.is_some_and(|slot| {
-                    slot.lock().expect("no callback panics").as_ref().is_some_and(Connector::is_ready)
+                    slot.lock().expect("no callback panics").as_ref().is_some_and(|open| open.is_ready())
                 });
                 self.report(Event::IsReady { connector, request, ready });
             }
@@ -140,7 +144,7 @@ impl Host for RustHost {
                     .lock()
                     .expect("no callback panics")
                     .as_ref()
-                    .map(Connector::statistics_json)
+                    .map(|open| open.statistics_json())
                     .unwrap_or_default();
                 self.report(Event::Statistics { connector, request, json: json.into_bytes() });
             }
@@ -159,7 +163,7 @@ impl Host for RustHost {
             }
             Command::FreeInCallback { connector, request, key } => {
                 let slot = Arc::clone(&self.connectors[&connector]);
-                self.submit(connector, request, |open, sender| {
+                self.submit(connector, request, 0, |open, sender| {
                     open.get(utf8(&key), move |result| {
                         done(&sender, connector, request, answer(result.map(Reply::Record)));
                         let open = slot.lock().expect("no callback panics").take();
