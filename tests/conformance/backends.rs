@@ -27,7 +27,7 @@ use crate::conformance::mongodb_places::{self, Mongodb};
 use crate::conformance::mysql_places::Mysql;
 #[cfg(feature = "postgres")]
 use crate::conformance::postgres_places::{self, Postgres};
-use crate::conformance::promises::Scope;
+use crate::conformance::promises::{Promise, Scope};
 #[cfg(feature = "redis")]
 use crate::conformance::redis_places::{Form, Redis};
 use crate::conformance::stage::object;
@@ -124,6 +124,20 @@ pub struct BackendKind {
     pub place: fn(Scope) -> Box<dyn Place>,
     /// What its servers take.
     pub group: Group,
+}
+
+/// What a database does not promise, and why; `docs/promises.md` has it, too.
+const EXCEPTIONS: &[(&str, &str, &str)] = &[(
+    "dynamodb",
+    "a_thawed_server_does_not_undo_what_came_later",
+    "DynamoDB carries out requests in no order, and its batches have no conditions",
+)];
+
+/// Why a promise cannot be held there, if so.
+pub fn exception(backend: &BackendKind, promise: &Promise) -> Option<&'static str> {
+    let mut all = EXCEPTIONS.iter();
+    let (.., reason) = all.find(|(name, what, _)| (backend.name, promise.name) == (*name, *what))?;
+    Some(reason)
 }
 
 /// The misbehaving backend, which is no part of the library.

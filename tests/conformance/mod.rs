@@ -145,6 +145,9 @@ fn hold(backend: &BackendKind, host: &HostKind, promise: &Promise) -> Outcome {
     if promise.needs.contains(&Need::Speed) && host.is_slow() {
         return Ok(Completion::ignored_with("it would take too long in here"));
     }
+    if let Some(reason) = backends::exception(backend, promise) {
+        return Ok(Completion::ignored_with(reason));
+    }
     let alone = promise.needs.contains(&Need::Process);
     if alone && !host.is_program() {
         return Ok(Completion::ignored_with("it needs a process of its own"));
