@@ -63,10 +63,12 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc::channel;
+use std::sync::{Mutex, PoisonError};
 use std::{env, thread};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
+use harness::processors::Processors;
 use harness::schedule::{self, Awaited, Limits, Watch};
 use harness::{times, Class, Group, Job};
 use support::{part, pool};
@@ -124,7 +126,8 @@ fn is_wanted(job: &Job) -> bool {
 
 /// Runs the jobs; says what is wrong besides failed tests.
 fn run(jobs: Vec<Awaited>, limits: Limits) -> Vec<String> {
-    let taken = schedule::run(jobs, limits, &Servers);
+    let machine = Machine { processors: Mutex::default() };
+    let taken = schedule::run(jobs, limits, &machine);
     let mut faults = conformance::end_hosts();
     if let Some(path) = env::var_os("TEST_TIMES").map(PathBuf::from) {
         let written = times::write(&path, &taken);
@@ -133,10 +136,16 @@ fn run(jobs: Vec<Awaited>, limits: Limits) -> Vec<String> {
     faults
 }
 
-/// Servers end with their group.
-struct Servers;
+/// This one. Servers end with their group.
+struct Machine {
+    processors: Mutex<Processors>,
+}
 
-impl Watch for Servers {
+impl Watch for Machine {
+    fn is_busy(&self) -> bool {
+        self.processors.lock().unwrap_or_else(PoisonError::into_inner).are_busy()
+    }
+
     fn begins(&self, group: &'static Group) {
         pool::enter(group.name);
     }

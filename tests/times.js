@@ -1,6 +1,6 @@
 /* Where the time of a test run went: times.js FOLDER OUTPUT reads what tests/run and the test program left in the folder,
- * writes it all to one JSON file, and prints the phases, the slowest promises and what each backend took. Ends with 1 if
- * a phase failed. */
+ * writes it all to one JSON file, and prints the phases, the slowest promises and what each backend took, and why
+ * tests of the test program failed. Ends with 1 if a phase failed. */
 'use strict'
 
 const fs = require('node:fs')
@@ -33,10 +33,18 @@ print('The ten slowest promises, over all backends and hosts', rows(promises).sl
 print('The ten slowest tests', tests.sort((a, b) => b.seconds - a.seconds).slice(0, 10).map((test) => [test.seconds, test.name]))
 print('Seconds by backend, many at a time', rows(backends))
 
+for (const test of tests.filter((test) => !test.passed)) {
+  console.log(`\nfailed: ${test.name}, after ${test.seconds} s\n${shortened(test.fault)}`)
+}
 const failed = phases.filter((phase) => !phase.passed).map((phase) => phase.name)
 console.log(`\n${total} s in all; the same in ${path.relative('.', output)}`)
 console.log(failed.length ? `FAILED: ${failed.join(', ')}` : 'All passed.')
 process.exitCode = failed.length ? 1 : 0
+
+/* The beginning of a fault, which says what it is, and of its lines no more than is read at a glance. */
+function shortened (fault) {
+  return fault.split('\n').slice(0, 12).map((line) => line.slice(0, 200)).join('\n')
+}
 
 function round (seconds) {
   return Math.round(seconds * 10) / 10

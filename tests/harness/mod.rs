@@ -2,6 +2,7 @@
 
 pub mod caught;
 pub mod job;
+pub mod processors;
 pub mod schedule;
 pub mod tests;
 pub mod times;

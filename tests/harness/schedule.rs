@@ -1,7 +1,9 @@
 //! Which test runs when. A test that waits leaves the processors to others, so many of them run at
 //! once; tests that work are one more than there are processors; those that measure time or memory
-//! run by themselves, after all others. Groups of tests open as memory allows for their servers,
-//! the largest first, and end as soon as their last test has ended.
+//! run by themselves, after all others. Where the processors have no time left, whatever the tests were said
+//! to need of them, no more begin than there are processors: a server that starts works, too, and a machine may be slower
+//! than the one on which a test got its class. Groups of tests open as memory allows for their
+//! servers, the largest first, and end as soon as their last test has ended.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -9,7 +11,7 @@ use std::fs;
 use std::sync::mpsc::Sender;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
 
@@ -24,6 +26,8 @@ pub struct Limits {
     pub all: usize,
     /// Tests that work.
     pub working: usize,
+    /// Tests of any class, while the processors have no time left.
+    pub hurried: usize,
     /// What the servers of all open groups take, in megabytes.
     pub memory: u64,
 }
@@ -33,11 +37,12 @@ impl Limits {
     pub fn of_machine(processors: usize, chosen: Option<usize>) -> Limits {
         let all = chosen.unwrap_or(3 * processors).max(1);
         // What is left is for the tests themselves and their hosts.
-        Limits { all, working: all.min(processors + 1), memory: free_memory().unwrap_or(4_000) * 6 / 10 }
+        let memory = free_memory().unwrap_or(4_000) * 6 / 10;
+        Limits { all, working: all.min(processors + 1), hurried: all.min(processors), memory }
     }
 
     fn one_by_one(self) -> Limits {
-        Limits { all: 1, working: 1, ..self }
+        Limits { all: 1, working: 1, hurried: 1, ..self }
     }
 }
 
@@ -51,8 +56,13 @@ fn free_memory() -> Option<u64> {
 /// A job, and who waits for its outcome.
 pub type Awaited = (Job, Sender<Outcome>);
 
-/// What happens when a test of a group begins on a thread, and when a group's last test has ended.
+/// How often the processors are looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What happens when a test of a group begins on a thread, and when a group's last test has ended; and what the machine does.
 pub trait Watch: Sync {
+    /// Whether the processors had no time left since it was last asked.
+    fn is_busy(&self) -> bool;
     fn begins(&self, group: &'static Group);
     fn ended(&self, group: &'static Group);
 }
@@ -100,6 +110,9 @@ struct State {
     running: usize,
     working: usize,
     taken: Vec<Taken>,
+    /// The processors have no time left, or a test has just begun that may take it.
+    is_busy: bool,
+    looked: Instant,
 }
 
 /// How far a group is.
@@ -120,13 +133,26 @@ impl State {
             progress.left += 1;
             progress.memory = job.group.memory;
         }
-        State { waiting: jobs, groups, running: 0, working: 0, taken: Vec::new() }
+        let (taken, looked) = (Vec::new(), Instant::now());
+        State { waiting: jobs, groups, running: 0, working: 0, taken, is_busy: true, looked }
+    }
+
+    fn look(&mut self, watch: &dyn Watch) {
+        if self.looked.elapsed() >= LOOK {
+            self.is_busy = watch.is_busy();
+            self.looked = Instant::now();
+        }
     }
 
     /// The first job that may begin now.
     fn choose(&mut self, limits: Limits) -> Option<Awaited> {
+        let is_extra = self.running >= limits.hurried;
+        if is_extra && self.is_busy {
+            return None;
+        }
         let index = self.waiting.iter().position(|(job, _)| self.admits(job, limits))?;
         let (job, outcome) = self.waiting.remove(index);
+        self.is_busy |= is_extra;
         self.running += 1;
         self.working += usize::from(job.class != Class::Waits);
         let group = self.groups.get_mut(job.group.name)?;
@@ -169,6 +195,10 @@ struct Finished {
     has_server: bool,
 }
 
+fn fault_of(failed: &Failed) -> String {
+    failed.message().unwrap_or("it does not say why").to_owned()
+}
+
 impl Hall<'_> {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -187,7 +217,7 @@ impl Hall<'_> {
                 promise,
                 class,
                 seconds: began.elapsed().as_secs_f64(),
-                passed: result.is_ok(),
+                fault: result.as_ref().err().map(fault_of),
             };
             // Nobody receives it where the run is being given up.
             let _ = outcome.send(result);
@@ -203,13 +233,14 @@ impl Hall<'_> {
     fn next(&self) -> Option<Awaited> {
         let mut state = self.lock();
         loop {
+            state.look(self.watch);
             if let Some(chosen) = state.choose(self.limits) {
                 return Some(chosen);
             }
             if state.waiting.is_empty() {
                 return None;
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.changed.wait_timeout(state, LOOK).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }

@@ -1,20 +1,24 @@
 //! The schedule keeps its word.
 
+use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Completion;
 
 use super::job::{test, Class, Group, Job, Test};
+use super::processors::Processors;
 use super::schedule::{self, Limits, Watch};
 
 /// Every test.
 pub const TESTS: &[Test] = &[
     test!(tests_that_wait_run_many_at_a_time),
     test!(tests_that_work_are_bounded),
+    test!(a_busy_machine_runs_no_more_tests_than_it_has_processors),
+    test!(processors_that_work_are_busy),
     test!(what_measures_runs_last_and_by_itself),
     test!(a_group_waits_until_there_is_room_for_its_servers),
     test!(servers_of_ones_own_are_bounded_and_groups_end_once),
@@ -24,7 +28,7 @@ static SMALL: Group = Group::small("small");
 static LARGE: [Group; 2] = [Group::small("large").memory(80), Group::small("large too").memory(80)];
 static FEW_SERVERS: Group = Group::small("few servers").servers(2);
 
-const LIMITS: Limits = Limits { all: 6, working: 2, memory: 100 };
+const LIMITS: Limits = Limits { all: 6, working: 2, hurried: 2, memory: 100 };
 
 /// How many run, the most that ever did, and how many have run.
 #[derive(Default)]
@@ -48,14 +52,22 @@ impl Count {
     }
 }
 
+/// A machine, and how many groups have ended on it.
 #[derive(Default)]
-struct Ends(AtomicUsize);
+struct Machine {
+    is_busy: bool,
+    ends: AtomicUsize,
+}
 
-impl Watch for Ends {
+impl Watch for Machine {
+    fn is_busy(&self) -> bool {
+        self.is_busy
+    }
+
     fn begins(&self, _: &'static Group) {}
 
     fn ended(&self, _: &'static Group) {
-        self.0.fetch_add(1, Ordering::SeqCst);
+        self.ends.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -69,6 +81,10 @@ fn job(group: &'static Group, class: Class, run: impl FnOnce() + Send + 'static)
 
 /// Runs jobs, all of which must pass; says how many groups ended.
 fn run(jobs: Vec<Job>) -> usize {
+    run_on(Machine::default(), jobs)
+}
+
+fn run_on(machine: Machine, jobs: Vec<Job>) -> usize {
     let (jobs, outcomes): (Vec<_>, Vec<_>) = jobs
         .into_iter()
         .map(|job| {
@@ -76,14 +92,13 @@ fn run(jobs: Vec<Job>) -> usize {
             ((job, sender), outcome)
         })
         .unzip();
-    let ends = Ends::default();
     let count = jobs.len();
-    assert_eq!(schedule::run(jobs, LIMITS, &ends).len(), count);
+    assert_eq!(schedule::run(jobs, LIMITS, &machine).len(), count);
     for outcome in outcomes {
         let outcome = outcome.recv().expect("every test has an outcome");
         assert!(outcome.is_ok(), "{:?}", outcome.err());
     }
-    ends.0.into_inner()
+    machine.ends.into_inner()
 }
 
 fn a_moment() {
@@ -110,6 +125,30 @@ fn tests_that_work_are_bounded() {
     };
     run((0..12).map(work).collect());
     assert!(count.most() <= LIMITS.working, "{} worked at once", count.most());
+}
+
+fn a_busy_machine_runs_no_more_tests_than_it_has_processors() {
+    for is_busy in [true, false] {
+        let count = Arc::new(Count::default());
+        let wait = |_| {
+            let count = Arc::clone(&count);
+            job(&SMALL, Class::Waits, move || count.during(|| thread::sleep(Duration::from_millis(500))))
+        };
+        run_on(Machine { is_busy, ..Machine::default() }, (0..6).map(wait).collect());
+        assert_eq!(is_busy, count.most() == LIMITS.hurried, "busy {is_busy}: {} at once", count.most());
+    }
+}
+
+fn processors_that_work_are_busy() {
+    let mut processors = Processors::default();
+    processors.are_busy();
+    let end = Instant::now() + Duration::from_millis(300);
+    thread::scope(|scope| {
+        for _ in 0..2 * thread::available_parallelism().map_or(1, NonZero::get) {
+            scope.spawn(|| while Instant::now() < end {});
+        }
+    });
+    assert!(processors.are_busy());
 }
 
 fn what_measures_runs_last_and_by_itself() {

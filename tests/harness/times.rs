@@ -15,7 +15,8 @@ pub struct Taken {
     pub promise: Option<&'static str>,
     pub class: Class,
     pub seconds: f64,
-    pub passed: bool,
+    /// Why it failed, if it did.
+    pub fault: Option<String>,
 }
 
 /// Writes them as a JSON array.
@@ -33,7 +34,8 @@ pub fn write(path: &Path, taken: &[Taken]) -> io::Result<()> {
                     Class::Alone => "alone",
                 },
                 "seconds": (test.seconds * 1e3).round() / 1e3,
-                "passed": test.passed,
+                "passed": test.fault.is_none(),
+                "fault": test.fault,
             })
         })
         .collect();
