@@ -79,8 +79,9 @@ RULES
 }
 
 build_command() {
+  # Shared memory in files of its own folder: what a killed server leaves goes with that.
   command=(
-    "${as_user[@]}" "$(command -v postgres)" -D "$dir/data" -p "$port" -c listen_addresses=127.0.0.1
+    "${as_user[@]}" "$(command -v postgres)" -c dynamic_shared_memory_type=mmap -D "$dir/data" -p "$port" -c listen_addresses=127.0.0.1
     -c "unix_socket_directories=$dir" -c shared_buffers=32MB -c max_connections=200 -c log_min_messages=warning
     "${durability[@]}"
   )
