@@ -64,6 +64,10 @@ pub struct Stage {
     began: Instant,
 }
 
+fn without_haste() -> Value {
+    json!({"timeout": 120_000})
+}
+
 enum State {
     Waiting,
     Refused(Failure),
@@ -111,9 +115,15 @@ impl Stage {
     }
 
     /// The same for promises about so much work that a busy machine takes longer than the usual
-    /// deadline: what is promised is no matter of time.
+    /// deadline, or about a server that is started again, which may take a minute: what is promised is
+    /// no matter of time.
     pub fn open_without_haste(&mut self) {
-        self.open_with(json!({"timeout": 120_000}));
+        self.open_with(without_haste());
+    }
+
+    /// The same, and does not wait.
+    pub fn begin_without_haste(&mut self) {
+        self.begin_with(without_haste());
     }
 
     /// The same with more options. On a busy machine a server may take its time for the first connection,

@@ -65,7 +65,7 @@ fn is_ready_is_false_until_the_connection_stands(stage: &mut Stage) {
 
 fn operations_wait_for_the_connection_at_start(stage: &mut Stage) {
     stage.kill();
-    stage.begin_with(json!({"timeout": 30_000}));
+    stage.begin_without_haste();
     let mut sequence = Sequence::new();
     let mut chance = Chance::of_this_run();
     stage.burst(|stage| {
@@ -120,7 +120,7 @@ fn a_second_outage_is_told_too(stage: &mut Stage) {
 }
 
 fn operations_wait_out_an_outage(stage: &mut Stage) {
-    stage.open_with(json!({"timeout": 30_000}));
+    stage.open_without_haste();
     stage.kill();
     stage.wait_for("`error`", |stage| !stage.troubles().is_empty());
     let requests = stage.burst(|stage| [stage.set("a", 2, "{}"), stage.get("a"), stage.delete("b")]);
@@ -134,7 +134,7 @@ fn operations_wait_out_an_outage(stage: &mut Stage) {
 }
 
 fn order_survives_an_outage(stage: &mut Stage) {
-    stage.open_with(json!({"timeout": 30_000}));
+    stage.open_without_haste();
     let mut chance = Chance::of_this_run();
     let mut sequence = Sequence::new();
     for round in 0..6 {

@@ -32,7 +32,7 @@ pub const PROMISES: &[Promise] = &[
 const KEYS: usize = 2_000;
 
 fn a_crash_in_the_middle_of_100_000_operations_loses_nothing(stage: &mut Stage) {
-    stage.open_with(json!({"timeout": 120_000}));
+    stage.open_without_haste();
     let mut chance = Chance::of_this_run();
     let mut sequence = Sequence::new();
     let keys: Vec<String> = (0..KEYS).map(|index| format!("key {index}")).collect();
@@ -71,7 +71,7 @@ fn a_crash_in_the_middle_of_100_000_operations_loses_nothing(stage: &mut Stage) 
 
 /// Without the help of later writes: what was acknowledged before each crash is there after it.
 fn crashes_lose_nothing_that_was_acknowledged(stage: &mut Stage) {
-    stage.open_with(json!({"timeout": 120_000}));
+    stage.open_without_haste();
     let keys: Vec<String> = (0..500).map(|index| format!("key {index}")).collect();
     for round in 1..=3 {
         let sets: Vec<Request> =
