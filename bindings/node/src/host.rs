@@ -19,7 +19,8 @@ use crate::cells::deliveries;
 use crate::intake::Intake;
 use crate::outlet::{Batch, Outlet};
 use crate::raw::{Callback, CleanupHook, Env, EnvironmentEnd, Fault, Scope, Value};
-use crate::watch::{no_resources, EventLoop, Watch, Watcher};
+use crate::watch::{no_resources, EventLoop, Watch};
+use crate::watcher::Watcher;
 
 /// A turn of deliveries ends after so long, with the batch that is being handed out.
 const MAX_TURN: Duration = Duration::from_millis(5);

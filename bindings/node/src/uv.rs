@@ -15,7 +15,7 @@ use std::os::fd::RawFd;
 use std::ptr::NonNull;
 use std::rc::Rc;
 
-use crate::watch::Watcher;
+use crate::watcher::Watcher;
 
 /// An event loop.
 #[repr(C)]

@@ -9,23 +9,7 @@ use deepstream_connector::core::{Engine, Error, ErrorCode, Pollable, Submitter};
 
 use crate::raw::{Bell, Env, Failure, Fault, Rope, Scope};
 use crate::uv::{Handles, Loop};
-
-/// What the event loop calls.
-pub trait Watcher: 'static {
-    /// The file descriptor is readable. Called again at the next turn if it still is.
-    fn readable(&self);
-
-    /// The bell was rung. With libuv the loop is about to look for events, and all of this turn's
-    /// JavaScript has run.
-    fn rung(&self);
-
-    /// The environment ends, and takes with it all that is JavaScript's: nothing of that may be
-    /// used or given back. Only a [`Bell`] says so.
-    fn abandoned(&self);
-
-    /// The loop has let go of the watcher; the last call of all.
-    fn closed(&self);
-}
+use crate::watcher::Watcher;
 
 /// An event loop of either kind, before anything is watched.
 pub enum EventLoop {

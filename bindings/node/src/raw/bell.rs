@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use napi_sys as sys;
 
-use super::{check, contained, Env, Failure, Scope, NAME};
-use crate::watch::Watcher;
+use super::node_api::{check, contained, Env, Failure, Scope, NAME};
+use crate::watcher::Watcher;
 
 /// Rings a bell from any thread; without effect before the bell is there and after its end.
 #[derive(Clone, Default)]
