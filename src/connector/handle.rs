@@ -39,7 +39,7 @@ impl Handle {
     ///
     /// ```
     /// # let connector = deepstream_connector::Connector::open(r#"{"type": "memory"}"#, ())?;
-    /// let soon = connector.within(std::time::Duration::from_millis(200));
+    /// let soon = connector.within(std::time::Duration::from_secs(2));
     /// soon.get("user/1", |answer| drop(answer))?;
     /// # Ok::<(), deepstream_connector::core::Error>(())
     /// ```
