@@ -647,12 +647,20 @@ impl Stage {
     // Waiting.
 
     /// Takes what the host reports until `condition` holds, as long as there is progress: operations
-    /// are answered one after the other.
+    /// are answered one after the other, or those of a bulk, of which the host hears together, are carried out.
     pub fn wait_for(&mut self, what: &str, condition: impl Fn(&Stage) -> bool) {
         let mut deadline = Instant::now() + self.patience;
+        let mut progress = None;
         while !condition(self) {
             let now = Instant::now();
-            assert!(now < deadline, "waited {:?} in vain for {what}", self.patience);
+            if now >= deadline {
+                let carried_out = self.carried_out();
+                let goes_on = progress.replace(carried_out).is_some_and(|before| carried_out > before);
+                assert!(goes_on, "waited {:?} in vain for {what}", self.patience);
+                deadline = now + self.patience;
+            } else if progress.is_none() && now + self.patience / 2 >= deadline {
+                progress = Some(self.carried_out());
+            }
             // The condition may depend on more than events.
             let soon = deadline.min(now + Duration::from_millis(5));
             let before = self.answers;
@@ -661,8 +669,28 @@ impl Stage {
             }
             if self.answers > before {
                 deadline = Instant::now() + self.patience;
+                progress = None;
             }
         }
+    }
+
+    /// How many operations the connector has carried out, by its own count; none, where it does not say at once.
+    fn carried_out(&mut self) -> u64 {
+        let connector = self.connector;
+        if !self.open.contains(&connector) {
+            return 0;
+        }
+        let Request(request) = self.request(|request| Command::Statistics { connector, request });
+        let deadline = Instant::now() + self.patience / 10;
+        while let State::Waiting = self.requests[&request] {
+            let Some(event) = self.host.receive(deadline) else { return 0 };
+            self.take(event);
+        }
+        let State::Statistics(json) = &self.requests[&request] else { return 0 };
+        let statistics: Value = serde_json::from_slice(json).unwrap_or_default();
+        let operations = statistics["operations"].as_object().into_iter().flat_map(|all| all.values());
+        let count = |operation: &Value, name: &str| operation[name].as_u64().unwrap_or(0);
+        operations.map(|operation| count(operation, "count") - count(operation, "errors")).sum()
     }
 
     /// Takes what the host reports for some time, for what must not happen meanwhile.
