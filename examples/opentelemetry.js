@@ -6,7 +6,7 @@
 
 const { channel } = require('node:diagnostics_channel')
 
-const OPERATIONS = ['get', 'set', 'delete', 'head', 'deleteBulk', 'headBulk', 'scan', 'command']
+const OPERATIONS = ['get', 'set', 'delete', 'head', 'getMany', 'setMany', 'deleteBulk', 'headBulk', 'scan', 'command']
 
 /** What `db.system.name` calls it, where that is not the connector's own type. */
 const SYSTEMS = { postgres: 'postgresql', dynamodb: 'aws.dynamodb' }
@@ -55,7 +55,7 @@ function instrument ({ trace, SpanKind, SpanStatusCode }) {
 }
 
 function attributesOf ({ operation, type, key, count }) {
-  const attributes = { 'db.system.name': SYSTEMS[type] || type, 'db.operation.name': operation.replace('Bulk', '') }
+  const attributes = { 'db.system.name': SYSTEMS[type] || type, 'db.operation.name': operation.replace(/Bulk|Many/, '') }
   if (count > 1) {
     attributes['db.operation.name'] = `BATCH ${attributes['db.operation.name']}`
     attributes['db.operation.batch.size'] = count

@@ -1,6 +1,7 @@
 // What methods are called with, checked. Messages say what a value is, never what is in it.
 'use strict'
 
+const { recordOf } = require('./classic.js')
 const { connectorError } = require('./errors.js')
 
 /** The most records of a page. */
@@ -26,10 +27,18 @@ function versionError (version) {
 }
 
 function dataError (cause) {
-  const reason = cause === null ? '' : `: ${cause.message}`
+  const reason = cause === null ? '; give a value that JSON has' : `: ${cause.message}`
   const error = wrong(`the data cannot be written as JSON${reason}`)
   if (cause !== null) error.cause = cause
   return error
+}
+
+/** What is wrong with a record that is to be stored; null if nothing is. `text` are its data as JSON. */
+function recordError (name, version, text) {
+  if (typeof name !== 'string') return nameError(name)
+  if (!Number.isSafeInteger(version)) return versionError(version)
+  if (text === undefined) return dataError(null)
+  return null
 }
 
 /** A copy of a list of names, or an error. */
@@ -40,6 +49,47 @@ function listOf (names) {
     if (typeof list[i] !== 'string') return nameError(list[i])
   }
   return list
+}
+
+/**
+ * A list of records as the addon takes it, or an error.
+ *
+ * @returns {{names: string[], versions: number[], texts: string[]} | Error}
+ */
+function entriesOf (entries, classic) {
+  const shape = classic ? '{name, value}' : '{name, version, data}'
+  if (!Array.isArray(entries)) return wrong(`the entries are ${inWords(entries)}; give a list such as [${shape}]`)
+  const list = { names: [], versions: [], texts: [] }
+  // What an entry's data have for JSON may change the entries.
+  for (const [i, entry] of entries.slice().entries()) {
+    if (entry === null || typeof entry !== 'object' || Array.isArray(entry)) {
+      return wrong(`entry ${i} is ${inWords(entry)}; give an object such as ${shape}`)
+    }
+    const error = append(list, entry, classic)
+    if (error !== null) {
+      error.message = `entry ${i}: ${error.message}`
+      return error
+    }
+  }
+  return list
+}
+
+/** What is wrong with an entry; null if it was appended. */
+function append ({ names, versions, texts }, entry, classic) {
+  const { name } = entry
+  let { version, text } = entry
+  try {
+    if (classic) ({ version, text } = recordOf(entry.value))
+    else text = JSON.stringify(entry.data)
+  } catch (error) {
+    return dataError(error)
+  }
+  const error = recordError(name, version, text)
+  if (error !== null) return error
+  names.push(name)
+  versions.push(version)
+  texts.push(text)
+  return null
 }
 
 /**
@@ -78,4 +128,6 @@ function wrong (message) {
   return connectorError('INVALID_ARGUMENT', false, message)
 }
 
-module.exports = { MAX_PAGE, nameError, cursorError, limitError, versionError, dataError, listOf, callOptionsOf }
+module.exports = {
+  MAX_PAGE, nameError, cursorError, limitError, dataError, recordError, listOf, entriesOf, callOptionsOf
+}

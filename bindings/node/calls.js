@@ -3,6 +3,9 @@
 
 const { AsyncResource } = require('async_hooks')
 
+/** The version of a record that does not exist, as deepstream has it. */
+const NO_VERSION = -1
+
 const TYPE = 'DEEPSTREAM_CONNECTOR'
 
 /** `answered` says when it ends. */
@@ -22,8 +25,19 @@ class Call extends AsyncResource {
     this.runInAsyncScope(this.callback, undefined, null)
   }
 
+  /** Without a record. */
+  miss (classic) {
+    if (classic) this.give(null)
+    else this.giveRecord(NO_VERSION, null)
+  }
+
   give (result) {
     this.runInAsyncScope(this.callback, undefined, null, result)
+  }
+
+  /** NaN is none. */
+  giveVersion (version) {
+    this.give(Number.isNaN(version) ? NO_VERSION : version)
   }
 
   giveRecord (version, data) {
@@ -35,4 +49,4 @@ class Call extends AsyncResource {
   }
 }
 
-module.exports = { Call }
+module.exports = { Call, NO_VERSION }

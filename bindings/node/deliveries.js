@@ -6,11 +6,12 @@ const { Call } = require('./calls.js')
 const { holdsValue, valueOf } = require('./classic.js')
 const { connectorError, rethrow } = require('./errors.js')
 const { CHARACTERS } = require('./listing.js')
+const { Parts } = require('./parts.js')
 
 // What the cells hold, and what each delivery is (see src/cells.rs).
 const {
-  MAX, CELLS, NO_VERSION,
-  DONE, MISS, RECORD, VERSION, VERSIONS, FAILED, ANSWER, PAGE,
+  MAX, CELLS, PART,
+  DONE, MISS, RECORD, VERSION, MANY, FAILED, ANSWER, PAGE,
   READY, PROBLEM, FATAL, LOG, CLOSED, NOTIFICATION
 } = native.deliveries
 const { RETRYABLE, APPLIED_UNKNOWN, CODE } = native.failures
@@ -29,6 +30,8 @@ class Deliveries {
     this.happened = happened
     this.calls = []
     this.free = []
+    /** Of the answer for many names that is coming. */
+    this.parts = new Parts()
     this.cells = new Float64Array(MAX * CELLS)
     /** Makes what is neither a number nor a small document, in order; the addon's. */
     this.next = null
@@ -65,9 +68,11 @@ class Deliveries {
         continue
       }
       const id = cells[cell]
-      const call = calls[id]
-      calls[id] = undefined
-      free.push(id)
+      const call = id === PART ? this.parts : calls[id]
+      if (id !== PART) {
+        calls[id] = undefined
+        free.push(id)
+      }
       try {
         if (what === DONE) {
           call.done()
@@ -105,9 +110,11 @@ class Deliveries {
   give (call, what, value, next) {
     switch (what) {
       case MISS:
-        return this.classic ? call.give(null) : call.giveRecord(NO_VERSION, null)
+        return call.miss(this.classic)
       case VERSION:
-        return call.give(value)
+        return call.giveVersion(value)
+      case MANY:
+        return call.give(this.parts.take())
       case PAGE:
         return this.givePage(call, value, next)
     }
@@ -120,8 +127,6 @@ class Deliveries {
     switch (what) {
       case RECORD:
         return this.giveRecord(call, value, extra)
-      case VERSIONS:
-        return call.give(new Float64Array(extra))
       case ANSWER:
         return call.give(JSON.parse(extra))
       case FAILED:

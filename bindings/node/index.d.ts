@@ -24,6 +24,11 @@ declare namespace Connector {
   /** What `set` stores: classic, any value that JSON can hold; modern, a whole number and data. */
   type Stored<K> = K extends 'classic' | null | undefined ? [value: any] : [version: number, data: any]
 
+  /** A record that `setMany` stores: what `set` takes. */
+  type Entry<K> = K extends 'classic' | null | undefined
+    ? { name: string, value: any }
+    : { name: string, version: number, data: any }
+
   /** Of one operation. */
   interface CallOptions {
     /**
@@ -33,7 +38,7 @@ declare namespace Connector {
     timeout?: number | null
     /**
      * Gives the operation up when it is aborted: the promise or the callback gets `signal.reason`
-     * at once. A `set`, `delete` or command may have been carried out all the same, or will be,
+     * at once. What writes, or a command, may have been carried out all the same, or will be,
      * unless the signal was aborted before the call.
      */
     signal?: AbortSignal | null
@@ -51,7 +56,7 @@ declare namespace Connector {
     target: string
     /** The name that the operation was called with, if it was one. */
     key?: string
-    /** How many names the operation was called with, if it takes a list. */
+    /** How many names or entries the operation was called with, if it takes a list. */
     count?: number
     /** What a promise would have, from `asyncStart` on. */
     result?: any
@@ -59,7 +64,8 @@ declare namespace Connector {
     error?: any
   }
 
-  type Operation = 'get' | 'set' | 'delete' | 'head' | 'deleteBulk' | 'headBulk' | 'scan' | 'command'
+  type Operation =
+    | 'get' | 'set' | 'delete' | 'head' | 'getMany' | 'setMany' | 'deleteBulk' | 'headBulk' | 'scan' | 'command'
 
   interface VersionedRecord { version: number, data: any }
 
@@ -98,10 +104,21 @@ declare namespace Connector {
     /**
      * Whether the operation may have been carried out although it failed. `no`: it was not, and
      * will not be; so for whatever changes nothing. `unknown`: it was given to the server, and
-     * nobody knows what became of it. Of `deleteBulk`, `unknown` if it is so for any of the names,
-     * or if some were deleted.
+     * nobody knows what became of it. Of `setMany` and `deleteBulk`, `unknown` if it is so for any
+     * of the names, or if some were stored or deleted.
      */
     applied: 'no' | 'unknown'
+    /**
+     * Of a method for many names that failed for some of them: each of their errors, with its `key`.
+     * The code is that of one of them, which waiting does not mend if there is any. Not there when all
+     * was refused as a whole.
+     */
+    errors?: ConnectorError[]
+    /**
+     * Beside `errors`, and not enumerable: for each name, in their order, its error or else what was
+     * found, as `get` or `head` tells it in a promise; undefined for what was stored or deleted.
+     */
+    results?: any[]
     /** On errors of the event `error`: waiting will not help. */
     fatal?: boolean
     cause?: unknown
@@ -242,6 +259,22 @@ declare class Connector<K extends Connector.Kind = undefined> extends EventEmitt
   delete (name: string, options: Connector.CallOptions | null | undefined, callback: Connector.Done): void
   delete (name: string, callback: Connector.Done, metaData?: unknown): void
   delete (name: string, callback: (error: any) => void, metaData?: any): void
+
+  /**
+   * The records in the order of the names, each as a promise of `get` has it. It is no transaction.
+   * If it fails for some names, `errors` and `results` of the error tell for which, and what was found.
+   */
+  getMany (names: readonly string[], options?: Connector.CallOptions | null): Promise<Array<Connector.Found<K>>>
+  getMany (names: readonly string[], options: Connector.CallOptions | null | undefined, callback: (error: Connector.ConnectorError | null, records?: Array<Connector.Found<K>>) => void): void
+  getMany (names: readonly string[], callback: (error: Connector.ConnectorError | null, records?: Array<Connector.Found<K>>) => void): void
+
+  /**
+   * Stores all records, those of one name in their order. They are accepted or refused as a whole; it
+   * is no transaction. If some cannot be stored, `errors` and `results` of the error tell which.
+   */
+  setMany (entries: ReadonlyArray<Connector.Entry<K>>, options?: Connector.CallOptions | null): Promise<void>
+  setMany (entries: ReadonlyArray<Connector.Entry<K>>, options: Connector.CallOptions | null | undefined, callback: Connector.Done): void
+  setMany (entries: ReadonlyArray<Connector.Entry<K>>, callback: Connector.Done): void
 
   deleteBulk (names: string[], options?: Connector.CallOptions | null): Promise<void>
   deleteBulk (names: string[], options: Connector.CallOptions | null | undefined, callback: Connector.Done): void

@@ -8,7 +8,8 @@ const { ConnectorError } = require('./errors.js')
 const { Line } = require('./line.js')
 const { loggerOf } = require('./logger.js')
 const { listAll } = require('./listing.js')
-const { GET, SET, SET_VALUE, DELETE, HEAD, DELETE_BULK, HEAD_BULK, SCAN, COMMAND } = require('./operations.js')
+const { GET_MANY, SET_MANY, DELETE_BULK, HEAD_BULK } = require('./many.js')
+const { GET, SET, SET_VALUE, DELETE, HEAD, SCAN, COMMAND } = require('./operations.js')
 const postgres = require('./postgres.js')
 const { start } = require('./start.js')
 const manifest = require('./package.json')
@@ -93,6 +94,14 @@ class Connector extends EventEmitter {
     HEAD.run(this[LINE], callback, 0, name)
   }
 
+  getMany (names, callback, last) {
+    return start(this[LINE], GET_MANY, callback, last, names)
+  }
+
+  setMany (entries, callback, last) {
+    return start(this[LINE], SET_MANY, callback, last, entries)
+  }
+
   deleteBulk (names, callback, last) {
     return start(this[LINE], DELETE_BULK, callback, last, names)
   }
@@ -138,7 +147,7 @@ if (Symbol.asyncDispose !== undefined) {
   Object.defineProperty(Connector.prototype, Symbol.asyncDispose, { value: close, writable: true, configurable: true })
 }
 
-for (const name of ['get', 'set', 'delete', 'head', 'deleteBulk', 'headBulk', 'scan', 'command']) {
+for (const name of ['get', 'set', 'delete', 'head', 'getMany', 'setMany', 'deleteBulk', 'headBulk', 'scan', 'command']) {
   const method = Connector.prototype[name]
   method[promisify.custom] = function (...args) {
     // A last argument in the callback's place is none.

@@ -1,9 +1,8 @@
 // What each method asks of the addon, once it has a callback.
 'use strict'
 
-const {
-  MAX_PAGE, nameError, cursorError, limitError, versionError, dataError, listOf
-} = require('./arguments.js')
+const { MAX_PAGE, nameError, cursorError, limitError, dataError, recordError } = require('./arguments.js')
+const { NO_VERSION } = require('./calls.js')
 const { recordOf } = require('./classic.js')
 const { closedError } = require('./line.js')
 const { Trace } = require('./tracing.js')
@@ -31,7 +30,7 @@ const GET = new Operation('get', true, (line, callback, timeout, name) => {
   line.submissions.get(line.deliveries.expect('get', name, callback), name, timeout)
 }, (line, version, data) => {
   if (line.classic) return version
-  return version === -1 && data === null ? null : { version, data }
+  return version === NO_VERSION && data === null ? null : { version, data }
 })
 
 const SET = new Operation('set', true, (line, callback, timeout, name, version, data) => {
@@ -56,9 +55,8 @@ const SET_VALUE = new Operation('set', true, (line, callback, timeout, name, val
 }, nothing)
 
 function setText (line, callback, timeout, name, version, text) {
-  if (typeof name !== 'string') return refuse(callback, 'set', name, nameError(name))
-  if (!Number.isSafeInteger(version)) return refuse(callback, 'set', name, versionError(version))
-  if (text === undefined) return refuse(callback, 'set', name, dataError(null))
+  const error = recordError(name, version, text)
+  if (error !== null) return refuse(callback, 'set', name, error)
   if (line.closed) return refuse(callback, 'set', name, closedError())
   line.submissions.set(line.deliveries.expect('set', name, callback), name, version, text, timeout)
 }
@@ -73,27 +71,7 @@ const HEAD = new Operation('head', true, (line, callback, timeout, name) => {
   if (typeof name !== 'string') return refuse(callback, 'head', name, nameError(name))
   if (line.closed) return refuse(callback, 'head', name, closedError())
   line.submissions.head(line.deliveries.expect('head', name, callback), name, timeout)
-}, (line, version) => version === -1 ? null : version)
-
-const DELETE_BULK = new Operation('deleteBulk', false, (line, callback, timeout, names) => {
-  const list = listOf(names)
-  if (list instanceof Error) return refuse(callback, 'deleteBulk', undefined, list)
-  if (line.closed) return refuse(callback, 'deleteBulk', undefined, closedError())
-  const done = (error) => callback(error)
-  line.submissions.now().deleteMany(line.deliveries.expect('deleteBulk', undefined, done), list, timeout)
-}, nothing)
-
-const HEAD_BULK = new Operation('headBulk', false, (line, callback, timeout, names) => {
-  const list = listOf(names)
-  if (list instanceof Error) return refuse(callback, 'headBulk', undefined, list)
-  if (line.closed) return refuse(callback, 'headBulk', undefined, closedError())
-  const done = (error, found) => {
-    if (error) return callback(error)
-    const { versions, missing } = sorted(list, found)
-    callback(null, versions, missing)
-  }
-  line.submissions.now().headMany(line.deliveries.expect('headBulk', undefined, done), list, timeout)
-}, (line, versions, missing) => ({ versions, missing }))
+}, (line, version) => version === NO_VERSION ? null : version)
 
 const SCAN = new Operation('scan', false, (line, callback, timeout, cursor, limit) => {
   if (cursor !== null && cursor !== undefined && typeof cursor !== 'string') {
@@ -130,27 +108,4 @@ function refuse (callback, operation, name, error) {
   process.nextTick(callback, error.of(operation, typeof name === 'string' ? name : undefined))
 }
 
-/**
- * Names with a version and names without. The versions are an ordinary object, and yet names
- * such as `__proto__` and `constructor` are there only if they were found.
- */
-function sorted (names, found) {
-  const versions = {}
-  const missing = []
-  for (let i = 0; i < names.length; i++) {
-    const name = names[i]
-    const version = found[i]
-    const absent = Number.isNaN(version)
-    if (absent) missing.push(name)
-    if (name in Object.prototype) {
-      Object.defineProperty(versions, name, {
-        value: absent ? undefined : version, enumerable: !absent, writable: true, configurable: true
-      })
-    } else if (!absent) {
-      versions[name] = version
-    }
-  }
-  return { versions, missing }
-}
-
-module.exports = { GET, SET, SET_VALUE, DELETE, HEAD, DELETE_BULK, HEAD_BULK, SCAN, COMMAND, refuse }
+module.exports = { Operation, GET, SET, SET_VALUE, DELETE, HEAD, SCAN, COMMAND, refuse, nothing, second }

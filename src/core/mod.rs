@@ -50,6 +50,6 @@ pub(crate) use error::name_of_error;
 pub use error::{Applied, Error, ErrorCode, Remedy};
 pub use options::EngineOptions;
 pub use record::{check_document, check_key, Key, Record, MAX_KEY_BYTES};
-pub use request::{applied_of, Delivery, Kind, LogLevel, Operation, Outcome, Question, Reply};
+pub use request::{Delivery, Kind, LogLevel, Operation, Outcome, Question, Reply};
 pub use stats::Statistics;
 pub use submission::Submitter;

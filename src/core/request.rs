@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::admission::Weight;
 use super::backend::Page;
-use super::error::{Applied, Error, ErrorCode};
+use super::error::{Error, ErrorCode};
 use super::record::{Key, Record};
 
 /// What to do with one key.
@@ -167,20 +167,6 @@ pub enum Outcome {
     Many(Vec<Result<Reply, Error>>),
 }
 
-/// Whether a request for many keys, which some host answers as a whole, may have been carried out
-/// for any of them although it failed.
-pub fn applied_of(results: &[Result<Reply, Error>]) -> Applied {
-    let may_be_applied = |result: &Result<Reply, Error>| match result {
-        Ok(reply) => *reply == Reply::Done,
-        Err(error) => error.applied() == Applied::Unknown,
-    };
-    if results.iter().any(may_be_applied) {
-        Applied::Unknown
-    } else {
-        Applied::No
-    }
-}
-
 /// What the engine tells its host. `T` is the host's ticket: whatever it needs to find the
 /// callback again.
 #[derive(Debug)]
@@ -246,19 +232,4 @@ pub(super) enum Body {
     One(Key, Operation),
     Many(Vec<(Key, Operation)>),
     Ask(Question),
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_request_for_many_was_not_applied_only_if_no_part_of_it_was() {
-        let refused = || Err(Error::new(ErrorCode::TooLarge, "it is too large"));
-        let lost = || Err(Error::new(ErrorCode::Timeout, "too late").maybe_applied());
-        assert_eq!(applied_of(&[refused(), refused()]), Applied::No);
-        assert_eq!(applied_of(&[refused(), Ok(Reply::Done)]), Applied::Unknown);
-        assert_eq!(applied_of(&[refused(), lost()]), Applied::Unknown);
-        assert_eq!(applied_of(&[Ok(Reply::Version(Some(1))), refused()]), Applied::No);
-    }
 }

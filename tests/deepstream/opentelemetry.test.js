@@ -28,6 +28,8 @@ test('each operation is a span with the names of the conventions', async (t) => 
     await cache.set('users/1', 1, {})
     await new Promise((resolve) => cache.get('users/1', resolve))
     await cache.headBulk(['users/1', 'users/2'])
+    await cache.getMany(['users/1', 'users/2', 'users/3'])
+    await cache.setMany([{ name: 'users/1', version: 2, data: {} }])
     await cache.deleteBulk(['users/1'])
     await cache.get('users/1', { timeout: -1 }).catch(() => {})
     await cache.get('users/1', { signal: AbortSignal.abort(new RangeError('enough')) }).catch(() => {})
@@ -40,6 +42,8 @@ test('each operation is a span with the names of the conventions', async (t) => 
     ['set', { 'db.system.name': 'memory', 'db.operation.name': 'set' }],
     ['get', { 'db.system.name': 'memory', 'db.operation.name': 'get' }],
     ['BATCH head', { 'db.system.name': 'memory', 'db.operation.name': 'BATCH head', 'db.operation.batch.size': 2 }],
+    ['BATCH get', { 'db.system.name': 'memory', 'db.operation.name': 'BATCH get', 'db.operation.batch.size': 3 }],
+    ['set', { 'db.system.name': 'memory', 'db.operation.name': 'set' }],
     ['delete', { 'db.system.name': 'memory', 'db.operation.name': 'delete' }],
     ['get', { 'db.system.name': 'memory', 'db.operation.name': 'get', 'error.type': 'INVALID_ARGUMENT' }],
     ['get', { 'db.system.name': 'memory', 'db.operation.name': 'get', 'error.type': 'RangeError' }]

@@ -6,7 +6,7 @@
 
 const Connector = require('../../bindings/node')
 
-const FEATURES = ['delete_many', 'head_many', 'head', 'timeout']
+const FEATURES = ['get_many', 'set_many', 'delete_many', 'head_many', 'head', 'timeout']
 
 const CODES = [
   'INVALID_ARGUMENT', 'CONFIGURATION', 'BUSY', 'CLOSED', 'TIMEOUT', 'UNAVAILABLE', 'AUTHENTICATION',
@@ -43,21 +43,34 @@ function done (c, r, error, found = false, version = 0, data = '') {
     messageOf(error), data)
 }
 
-function many (c, r, error, entries) {
-  const bytes = entries.map(({ found, version }) => {
-    const entry = Buffer.alloc(18)
-    entry.writeUInt8(Number(found), 5)
-    entry.writeBigInt64LE(BigInt(version), 6)
-    return entry
-  })
-  const message = Buffer.from(messageOf(error))
-  const payload = Buffer.concat(bytes)
+/** Reports an answer for many names, or for each what the error tells; `found` makes found, version and data of a result. */
+function many (c, r, error, results, found) {
+  const isPartial = Boolean(error) && error.results !== undefined
+  const list = error ? error.results || [] : results
+  const payload = Buffer.concat(list.map((result) => entryOf(result, found)))
+  const whole = isPartial ? null : error
+  const message = Buffer.from(messageOf(whole))
   process.stdout.write(Buffer.concat([
-    Buffer.from(`many ${c} ${r} ${codeOf(error)} ${appliedOf(error)} ${message.length} ${entries.length} ${payload.length}\n`),
+    Buffer.from(`many ${c} ${r} ${codeOf(whole)} ${appliedOf(whole)} ${message.length} ${list.length} ${payload.length}\n`),
     message,
     payload
   ]))
 }
+
+function entryOf (result, found) {
+  const failed = result instanceof Connector.ConnectorError
+  const [isFound, version = 0, data = ''] = failed ? [false] : found(result)
+  const entry = Buffer.alloc(14)
+  entry.writeInt32LE(failed ? codeOf(result) : 0, 0)
+  entry.writeUInt8(failed ? appliedOf(result) : 0, 4)
+  entry.writeUInt8(Number(isFound), 5)
+  entry.writeBigInt64LE(BigInt(version), 6)
+  return Buffer.concat([entry, counted(data)])
+}
+
+/** What a result of many is: a version, nothing. */
+const versionOf = (version) => version === null || version === undefined ? [false] : [true, version]
+const nothing = () => [false]
 
 /** A length and so many bytes. */
 function counted (text) {
@@ -134,14 +147,55 @@ function set ({ connector, classic }, c, r, t, version, name, text) {
   spoil(data)
 }
 
+/** Takes numbers and counted texts off a payload. */
+class Reader {
+  constructor (payload) {
+    this.payload = payload
+    this.at = 0
+  }
+
+  get isDone () {
+    return this.at >= this.payload.length
+  }
+
+  text () {
+    const from = this.at + 4
+    this.at = from + this.payload.readUInt32LE(this.at)
+    return this.payload.toString('utf8', from, this.at)
+  }
+
+  version () {
+    this.at += 8
+    return Number(this.payload.readBigInt64LE(this.at - 8))
+  }
+}
+
 function namesIn (payload) {
   const names = []
-  for (let at = 0; at < payload.length;) {
-    const length = payload.readUInt32LE(at)
-    names.push(payload.toString('utf8', at + 4, at + 4 + length))
-    at += 4 + length
-  }
+  for (const reader = new Reader(payload); !reader.isDone;) names.push(reader.text())
   return names
+}
+
+function getMany ({ connector, classic }, c, r, t, names) {
+  const found = classic
+    ? (record) => record === null ? [false] : [true, record._v, JSON.stringify(record._d)]
+    : (record) => record === null ? [false] : [true, record.version, JSON.stringify(record.data)]
+  connector.getMany(names, ...optionsOf(t), (error, records) => many(c, r, error, records, found))
+}
+
+function setMany ({ connector, classic }, c, r, t, payload) {
+  const entries = []
+  for (const reader = new Reader(payload); !reader.isDone;) {
+    const [name, version, data] = [reader.text(), reader.version(), JSON.parse(reader.text())]
+    entries.push(classic ? { name, value: { _v: version, _d: data } } : { name, version, data })
+  }
+  const results = entries.map(() => undefined)
+  connector.setMany(entries, ...optionsOf(t), (error) => many(c, r, error, results, nothing))
+  entries.forEach((entry) => {
+    spoil(classic ? entry.value._d : entry.data)
+    spoil(entry)
+  })
+  spoil(entries)
 }
 
 /** What each command does with its words and payload. */
@@ -160,21 +214,17 @@ const COMMANDS = {
   set: ([c, r, t, version, k], payload) => {
     set(connectors.get(c), c, r, t, Number(version), payload.toString('utf8', 0, k), payload.toString('utf8', k))
   },
+  get_many: ([c, r, t], payload) => getMany(connectors.get(c), c, r, t, namesIn(payload)),
+  set_many: ([c, r, t], payload) => setMany(connectors.get(c), c, r, t, payload),
   delete_many: ([c, r, t], payload) => {
     const names = namesIn(payload)
-    connectors.get(c).connector.deleteBulk(names, ...optionsOf(t), (error) => {
-      many(c, r, error, error ? [] : names.map(() => ({ found: false, version: 0 })))
-    }, {})
+    connectors.get(c).connector.deleteBulk(names, ...optionsOf(t), (error) => many(c, r, error, names, nothing), {})
   },
   head_many: ([c, r, t], payload) => {
     const names = namesIn(payload)
     connectors.get(c).connector.headBulk(names, ...optionsOf(t), (error, versions) => {
-      many(c, r, error, error
-        ? []
-        : names.map((name) => {
-          const version = Object.hasOwn(versions, name) ? versions[name] : undefined
-          return { found: version !== undefined, version: version === undefined ? 0 : version }
-        }))
+      const results = error ? [] : names.map((name) => Object.hasOwn(versions, name) ? versions[name] : null)
+      many(c, r, error, results, versionOf)
     })
   },
   scan: ([c, r, t, limit], payload) => {
@@ -217,6 +267,8 @@ function payloadOf (name, words) {
     case 'head':
     case 'delete':
     case 'scan':
+    case 'get_many':
+    case 'set_many':
     case 'delete_many':
     case 'head_many': return Number(words[words.length - 1])
     default: return 0

@@ -25,8 +25,9 @@ table! {
         MAX: usize = 1000;
         /// Numbers for each delivery.
         CELLS: usize = 3;
-        /// The version of a record that does not exist, as deepstream has it.
-        NO_VERSION: f64 = -1.0;
+        /// In the place of the operation's number: the next result of the answer to a request for
+        /// many names.
+        PART: f64 = -1.0;
 
         /// The operation is done. Value: none.
         DONE: f64 = -1.0;
@@ -34,10 +35,10 @@ table! {
         MISS: f64 = -2.0;
         /// A record. Value: its version. Extra: its document.
         RECORD: f64 = -3.0;
-        /// Value: a version, or `NO_VERSION`.
+        /// Value: a version, or NaN without a record.
         VERSION: f64 = -4.0;
-        /// Extra: a buffer of versions, NaN where there is no record.
-        VERSIONS: f64 = -5.0;
+        /// The answer to a request for many names has all its parts. Value: none.
+        MANY: f64 = -5.0;
         /// The operation failed. Value: see `failures`. Extra: the message.
         FAILED: f64 = -6.0;
         /// Extra: the answer to a command, as JSON.

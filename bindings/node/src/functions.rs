@@ -72,10 +72,13 @@ const FUNCTIONS: &[(&str, Function<Host>)] = &[
     ("delete", |call, host| submit(call, host, Operation::Delete, 2)),
     ("set", set),
     ("submit", submit_gathered),
+    // `getMany(id, names)`
+    ("getMany", |call, host| submit_many(call, host, &Operation::Get)),
     // `headMany(id, names)`
     ("headMany", |call, host| submit_many(call, host, &Operation::Head)),
     // `deleteMany(id, names)`
     ("deleteMany", |call, host| submit_many(call, host, &Operation::Delete)),
+    ("setMany", set_many),
     ("scan", scan),
     ("command", command),
     ("close", close),
@@ -126,17 +129,22 @@ fn submit_gathered<'s>(call: &'s Call, host: &Host) -> Result<Value<'s>, Fault> 
 fn submit_many<'s>(call: &'s Call, host: &Host, operation: &Operation) -> Result<Value<'s>, Fault> {
     let scope = call.scope();
     let id = scope.read_number(call.argument(0))?;
-    let mut operations = Ok(Vec::new());
-    scope.for_each(call.argument(1), |scope, name| {
-        let key = key(scope, name, host)?;
-        match (&mut operations, key) {
-            (Ok(list), Ok(key)) => list.push((key, operation.clone())),
-            (Ok(_), Err(error)) => operations = Err(error),
-            (Err(_), _) => {}
-        }
-        Ok(())
-    })?;
+    let keys = keys(scope, call.argument(1), host)?;
+    let operations = keys.map(|keys| keys.into_iter().map(|key| (key, operation.clone())).collect());
     host.submit_many(id, operations, timeout(call, 2)?);
+    Ok(scope.undefined()?)
+}
+
+/// `setMany(id, names, versions, documents)`
+fn set_many<'s>(call: &'s Call, host: &Host) -> Result<Value<'s>, Fault> {
+    let scope = call.scope();
+    let id = scope.read_number(call.argument(0))?;
+    let keys = keys(scope, call.argument(1), host)?;
+    let versions = scope.read_each(call.argument(2), |scope, version| scope.read_integer(version))?;
+    let documents = scope.read_each(call.argument(3), |scope, document| bytes(scope, document, host))?;
+    let records = versions.into_iter().zip(documents).map(|(version, data)| Record { version, data });
+    let operations = keys.map(|keys| keys.into_iter().zip(records.map(Operation::Set)).collect());
+    host.submit_many(id, operations, timeout(call, 4)?);
     Ok(scope.undefined()?)
 }
 
@@ -215,4 +223,9 @@ fn key(scope: &Scope, name: Value<'_>, host: &Host) -> Result<Result<Key, Error>
             .map(Key::from)
             .map_err(|_| Error::new(ErrorCode::InvalidArgument, "the name is not Unicode text")))
     })
+}
+
+/// Reads a list of names.
+fn keys(scope: &Scope, names: Value<'_>, host: &Host) -> Result<Result<Vec<Key>, Error>, Failure> {
+    Ok(scope.read_each(names, |scope, name| key(scope, name, host))?.into_iter().collect())
 }

@@ -343,7 +343,9 @@ impl Host {
 
     /// Whether JavaScript has anything still to hear.
     fn has_deliveries(&self) -> bool {
-        let waits = self.with_parts(|parts| !parts.pollable.borrow().is_empty());
+        let waits = self.with_parts(|Parts { outlet, pollable, .. }| {
+            outlet.borrow().has_rest() || !pollable.borrow().is_empty()
+        });
         !self.refused.borrow().is_empty() || waits.unwrap_or(false)
     }
 

@@ -11,11 +11,12 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use deepstream_connector::core::document::Writer;
 use deepstream_connector::core::{
-    applied_of, check_document, Applied, Delivery, Error, ErrorCode, Key, Outcome, Page, Record, Reply,
+    check_document, Applied, Delivery, Error, ErrorCode, Key, Outcome, Page, Record, Reply,
 };
 
-use crate::cells::deliveries::{self as what, CELLS, MAX, NO_VERSION};
+use crate::cells::deliveries::{self as what, CELLS, MAX, PART};
 use crate::cells::failures;
+use crate::parts::{Parts, Piece};
 use crate::raw::{Callback, Cells, Env, Failure, Scope, Value};
 
 /// A string beyond this size is slower to make than two.
@@ -37,7 +38,6 @@ const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
 enum Extra {
     Document(Bytes),
     Sentence(String),
-    Versions(Vec<f64>),
     /// Records of a page, one of several lists.
     Records(Vec<(Key, Record)>),
 }
@@ -48,7 +48,6 @@ impl Extra {
         match self {
             Extra::Document(data) => data.len(),
             Extra::Sentence(line) => line.len(),
-            Extra::Versions(versions) => std::mem::size_of_val(&versions[..]),
             Extra::Records(records) => {
                 records.iter().map(|(key, record)| key.len() + record.data.len()).sum()
             }
@@ -59,7 +58,6 @@ impl Extra {
         match self {
             Extra::Document(data) => scope.text(&data),
             Extra::Sentence(line) => scope.text(line.as_bytes()),
-            Extra::Versions(versions) => scope.numbers(&versions),
             Extra::Records(records) => scope.text(&listed(&records)),
         }
     }
@@ -90,6 +88,7 @@ pub struct Outlet {
     cells: Cells,
     text: Vec<u8>,
     extras: RefCell<Extras>,
+    parts: Parts,
 }
 
 /// A batch that was written and is to be handed over.
@@ -111,13 +110,13 @@ impl Outlet {
             return Err(Failure);
         }
         let drain = Callback::new(scope, drain)?;
-        Ok(Outlet { drain, cells, text: Vec::new(), extras: RefCell::default() })
+        Ok(Outlet { drain, cells, text: Vec::new(), extras: RefCell::default(), parts: Parts::default() })
     }
 
     /// Writes the next batch of at most `limit` deliveries.
     pub fn write(&mut self, from: &mut impl Iterator<Item = Delivery<u32>>, limit: usize) -> Batch {
         let mut batch = Batch { deliveries: 0, completions: 0, closed: false };
-        let Outlet { cells, text, extras, .. } = self;
+        let Outlet { cells, text, extras, parts, .. } = self;
         let extras = extras.get_mut();
         text.clear();
         extras.clear();
@@ -125,24 +124,28 @@ impl Outlet {
             if text.len() > MAX_TEXT || extras.bytes > MAX_BESIDE {
                 break;
             }
-            let Some(delivery) = from.next() else { break };
+            let Some(piece) = parts.next(from) else { break };
             batch.deliveries += 1;
-            let mut id = 0;
-            let (what, value) = match delivery {
-                Delivery::Completion(ticket, outcome) => {
-                    id = ticket;
+            let mut id = 0.0;
+            let (what, value) = match piece {
+                Piece::Part(result) => {
+                    id = PART;
+                    one(result, text, extras)
+                }
+                Piece::Whole(Delivery::Completion(ticket, outcome)) => {
+                    id = f64::from(ticket);
                     batch.completions += 1;
                     match outcome {
                         Outcome::One(result) => one(result, text, extras),
-                        Outcome::Many(results) => many(&results, extras),
+                        Outcome::Many(_) => (what::MANY, 0.0),
                     }
                 }
-                Delivery::Ready => (what::READY, 0.0),
-                Delivery::Failure { error, fatal } => {
+                Piece::Whole(Delivery::Ready) => (what::READY, 0.0),
+                Piece::Whole(Delivery::Failure { error, fatal }) => {
                     let (_, value) = failed(&error, extras);
                     (if fatal { what::FATAL } else { what::PROBLEM }, value)
                 }
-                Delivery::Notification(channel, payload) => {
+                Piece::Whole(Delivery::Notification(channel, payload)) => {
                     let mut list = Writer::default();
                     list.array_start();
                     list.text(&channel);
@@ -151,16 +154,16 @@ impl Outlet {
                     extras.push(Extra::Document(list.finish().into()));
                     (what::NOTIFICATION, 0.0)
                 }
-                Delivery::Log(level, line) => {
+                Piece::Whole(Delivery::Log(level, line)) => {
                     extras.push(Extra::Sentence(line));
                     (what::LOG, f64::from(level as i32))
                 }
-                Delivery::Closed => {
+                Piece::Whole(Delivery::Closed) => {
                     batch.closed = true;
                     (what::CLOSED, 0.0)
                 }
             };
-            cell[0] = f64::from(id);
+            cell[0] = id;
             cell[1] = what;
             cell[2] = value;
         }
@@ -181,6 +184,11 @@ impl Outlet {
     pub fn next_extra<'s>(&self, scope: &'s Scope) -> Result<Value<'s>, Failure> {
         let extra = self.extras.borrow_mut().list.pop_front();
         extra.ok_or(Failure)?.value(scope)
+    }
+
+    /// Whether there is more to write of an answer that has begun.
+    pub fn has_rest(&self) -> bool {
+        self.parts.is_open()
     }
 
     /// Lets go of what is JavaScript's.
@@ -205,7 +213,7 @@ fn one(result: Result<Reply, Error>, text: &mut Vec<u8>, extras: &mut Extras) ->
             }
             Err(error) => failed(&error, extras),
         },
-        Ok(Reply::Version(None)) => (what::VERSION, NO_VERSION),
+        Ok(Reply::Version(None)) => (what::VERSION, f64::NAN),
         Ok(Reply::Version(Some(version))) => match number(version) {
             Ok(version) => (what::VERSION, version),
             Err(error) => failed(&error, extras),
@@ -238,7 +246,7 @@ fn paged(page: Page, extras: &mut Extras) -> (f64, f64) {
         if let Err(error) = readable(&record) {
             rest.array_start();
             rest.text(&key);
-            rest.raw(&number_of(&error, error.applied()).to_string());
+            rest.raw(&number_of(&error).to_string());
             rest.text(error.message());
             rest.array_end();
             continue;
@@ -281,41 +289,18 @@ fn listed(records: &[(Key, Record)]) -> Vec<u8> {
     list.finish()
 }
 
-/// A request for many keys succeeds or fails as a whole.
-fn many(results: &[Result<Reply, Error>], extras: &mut Extras) -> (f64, f64) {
-    let versions = results
-        .iter()
-        .map(|result| match result {
-            Ok(Reply::Version(Some(version))) => number(*version),
-            Ok(_) => Ok(f64::NAN),
-            Err(error) => Err(error.clone()),
-        })
-        .collect::<Result<Vec<f64>, Error>>();
-    match versions {
-        Ok(versions) => {
-            extras.push(Extra::Versions(versions));
-            (what::VERSIONS, 0.0)
-        }
-        Err(error) => failed_with(&error, applied_of(results), extras),
-    }
-}
-
 fn failed(error: &Error, extras: &mut Extras) -> (f64, f64) {
-    failed_with(error, error.applied(), extras)
-}
-
-fn failed_with(error: &Error, applied: Applied, extras: &mut Extras) -> (f64, f64) {
     extras.push(Extra::Sentence(error.message().to_owned()));
-    (what::FAILED, f64::from(number_of(error, applied)))
+    (what::FAILED, f64::from(number_of(error)))
 }
 
 /// See `failures`.
-fn number_of(error: &Error, applied: Applied) -> i32 {
+fn number_of(error: &Error) -> i32 {
     let mut value = error.code() as i32 * failures::CODE;
     if error.is_retryable() {
         value += failures::RETRYABLE;
     }
-    if applied == Applied::Unknown {
+    if error.applied() == Applied::Unknown {
         value += failures::APPLIED_UNKNOWN;
     }
     value

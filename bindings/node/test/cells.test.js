@@ -18,8 +18,10 @@ for (const [table, file] of [['deliveries', 'deliveries.js'], ['failures', 'deli
 }
 
 test('what_a_delivery_is_has_a_number_of_its_own_below_those_of_records', () => {
-  const { MAX, CELLS, NO_VERSION, ...kinds } = native.deliveries
+  const { MAX, CELLS, PART, ...kinds } = native.deliveries
   const numbers = Object.values(kinds)
   assert.ok(numbers.every((number) => number < 0))
   assert.strictEqual(new Set(numbers).size, numbers.length)
+  // Those of operations are not negative.
+  assert.ok(PART < 0)
 })

@@ -13,13 +13,15 @@ for (const options of [{ reactorThread: false }, { reactorThread: true }]) {
     const seen = await Promise.all(Array.from({ length: 600 }, (_, i) => new Promise((resolve) => {
       storage.run(i, () => {
         const done = () => resolve(storage.getStore())
-        switch (i % 6) {
+        switch (i % 8) {
           case 0: return cache.set(`${i}`, 1, {}, done)
           case 1: return cache.get('a', done)
           case 2: return cache.headBulk(['a'], done)
           case 3: return cache.get(5, done)
           case 4: return cache.get('a').then(done)
           case 5: return cache.set('a', 1, {}, () => cache.get('a', done))
+          case 6: return cache.getMany(['a', 'b'], done)
+          case 7: return cache.setMany([{ name: 'a', version: 1, data: {} }], done)
         }
       })
     })))

@@ -26,7 +26,8 @@ test('operations_beyond_the_limit_are_refused_through_the_callback', async (t) =
 
 test('operations_after_close_are_refused_through_the_callback', async (t) => {
   const operations = [
-    ['get', 'a'], ['set', 'a', 1, 1], ['delete', 'a'], ['head', 'a'], ['headBulk', ['a']], ['deleteBulk', []]
+    ['get', 'a'], ['set', 'a', 1, 1], ['delete', 'a'], ['head', 'a'], ['headBulk', ['a']], ['deleteBulk', []],
+    ['getMany', ['a']], ['setMany', []]
   ]
   for (const options of [{}, { reactorThread: true }]) {
     const cache = modern(t, options)

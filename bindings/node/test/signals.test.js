@@ -10,7 +10,7 @@ const { Connector, modern, classic, call, failure, turns, run } = require('./hel
 /** Each method with its arguments. */
 const CALLS = [
   ['get', 'a'], ['set', 'a', 1, {}], ['delete', 'a'], ['head', 'a'], ['headBulk', ['a']], ['deleteBulk', ['a']],
-  ['scan', null, 10], ['command', 'none', {}]
+  ['getMany', ['a']], ['setMany', [{ name: 'a', version: 1, data: {} }]], ['scan', null, 10], ['command', 'none', {}]
 ]
 
 /** A connector whose operations wait until it is closed. */

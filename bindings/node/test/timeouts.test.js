@@ -11,7 +11,7 @@ const ABSENT = { type: 'redis', host: '127.0.0.1', port: 1 }
 /** Each method with its arguments. */
 const CALLS = [
   ['get', 'a'], ['set', 'a', 1, {}], ['delete', 'a'], ['head', 'a'], ['headBulk', ['a']], ['deleteBulk', ['a']],
-  ['scan', null, 10], ['command', 'none', {}]
+  ['getMany', ['a']], ['setMany', [{ name: 'a', version: 1, data: {} }]], ['scan', null, 10], ['command', 'none', {}]
 ]
 
 for (const place of [{ reactorThread: false }, { reactorThread: true }]) {

@@ -33,6 +33,8 @@ test('each_operation_has_channels_of_its_own', async (t) => {
     ['get', ['b'], { key: 'b' }, null],
     ['head', ['a'], { key: 'a' }, 3],
     ['headBulk', [['a', 'b']], { count: 2 }, { versions: { a: 3 }, missing: ['b'] }],
+    ['setMany', [[{ name: 'a', version: 3, data: 1 }, { name: 'c', version: 4, data: 2 }]], { count: 2 }, undefined],
+    ['getMany', [['a', 'b']], { count: 2 }, [{ version: 3, data: 1 }, null]],
     ['deleteBulk', [['a', 'b']], { count: 2 }, undefined],
     ['delete', ['a'], { key: 'a' }, undefined],
     ['scan', [null, 10], {}, unsupported],

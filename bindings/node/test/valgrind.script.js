@@ -17,6 +17,8 @@ async function use (options) {
   await connector.whenReady()
   await times(100, (i, done) => connector.set(`key ${i % 40}`, i, { i, text: i % 10 ? 'ascii' : long }, done))
   await times(100, (i, done) => connector.get(`key ${i % 50}`, done))
+  await times(1, (_, done) => connector.setMany([{ name: 'key 1', version: 1, data: long }, { name: 'key 2', version: 2, data: {} }], done))
+  await times(1, (_, done) => connector.getMany(['key 1', 'key 2', 'not there'], done))
   await times(1, (_, done) => connector.headBulk(['key 1', 'key 2', 'not there'], done))
   await times(1, (_, done) => connector.deleteBulk(['key 1', 'key 2'], done))
   await times(1, (_, done) => connector.delete('key 3', done))

@@ -18,6 +18,8 @@ cache.on('log', (level, line) => console.log(level.length, line.length))
 async function main (): Promise<void> {
   await same.set('a', 5)
   console.log((await same.get('a')) as number, await same.get('a', { timeout: 5 }))
+  await same.setMany([{ name: 'a', value: 5 }, { name: 'b', value: { _v: 1, _d: {} } }])
+  for (const value of await same.getMany(['a', 'b'])) console.log(value._v)
   await same.set('a', ['any'], { signal: AbortSignal.timeout(5) })
   const other = new Connector({ type: 'memory', api: 'classic' }, {})
   other.get('a', (error, value) => console.log(error, value._v))

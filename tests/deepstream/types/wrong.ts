@@ -18,3 +18,9 @@ modern.get('a', { timeout: '5' })
 modern.set('a', 1, {}, { signal: new AbortController() })
 // @ts-expect-error no such option
 modern.head('a', { tmeout: 5 })
+// @ts-expect-error one name is no list
+modern.getMany('a')
+// @ts-expect-error the version is missing
+modern.setMany([{ name: 'a', data: {} }])
+// @ts-expect-error a value is a classic connector's
+modern.setMany([{ name: 'a', value: {} }])

@@ -205,20 +205,6 @@ impl Scope {
         Ok(array)
     }
 
-    /// An `ArrayBuffer` with these numbers, in the machine's byte order.
-    pub fn numbers(&self, numbers: &[f64]) -> Result<Value<'_>, Failure> {
-        let mut start = ptr::null_mut();
-        let bytes = std::mem::size_of_val(numbers);
-        // SAFETY: as in `undefined`.
-        let buffer =
-            self.make(|env, value| unsafe { sys::napi_create_arraybuffer(env, bytes, &mut start, value) })?;
-        if bytes > 0 {
-            // SAFETY: the new buffer has so many bytes, and nobody else knows it yet.
-            unsafe { ptr::copy_nonoverlapping(numbers.as_ptr().cast::<u8>(), start.cast(), bytes) };
-        }
-        Ok(buffer)
-    }
-
     /// An object without properties.
     pub fn object(&self) -> Result<Value<'_>, Failure> {
         // SAFETY: as in `undefined`.
@@ -374,22 +360,22 @@ impl Scope {
         Ok(length)
     }
 
-    /// Calls `each` with every element of an array.
-    pub fn for_each(
+    /// Reads every element of an array.
+    pub fn read_each<T>(
         &self,
         array: Value<'_>,
-        mut each: impl FnMut(&Scope, Value<'_>) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        for index in 0..self.length_of(array)? {
+        mut read: impl FnMut(&Scope, Value<'_>) -> Result<T, Failure>,
+    ) -> Result<Vec<T>, Failure> {
+        let one = |index| {
             // A scope of its own, or ten thousand names need ten thousand handles.
             self.env().in_scope(|inner| {
                 // SAFETY: as in `undefined`; the array is of an open scope.
                 let element =
                     inner.make(|env, value| unsafe { sys::napi_get_element(env, array.0, index, value) })?;
-                each(inner, element)
-            })?;
-        }
-        Ok(())
+                read(inner, element)
+            })
+        };
+        (0..self.length_of(array)?).map(one).collect()
     }
 }
 
