@@ -83,6 +83,8 @@ pub struct Engine<T> {
     /// When the driver was to poll again at the latest. Should it be later, it was stopped, or the
     /// clock has jumped.
     wakes_at: Option<Instant>,
+    /// The last turn, after which it was to poll again at once.
+    hurries_since: Option<Instant>,
     /// What was due by then was dealt with.
     judged: Option<Instant>,
     /// When `close` gives up the operations that are left.
@@ -145,6 +147,7 @@ impl<T: Send + 'static> Engine<T> {
             looked: false,
             doubt: None,
             wakes_at: None,
+            hurries_since: None,
             judged: None,
             give_up_at: None,
             outage: false,
@@ -184,6 +187,9 @@ impl<T: Send + 'static> Engine<T> {
         if let Some(asleep) = self.wakes_at.take().and_then(|at| now.checked_duration_since(at)) {
             self.watch.postpone(asleep);
         }
+        if let Some(since) = self.hurries_since.take() {
+            self.watch.was_left_alone(now.saturating_duration_since(since));
+        }
         let advanced = std::panic::catch_unwind(AssertUnwindSafe(|| self.advance(cx, now, out)));
         let more = advanced.unwrap_or_else(|_| {
             if !self.finished {
@@ -198,7 +204,11 @@ impl<T: Send + 'static> Engine<T> {
             return Progress { wake_at: None, finished: true, more: false };
         }
         let wake_at = self.wake_at(now);
-        self.wakes_at = wake_at.filter(|&at| at > now && !more);
+        if more || wake_at.is_some_and(|at| at <= now) {
+            self.hurries_since = Some(now);
+        } else {
+            self.wakes_at = wake_at;
+        }
         Progress { wake_at, finished: false, more }
     }
 

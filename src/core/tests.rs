@@ -592,6 +592,24 @@ fn a_host_that_was_stopped_sees_no_outage() {
 }
 
 #[test]
+fn a_host_that_is_stopped_while_there_is_more_to_do_sees_no_outage() {
+    let mut bench = Bench::connected();
+    bench.server.change(|world| world.silent = true);
+    bench.set(1, "a");
+    bench.turn();
+    // Late at first sight, it asks for another look at once, and that comes much later.
+    bench.submitter.ask(Question::Scan { cursor: None, limit: 1 }, 2, Some(Duration::ZERO)).unwrap();
+    let mut out = bench.engine.deliveries();
+    assert!(bench.poll(&mut out).more);
+    bench.clock.advance(TIMEOUT * 100);
+    bench.turn();
+    assert_eq!((bench.code(1), bench.code(2)), (Some(ErrorCode::Timeout), Some(ErrorCode::Timeout)));
+    assert_eq!((bench.told.len(), bench.server.world().connects), (0, 1), "{:?}", bench.told);
+    // Silence that somebody hears is one.
+    bench.wait_for("an outage", |bench| !bench.told.is_empty());
+}
+
+#[test]
 fn many_deadlines_cost_no_more_than_their_number() {
     let mut bench = Bench::new(EngineOptions { max_in_flight: 1 << 20, ..options() });
     bench.server.change(|world| world.absent = true);

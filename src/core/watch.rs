@@ -33,6 +33,9 @@ pub(super) type Moved<'a> = &'a dyn Fn(usize) -> Option<u64>;
 /// on slow networks.
 const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 
+/// A turn, and what the host does before the next one, may take so long without having been stopped.
+const LONGEST_TURN: Duration = Duration::from_millis(100);
+
 /// A batch that is under way.
 pub(super) struct Sent {
     number: BatchNumber,
@@ -174,6 +177,13 @@ impl Watch {
         }
         for batch in &mut self.batches {
             batch.due += by;
+        }
+    }
+
+    /// The same, where the next look was to be at once: what a host does between two turns is no stop.
+    pub fn was_left_alone(&mut self, time: Duration) {
+        if time > (self.patience / 10).min(LONGEST_TURN) {
+            self.postpone(time);
         }
     }
 
