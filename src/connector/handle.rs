@@ -272,15 +272,18 @@ fn one(callback: impl FnOnce(Result<Reply, Error>) + Send + 'static) -> Callback
     })
 }
 
+/// Where an answer comes to that a future waits for.
+type Answer<R> = Receiver<Result<R, Error>>;
+
 /// A callback, and what its answer comes to.
-fn pair<R: Send + 'static>() -> (impl FnOnce(Result<R, Error>) + Send + 'static, Receiver<Result<R, Error>>) {
+fn pair<R: Send + 'static>() -> (impl FnOnce(Result<R, Error>) + Send + 'static, Answer<R>) {
     let (sender, answer) = channel();
     // Nobody waits where the future was dropped.
     (move |result| drop(sender.send(result)), answer)
 }
 
 /// Waits for the answer to what was submitted.
-async fn answer_to<R>(submitted: Result<(), Error>, answer: Receiver<Result<R, Error>>) -> Result<R, Error> {
+async fn answer_to<R>(submitted: Result<(), Error>, answer: Answer<R>) -> Result<R, Error> {
     submitted?;
     answer.await.unwrap_or_else(|_| Err(Error::new(ErrorCode::Closed, GONE)))
 }

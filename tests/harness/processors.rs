@@ -20,7 +20,12 @@ struct Ticks {
 impl Processors {
     /// Whether they had no time left since this was last called. Never, where the system does not say.
     pub fn are_busy(&mut self) -> bool {
-        let now = Ticks::now();
+        fs::read_to_string("/proc/stat").is_ok_and(|text| self.were_busy_until(&text))
+    }
+
+    /// The same, by the text of `/proc/stat`.
+    pub fn were_busy_until(&mut self, text: &str) -> bool {
+        let now = Ticks::of(text);
         let before = std::mem::replace(&mut self.0, now);
         let (Some(before), Some(now)) = (before, now) else { return false };
         let all = now.all.saturating_sub(before.all);
@@ -30,9 +35,8 @@ impl Processors {
 }
 
 impl Ticks {
-    /// As proc(5) has them in the first line of `/proc/stat`.
-    fn now() -> Option<Ticks> {
-        let text = fs::read_to_string("/proc/stat").ok()?;
+    /// As proc(5) has them in the first line.
+    fn of(text: &str) -> Option<Ticks> {
         let counts = text.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
         // What guests use is in the first two already.
         let counts: Vec<u64> = counts.take(8).map_while(|count| count.parse().ok()).collect();

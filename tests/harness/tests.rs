@@ -1,11 +1,10 @@
 //! The schedule keeps its word.
 
-use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use libtest_mimic::Completion;
 
@@ -18,7 +17,7 @@ pub const TESTS: &[Test] = &[
     test!(tests_that_wait_run_many_at_a_time),
     test!(tests_that_work_are_bounded),
     test!(a_busy_machine_runs_no_more_tests_than_it_has_processors),
-    test!(processors_that_work_are_busy),
+    test!(processors_are_busy_that_have_no_time_left_for_another_test),
     test!(what_measures_runs_last_and_by_itself),
     test!(a_group_waits_until_there_is_room_for_its_servers),
     test!(servers_of_ones_own_are_bounded_and_groups_end_once),
@@ -139,16 +138,18 @@ fn a_busy_machine_runs_no_more_tests_than_it_has_processors() {
     }
 }
 
-fn processors_that_work_are_busy() {
+/// Of `/proc/stat`: user, nice, system, idle, waiting for disks, interrupts of two kinds, stolen, guests of two kinds.
+fn processors_are_busy_that_have_no_time_left_for_another_test() {
     let mut processors = Processors::default();
-    processors.are_busy();
-    let end = Instant::now() + Duration::from_millis(300);
-    thread::scope(|scope| {
-        for _ in 0..2 * thread::available_parallelism().map_or(1, NonZero::get) {
-            scope.spawn(|| while Instant::now() < end {});
-        }
-    });
-    assert!(processors.are_busy());
+    let mut is_busy =
+        |counts: &str| processors.were_busy_until(&format!("cpu  {counts}\ncpu0 1 2 3 4 5 6 7 8 9 10\n"));
+    assert!(!is_busy("1000 100 500 9000 300 10 20 30 40 50"), "nothing is known at first");
+    assert!(is_busy("1060 100 520 9001 300 15 35 40 90 50"), "1 tick of 91 was idle");
+    assert!(!is_busy("1100 160 520 9001 300 15 35 40 90 50"), "60 ticks of 100 went to what is nice");
+    assert!(!is_busy("1100 160 520 9081 320 15 35 40 90 50"), "nothing was done");
+    assert!(is_busy("1100 160 520 9081 320 15 35 90 90 50"), "another machine took all of it");
+    assert!(!is_busy("1100 160 520 9081 320 15 35 90 90 50"), "no time has passed");
+    assert!(!is_busy("nonsense"));
 }
 
 fn what_measures_runs_last_and_by_itself() {
