@@ -666,7 +666,7 @@ impl<T: Send + 'static> Engine<T> {
         }
         match (broken, refusal) {
             (Some(error), _) => self.supervisor.lose(error),
-            (None, Some(error)) => self.groups[group].refuse(answer.number, now, error.pause()),
+            (None, Some(error)) => self.groups[group].refuse(answer.number, now, error),
             (None, None) => self.supervisor.proved_good(),
         }
     }
@@ -779,9 +779,11 @@ impl<T: Send + 'static> Engine<T> {
     fn expire(&mut self, late: Instant, now: Instant, budget: &mut Budget, out: &mut Deliveries<T>) {
         let mut expired = Vec::new();
         let (target, trouble) = (&self.limits.target, self.supervisor.trouble());
-        self.sequencer.look(late, budget, |group, waiter, turn| {
+        self.sequencer.look(late, budget, |group, waiter, turn, cause| {
             self.watch.missed(group);
-            expired.push((waiter, turn.operation.kind(), too_late(target, trouble, turn)));
+            let of_group = || self.groups.get(group).and_then(Group::trouble);
+            let cause = trouble.or(cause).or_else(of_group);
+            expired.push((waiter, turn.operation.kind(), too_late(target, cause, turn)));
         });
         let unanswered = self.questions.expire(late, target, trouble, budget);
         if !unanswered.is_empty() {
@@ -904,7 +906,7 @@ fn closed(message: &str) -> Error {
     Error::new(ErrorCode::Closed, message)
 }
 
-fn too_late<A>(target: &str, trouble: Option<&Error>, turn: &Turn<A>) -> Error {
+fn too_late<A>(target: &str, cause: Option<&Error>, turn: &Turn<A>) -> Error {
     let fate = match (&turn.operation, turn.sent) {
         (Operation::Get | Operation::Head, _) => "",
         (_, true) => "; it was sent and may have been applied",
@@ -914,8 +916,7 @@ fn too_late<A>(target: &str, trouble: Option<&Error>, turn: &Turn<A>) -> Error {
         0 | 1 => String::new(),
         times => format!("; the connection was lost {times} times with it"),
     };
-    let cause =
-        trouble.or(turn.cause.as_deref()).map(|error| format!(" ({})", error.message())).unwrap_or_default();
+    let cause = cause.map(|error| format!(" ({})", error.message())).unwrap_or_default();
     turn.unanswered(Error::new(
         ErrorCode::Timeout,
         format!("no answer from {target} within the operation's timeout{fate}{losses}{cause}"),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::backend::Description;
 use super::backoff::Backoff;
+use super::error::Error;
 use super::random::Random;
 use super::request::Kind;
 use super::watch::BatchNumber;
@@ -25,8 +26,8 @@ pub(super) struct Group {
     rest: Option<Instant>,
     /// The last batch that went to it.
     last_sent: BatchNumber,
-    /// It has refused, and nothing was answered that was sent after this batch.
-    refused: Option<BatchNumber>,
+    /// It has refused, and nothing was answered that was sent since.
+    refusal: Option<Refusal>,
     /// It said that it is back after this batch had gone: what it refuses of those is no news.
     back_after: BatchNumber,
     pauses: Backoff,
@@ -38,6 +39,13 @@ pub(super) struct Group {
     suspect_is_next: bool,
     /// It is under way.
     suspect_is_under_way: bool,
+}
+
+/// See [`Group::refusal`].
+struct Refusal {
+    /// The last batch that had gone to it by then.
+    after: BatchNumber,
+    error: Error,
 }
 
 /// Batches that write, or batches that read.
@@ -61,7 +69,7 @@ impl Group {
             classes: [Class::default(); 2],
             rest: None,
             last_sent: 0,
-            refused: None,
+            refusal: None,
             back_after: 0,
             pauses: Backoff::with(PAUSES.0, PAUSES.1, random),
             answer: 0,
@@ -95,6 +103,11 @@ impl Group {
         self.rest.is_some_and(|until| now < until)
     }
 
+    /// Why it passes nothing at the moment, if it does not.
+    pub fn trouble(&self) -> Option<&Error> {
+        self.refusal.as_ref().map(|refusal| &refusal.error)
+    }
+
     /// When that ends.
     pub fn rests_until(&self) -> Option<Instant> {
         self.rest
@@ -107,7 +120,7 @@ impl Group {
         }
         let most = if is_read { limits.read_batches } else { limits.write_batches };
         let mut records = limits.max_batch_records;
-        if self.refused.is_some() {
+        if self.refusal.is_some() {
             // One at a time, to see how it is.
             if !self.is_idle() {
                 return None;
@@ -158,14 +171,14 @@ impl Group {
     }
 
     /// A batch found a server that passes nothing: it is left alone, once for all that was under
-    /// way together, at least for `least`.
-    pub fn refuse(&mut self, number: BatchNumber, now: Instant, least: Option<Duration>) {
+    /// way together, at least for as long as the error says.
+    pub fn refuse(&mut self, number: BatchNumber, now: Instant, error: Error) {
         if number <= self.back_after {
             return;
         }
-        let mut pause = least.unwrap_or_default();
-        if self.refused.is_none_or(|last| number > last) {
-            self.refused = Some(self.last_sent);
+        let mut pause = error.pause().unwrap_or_default();
+        if self.refusal.as_ref().is_none_or(|refusal| number > refusal.after) {
+            self.refusal = Some(Refusal { after: self.last_sent, error });
             pause = pause.max(self.pauses.next());
         }
         if pause > Duration::ZERO {
@@ -175,7 +188,7 @@ impl Group {
 
     /// A batch was answered.
     pub fn prove(&mut self, number: BatchNumber) {
-        if self.refused.is_some_and(|last| number > last) {
+        if self.refusal.as_ref().is_some_and(|refusal| number > refusal.after) {
             self.recover();
         }
     }
@@ -188,7 +201,7 @@ impl Group {
 
     /// No more waiting.
     fn recover(&mut self) {
-        self.refused = None;
+        self.refusal = None;
         self.rest = None;
         self.pauses.reset();
     }
@@ -203,13 +216,18 @@ impl Group {
         self.classes = [Class::default(); 2];
         self.suspect_is_under_way = false;
         self.rest = None;
-        self.refused = None;
+        self.refusal = None;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::error::ErrorCode;
     use super::*;
+
+    fn busy() -> Error {
+        Error::transient(ErrorCode::Unavailable, "it is busy").of_server()
+    }
 
     fn limits() -> Description {
         Description {
@@ -231,7 +249,7 @@ mod tests {
         for wave in 0..8 {
             let numbers = wave * 100 + 1..wave * 100 + 101;
             numbers.clone().for_each(|number| group.sent(number, Kind::Set, false));
-            numbers.for_each(|number| group.refuse(number, now, None));
+            numbers.for_each(|number| group.refuse(number, now, busy()));
             let until = group.rests_until().unwrap();
             pauses.push(until - now);
             assert!(group.rests(now) && !group.rests(until));
@@ -244,7 +262,7 @@ mod tests {
         group.prove(800);
         assert!(group.rests(now - Duration::from_millis(1)), "what was sent before proves nothing");
         group.prove(801);
-        group.refuse(802, now, None);
+        group.refuse(802, now, busy());
         assert!(group.rests_until().unwrap() - now <= PAUSES.0);
     }
 
@@ -254,10 +272,10 @@ mod tests {
         let mut group = Group::new(Random::from_seed(1));
         group.sent(1, Kind::Set, false);
         group.is_back();
-        group.refuse(1, now, None);
+        group.refuse(1, now, busy());
         assert_eq!(group.rests_until(), None);
         group.sent(2, Kind::Set, false);
-        group.refuse(2, now, None);
+        group.refuse(2, now, busy());
         assert!(group.rests(now));
     }
 
@@ -267,7 +285,7 @@ mod tests {
         let mut group = Group::new(Random::from_seed(1));
         group.sent(1, Kind::Get, false);
         group.came_back(true);
-        group.refuse(1, now, Some(Duration::from_secs(3)));
+        group.refuse(1, now, busy().after(Duration::from_secs(3)));
         assert_eq!(group.rests_until(), Some(now + Duration::from_secs(3)));
         assert_eq!(group.room(true, &limits()), Some(Room { records: PROBE, bytes: 1000 }));
         group.sent(2, Kind::Get, false);

@@ -314,13 +314,14 @@ impl<A> Sequencer<A> {
     }
 
     /// Looks at the lanes whose time had come at `now`: pauses that are over end, and everyone
-    /// whose deadline has passed is given to `expired`, with the group of the key. Turns that
-    /// nobody waits for any more are dropped unless they are in a batch.
+    /// whose deadline has passed is given to `expired`, with the group of the key, and why the last
+    /// attempt failed, its own or that of the turn it waits for. Turns that nobody waits for any
+    /// more are dropped unless they are in a batch.
     pub fn look(
         &mut self,
         now: Instant,
         budget: &mut Budget,
-        mut expired: impl FnMut(usize, Waiter<A>, &Turn<A>),
+        mut expired: impl FnMut(usize, Waiter<A>, &Turn<A>, Option<&Error>),
     ) {
         while budget.is_left() {
             let Some(id) = self.timers.pop_due(now) else { return };
@@ -330,16 +331,19 @@ impl<A> Sequencer<A> {
             let group = self.queues.group_of(&lane.key);
             let mut seen = 0;
             let mut empty = false;
-            for turn in std::iter::once(&mut lane.front).chain(&mut lane.rest) {
+            let mut look_at = |turn: &mut Turn<A>, before: Option<&Error>| {
                 seen += turn.waiters.len();
                 if turn.is_late(now) {
                     turn.expire(now, |waiter, turn| {
                         budget.spend(1, 0);
-                        expired(group, waiter, turn);
+                        expired(group, waiter, turn, turn.cause.as_deref().or(before));
                     });
                 }
                 empty |= turn.waiters.is_empty();
-            }
+            };
+            look_at(&mut lane.front, None);
+            let before = lane.front.cause.as_deref();
+            lane.rest.iter_mut().for_each(|turn| look_at(turn, before));
             if empty {
                 lane.rest.retain(|turn| !turn.waiters.is_empty());
             }
@@ -515,7 +519,7 @@ mod tests {
             let clock = Clock::by_hand();
             let mut budget = Budget::new(&clock, clock.now());
             self.sequencer
-                .look(now, &mut budget, |_, waiter, turn| expired.push((waiter.address, turn.sent)));
+                .look(now, &mut budget, |_, waiter, turn, _| expired.push((waiter.address, turn.sent)));
             expired.sort_unstable();
             expired
         }

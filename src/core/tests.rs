@@ -548,6 +548,33 @@ fn a_server_that_passes_nothing_is_asked_a_little_and_in_order() {
 }
 
 #[test]
+fn what_was_never_sent_says_why_its_server_passes_nothing() {
+    let mut bench = Bench::with(Server::new(512), options()).connect();
+    let loading = Error::transient(ErrorCode::Unavailable, "it is loading").of_server();
+    bench.server.change(|world| world.away = Some(loading.after(TIMEOUT * 10)));
+    bench.submit(1, "a", set(1), HOUR);
+    bench.turn();
+    // In the pause.
+    bench.set(2, "b");
+    bench.wait_for("the timeout", |bench| bench.answers.contains_key(&2));
+    let message = bench.answers[&2].as_ref().unwrap_err().message().to_owned();
+    assert!(message.ends_with("; it was not sent (it is loading)"), "{message}");
+}
+
+#[test]
+fn what_waits_behind_a_refused_one_says_why() {
+    let mut bench = Bench::connected();
+    let locked = Error::transient(ErrorCode::Backend, "the row is locked");
+    bench.server.change(|world| world.refused.extend([(1, locked)]));
+    bench.submit(1, "a", set(1), HOUR);
+    bench.turn();
+    bench.submit(2, "a", Operation::Get, None);
+    bench.wait_for("the timeout", |bench| bench.answers.contains_key(&2));
+    let message = bench.answers[&2].as_ref().unwrap_err().message().to_owned();
+    assert!(message.ends_with("timeout (the row is locked)"), "{message}");
+}
+
+#[test]
 fn one_operation_at_which_the_server_hangs_up_stops_no_other() {
     let mut bench = Bench::with(Server::new(512), options()).connect();
     bench.server.change(|world| world.poison = Some("poison"));
