@@ -274,7 +274,8 @@ impl Host {
 impl World {
     /// An operation is at the front of its lane, since its submission or since now.
     fn may_go(&mut self, op: OpId, is_new: bool) {
-        if self.ledger.requests[self.ledger.ops[op].request].subject == Subject::Many {
+        let it = &self.ledger.ops[op];
+        if it.is_doubtful || self.ledger.requests[it.request].subject == Subject::Many {
             // Nobody is told when it ends.
             return;
         }

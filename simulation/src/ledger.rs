@@ -25,6 +25,9 @@ pub struct Op {
     pub losses: u32,
     /// It was given to one, or shared the turn of what was.
     pub is_covered: bool,
+    /// A read of its kind and key was part of something of whose parts nobody hears before its end:
+    /// which of them a batch is for is not known.
+    pub is_doubtful: bool,
     /// The server was told of it, and its answer is in our socket since then.
     pub answered_at: Option<Nanos>,
     /// A read has seen what it wrote.
@@ -86,8 +89,9 @@ pub struct Lane {
     /// What lost connections did after all.
     pub late_sets: Vec<OpId>,
     pub has_late_delete: bool,
-    /// A connection was lost with something on it in flight.
-    pub has_losses: bool,
+    /// How often a connection was lost with something on it in flight; of several that share a turn
+    /// each counts.
+    pub losses: u32,
 }
 
 /// See the module.
@@ -140,6 +144,11 @@ impl Ledger {
     /// Writes down an operation of the newest request.
     pub fn enter(&mut self, key: usize, kind: Kind, submitted: Nanos, deadline: Nanos) -> OpId {
         let id = self.ops.len();
+        let is_like = |op: &OpId| {
+            let other = &self.ops[*op];
+            other.kind.number() == kind.number() && self.requests[other.request].subject == Subject::Many
+        };
+        let is_doubtful = kind.is_read() && self.lanes[key].open.iter().any(is_like);
         let lane = &mut self.lanes[key];
         let position = lane.history.len();
         lane.history.push(id);
@@ -159,6 +168,7 @@ impl Ledger {
             sent: 0,
             losses: 0,
             is_covered: false,
+            is_doubtful,
             answered_at: None,
             is_observed: false,
             fate: Fate::Open,

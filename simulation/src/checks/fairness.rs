@@ -94,7 +94,7 @@ pub fn nothing_is_overtaken(
         let it = &ledger.ops[op];
         let may_go = known < turn && it.deadline > now && it.fate == Fate::Open;
         // It may share the turn of something that goes alone.
-        let is_known = !ledger.lanes[it.key].has_losses && !busy.contains(&it.key);
+        let is_known = ledger.lanes[it.key].losses == 0 && !busy.contains(&it.key);
         (may_go && is_known).then_some(op)
     };
     let waiting = group.waiting[other].iter().find_map(could_go).filter(|_| !(is_full && other == 0));

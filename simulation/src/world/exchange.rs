@@ -110,7 +110,7 @@ impl World {
             ops.extend(op);
         }
         let is_suspect = !ops.is_empty() && ops.iter().all(|&op| self.ledger.ops[op].losses >= 2);
-        let may_be_suspect = items.iter().all(|item| self.ledger.lanes[item.key].has_losses);
+        let may_be_suspect = items.iter().all(|item| self.ledger.lanes[item.key].losses > 0);
         let mut covers = Vec::new();
         for &op in &ops {
             self.ledger.ops[op].sent += 1;
@@ -171,7 +171,8 @@ impl World {
         let busy = self.busy_keys();
         for node in 0..self.nodes.len() {
             let link = &self.sessions[session].links[node];
-            let may_refuse = self.nodes[node].refusals > 0 || self.nodes[node].may_refuse(self.now);
+            let may_refuse =
+                self.nodes[node].refused_until.is_some() || self.nodes[node].may_refuse(self.now);
             if link.state == LinkState::Away || link.is_cut || may_refuse {
                 continue;
             }
@@ -210,7 +211,7 @@ impl World {
             // Half of those that may be suspects, and nobody else, may go with it.
             let lanes = &self.ledger.lanes;
             // It may have come to another one that was lost before, and that has gone meanwhile.
-            let may_be = |op: &&Op| lanes[op.key].has_losses;
+            let may_be = |op: &&Op| lanes[op.key].losses > 0;
             waiting = ops.iter().filter(|op| op.fate == Fate::Open).filter(may_be).count();
             let is_apart = others.is_empty()
                 && sent.iter().map(|&op| &ops[op]).all(|op| may_be(&op))
@@ -338,7 +339,9 @@ impl World {
 
     /// Nodes are asked again without a pause, since one has come back or all are new.
     pub(super) fn encourage(&mut self) {
-        self.nodes.iter_mut().for_each(|node| node.refusals = 0);
+        for node in &mut self.nodes {
+            (node.refusals, node.refused_until) = (0, None);
+        }
     }
 
     /// Carries operations out; nothing comes back where the server hangs up.
@@ -412,7 +415,9 @@ impl World {
         let link = &mut self.sessions[exchange.session].links[exchange.node];
         link.unanswered -= 1;
         if let (Ask::Batch { items, .. }, Some(Reply::Batch(results))) = (&exchange.ask, &exchange.reply) {
-            self.nodes[exchange.node].refusals = 0;
+            let node = &mut self.nodes[exchange.node];
+            node.refusals = 0;
+            node.refused_until = node.refused_until.filter(|&first| number < first);
             for (item, result) in items.iter().zip(results) {
                 if let (Some(op), true) = (item.op, result.is_ok()) {
                     self.ledger.ops[op].answered_at.get_or_insert(now);
@@ -439,6 +444,7 @@ impl World {
         session.links[exchange.node].seen_at = now;
         exchange.waker.take().into_iter().for_each(Waker::wake);
         if let Some(pause) = refusal {
+            self.nodes[node].refused_until = Some(self.exchanges.len());
             self.disturb(node, now + pause + 2 * SECOND);
         }
         self.trace.say(now, || format!("<- batch {number}"));

@@ -98,8 +98,9 @@ impl World {
                 items.iter().filter_map(|item| item.op.as_ref()).chain(reads).copied().collect();
             for op in lost {
                 self.ledger.ops[op].losses += 1;
-                self.ledger.lanes[self.ledger.ops[op].key].has_losses = true;
-                self.has_suspects |= self.ledger.ops[op].losses >= 2;
+                let lane = &mut self.ledger.lanes[self.ledger.ops[op].key];
+                lane.losses += 1;
+                self.has_suspects |= lane.losses >= 2;
             }
         }
     }

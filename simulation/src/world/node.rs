@@ -25,6 +25,9 @@ pub struct Node {
     /// How many batches it has refused as a whole since it last said anything else, and since when.
     pub refusals: u64,
     pub refuses_since: Nanos,
+    /// It was seen to refuse, and has answered nothing yet that was sent since: the first exchange
+    /// of which an answer would end the pause.
+    pub refused_until: Option<usize>,
     /// The last time at which something went wrong here, and the end of what follows from it.
     pub disturbed_at: Nanos,
     pub disturbed_until: Nanos,
