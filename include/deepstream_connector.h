@@ -633,6 +633,25 @@ int32_t connector_scan(struct connector_t *connector,
                        void *userdata);
 
 /**
+ * Reads a page of the records alone whose keys begin with `prefix`, which is copied; NULL or
+ * empty for all records. Where the database can tell, it sends no others: see
+ * docs/listing-and-commands.md. A page may have fewer records than `limit`, and even none, although
+ * there is a next one. Otherwise like `connector_scan`.
+ *
+ * Errors: as for `connector_scan`; `CONNECTOR_ERR_INVALID_ARGUMENT` also for a prefix that is not
+ * UTF-8.
+ */
+int32_t connector_scan_prefix(struct connector_t *connector,
+                              const char *prefix,
+                              size_t prefix_length,
+                              const char *cursor,
+                              size_t cursor_length,
+                              size_t limit,
+                              uint32_t timeout_ms,
+                              connector_page_callback_t callback,
+                              void *userdata);
+
+/**
  * Carries out a command that only this type of database has; see docs/listing-and-commands.md.
  * `arguments` is JSON in UTF-8, and may be empty; it and the name are copied. A command whose
  * answer is lost with the connection is not sent again: its callback gets

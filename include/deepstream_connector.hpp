@@ -809,6 +809,28 @@ public:
         });
     }
 
+    /// scan() of the records alone whose keys begin with `prefix`. Where the database can tell, it sends
+    /// no others. A page may have fewer records than `limit`, and even none, although there is a next one.
+    Future<Page> scan_prefix(std::string_view prefix, std::optional<std::string_view> cursor,
+                             std::size_t limit, Timeout timeout = {})
+    {
+        return promise<detail::Scan>(
+            [&](auto fulfil) { scan_prefix(prefix, cursor, limit, std::move(fulfil), timeout); });
+    }
+
+    /// The callback gets a Result<Page>.
+    template <class F, class = detail::Callback<F, detail::Scan>>
+    void scan_prefix(std::string_view prefix, std::optional<std::string_view> cursor, std::size_t limit,
+                     F &&callback, Timeout timeout = {})
+    {
+        submit<detail::Scan>(std::forward<F>(callback), [&, time = detail::milliseconds(timeout)](
+                                                            auto call, void *userdata) {
+            return connector_scan_prefix(handle_, detail::pointer(prefix), prefix.size(),
+                                         cursor ? detail::pointer(*cursor) : nullptr,
+                                         cursor ? cursor->size() : 0, limit, time, call, userdata);
+        });
+    }
+
     /// Carries out a command that only this type of database has; see docs/listing-and-commands.md.
     /// `arguments` is JSON, and may be empty; the value is JSON. A command whose answer is lost with the
     /// connection is not sent again: its answer is ErrorCode::unavailable. Where there is no such

@@ -22,6 +22,10 @@ function limitError (limit) {
   return wrong(`the limit is ${inWords(limit)}; give the most records that a page may have, from 1 to ${MAX_PAGE}`)
 }
 
+function prefixError (prefix) {
+  return wrong(`the prefix is ${inWords(prefix)}; give what the names begin with, as a string`)
+}
+
 function versionError (version) {
   return wrong(`the version is ${inWords(version)}; give a whole number up to ${Number.MAX_SAFE_INTEGER}`)
 }
@@ -129,5 +133,5 @@ function wrong (message) {
 }
 
 module.exports = {
-  MAX_PAGE, nameError, cursorError, limitError, dataError, recordError, listOf, entriesOf, callOptionsOf
+  MAX_PAGE, nameError, cursorError, limitError, prefixError, dataError, recordError, listOf, entriesOf, callOptionsOf
 }

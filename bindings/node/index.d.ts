@@ -29,6 +29,12 @@ declare namespace Connector {
     ? { name: string, value: any }
     : { name: string, version: number, data: any }
 
+  /** Of a listing. */
+  interface ScanOptions extends CallOptions {
+    /** Only records whose names begin with this; where the database can tell, it sends no others. */
+    prefix?: string | null
+  }
+
   /** Of one operation. */
   interface CallOptions {
     /**
@@ -296,10 +302,11 @@ declare class Connector<K extends Connector.Kind = undefined> extends EventEmitt
   /**
    * A page of at most `limit` of all records, in an order of the database's own: the first one
    * (`cursor` null), or the one after the page that gave the cursor. A record that is there all
-   * the while is on one page. Caches cannot list their records.
+   * the while is on one page. Caches cannot list their records. With a prefix a page may have fewer
+   * records, and even none, although there is a next one.
    */
-  scan (cursor: string | null | undefined, limit: number, options?: Connector.CallOptions | null): Promise<Connector.Page>
-  scan (cursor: string | null | undefined, limit: number, options: Connector.CallOptions | null | undefined, callback: (error: Connector.ConnectorError | null, page?: Connector.Page) => void): void
+  scan (cursor: string | null | undefined, limit: number, options?: Connector.ScanOptions | null): Promise<Connector.Page>
+  scan (cursor: string | null | undefined, limit: number, options: Connector.ScanOptions | null | undefined, callback: (error: Connector.ConnectorError | null, page?: Connector.Page) => void): void
   scan (cursor: string | null | undefined, limit: number, callback: (error: Connector.ConnectorError | null, page?: Connector.Page) => void): void
 
   /**
@@ -308,7 +315,7 @@ declare class Connector<K extends Connector.Kind = undefined> extends EventEmitt
    * after the others of its page; its `cursor` is where to go on. The options are those of each
    * page, and a signal ends the listing within a page, too.
    */
-  records (pageSize?: number, cursor?: string | null, options?: Connector.CallOptions | null): AsyncGenerator<Connector.NamedRecord, void, undefined>
+  records (pageSize?: number, cursor?: string | null, options?: Connector.ScanOptions | null): AsyncGenerator<Connector.NamedRecord, void, undefined>
 
   /** Carries out a command that only this type of database has; see `docs/listing-and-commands.md`. */
   command (name: string, parameters: any, options?: Connector.CallOptions | null): Promise<any>

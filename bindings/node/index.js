@@ -111,7 +111,8 @@ class Connector extends EventEmitter {
   }
 
   scan (cursor, limit, callback, last) {
-    return start(this[LINE], SCAN, callback, last, cursor, limit)
+    // Its options are the third of its arguments as well, which may be the callback.
+    return start(this[LINE], SCAN, callback, last, cursor, limit, callback)
   }
 
   records (pageSize = 1000, cursor = null, options = null) {

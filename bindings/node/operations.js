@@ -1,7 +1,7 @@
 // What each method asks of the addon, once it has a callback.
 'use strict'
 
-const { MAX_PAGE, nameError, cursorError, limitError, dataError, recordError } = require('./arguments.js')
+const { MAX_PAGE, nameError, cursorError, limitError, prefixError, dataError, recordError } = require('./arguments.js')
 const { NO_VERSION } = require('./calls.js')
 const { recordOf } = require('./classic.js')
 const { closedError } = require('./line.js')
@@ -73,15 +73,17 @@ const HEAD = new Operation('head', true, (line, callback, timeout, name) => {
   line.submissions.head(line.deliveries.expect('head', name, callback), name, timeout)
 }, (line, version) => version === NO_VERSION ? null : version)
 
-const SCAN = new Operation('scan', false, (line, callback, timeout, cursor, limit) => {
+const SCAN = new Operation('scan', false, (line, callback, timeout, cursor, limit, options) => {
   if (cursor !== null && cursor !== undefined && typeof cursor !== 'string') {
     return refuse(callback, 'scan', undefined, cursorError(cursor))
   }
   if (!Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE) {
     return refuse(callback, 'scan', undefined, limitError(limit))
   }
+  const prefix = options?.prefix ?? ''
+  if (typeof prefix !== 'string') return refuse(callback, 'scan', undefined, prefixError(prefix))
   if (line.closed) return refuse(callback, 'scan', undefined, closedError())
-  line.submissions.now().scan(line.deliveries.expect('scan', undefined, callback), cursor || '', limit, timeout)
+  line.submissions.now().scan(line.deliveries.expect('scan', undefined, callback), cursor || '', limit, timeout, prefix)
 }, second)
 
 const COMMAND = new Operation('command', false, (line, callback, timeout, name, parameters) => {

@@ -204,7 +204,7 @@ def _declare(library: ctypes.CDLL) -> None:
         "head_many": [handle, POINTER(_Key), size, timeout, _OnMany, extra],
         "set_many": [handle, POINTER(_Entry), size, timeout, _OnMany, extra],
         "delete_many": [handle, POINTER(_Key), size, timeout, _OnMany, extra],
-        "scan": [handle, text, size, size, timeout, _OnPage, extra],
+        "scan_prefix": [handle, text, size, text, size, size, timeout, _OnPage, extra],
         "command": [handle, text, size, text, size, timeout, _OnAnswer, extra],
         "is_ready": [handle, POINTER(c_bool)],
         "stats": [handle, POINTER(c_void_p), POINTER(c_size_t)],
@@ -873,18 +873,20 @@ class Connector:
 
     def scan(
         self, cursor: Optional[Text] = None, limit: SupportsIndex = 1000, timeout: Optional[float] = None,
+        *, prefix: Text = "",
     ) -> Future[Page]:
-        """A Page of all records; see docs/listing-and-commands.md."""
+        """A Page of the records whose keys begin with prefix; see docs/listing-and-commands.md."""
+        prefix = _bytes("prefix", prefix)
         cursor = None if cursor is None else _bytes("cursor", cursor)
         limit = _integer("limit", limit, 0, 2**(8 * sizeof(c_size_t)) - 1)
-        arguments = (cursor, 0 if cursor is None else len(cursor), limit, _milliseconds(timeout))
-        return self._ask("scan", arguments, _on_page)
+        place = (prefix, len(prefix), cursor, 0 if cursor is None else len(cursor))
+        return self._ask("scan_prefix", (*place, limit, _milliseconds(timeout)), _on_page)
 
-    def records(self, page_size: SupportsIndex = 1000) -> Iterator[NamedRecord]:
-        """All records, page by page; it waits for each page."""
+    def records(self, page_size: SupportsIndex = 1000, *, prefix: Text = "") -> Iterator[NamedRecord]:
+        """The records whose keys begin with prefix, page by page; it waits for each page."""
         cursor = None
         while True:
-            page = self.scan(cursor, page_size).result()
+            page = self.scan(cursor, page_size, prefix=prefix).result()
             yield from page.records
             cursor = page.cursor
             if cursor is None:

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use deepstream_connector::core::{
-    Applied, Delivery, Error, Key, Operation, Outcome, Page, Question, Record, Reply, Submitter,
+    Applied, Delivery, Error, Key, Listing, Operation, Outcome, Page, Question, Record, Reply, Submitter,
 };
 use serde_json::Value;
 
@@ -63,9 +63,7 @@ impl Host {
                 self.submitter.submit(key, operation, request, timeout)
             }
             Subject::Many => self.submitter.submit_many(entries, request, timeout),
-            Subject::Scan { limit } => {
-                self.submitter.ask(Question::Scan { cursor: None, limit }, request, timeout)
-            }
+            Subject::Scan { limit } => self.submitter.ask(a_page(limit), request, timeout),
             Subject::Command => {
                 let command = Question::Command { name: "echo".into(), arguments: request.into() };
                 self.submitter.ask(command, request, timeout)
@@ -438,4 +436,9 @@ fn outcome_words(outcome: &Outcome) -> String {
         Outcome::One(result) => one(result),
         Outcome::Many(results) => results.iter().map(one).collect::<Vec<_>>().join("; "),
     }
+}
+
+/// The first page.
+fn a_page(limit: usize) -> Question {
+    Question::Scan(Listing { prefix: String::new(), cursor: None, limit })
 }

@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use super::handle::Connector;
 use super::types::{connector_entry_t, connector_events_t, connector_key_t, connector_t};
-use crate::core::{check_document, Error, ErrorCode, Key, Operation, Question, Record};
+use crate::core::{check_document, Error, ErrorCode, Key, Listing, Operation, Question, Record};
 
 /// No struct of this interface will ever be larger; a larger size is an uninitialised one.
 const LARGEST_STRUCT: usize = 4096;
@@ -287,21 +287,32 @@ pub(super) unsafe fn writes(
     Ok(list)
 }
 
-/// Something to ask: a page of all records.
+/// Which page of all records: `prefix` and `cursor` may be NULL.
+///
+/// # Safety
+/// As for [`bytes`], twice.
+pub(super) unsafe fn listing(
+    (prefix, prefix_length): (*const c_char, usize),
+    (cursor, cursor_length): (*const c_char, usize),
+    limit: usize,
+) -> Result<Question, Error> {
+    // SAFETY: the same contract.
+    let prefix = unsafe { optional_text(prefix, prefix_length, "prefix") }?.unwrap_or_default();
+    // SAFETY: the same contract.
+    let cursor = unsafe { optional_text(cursor, cursor_length, "cursor") }?;
+    Ok(Question::Scan(Listing { prefix, cursor, limit }))
+}
+
+/// Text that may be NULL.
 ///
 /// # Safety
 /// As for [`bytes`].
-pub(super) unsafe fn scan(
-    cursor: *const c_char,
-    cursor_length: usize,
-    limit: usize,
-) -> Result<Question, Error> {
-    if cursor.is_null() && cursor_length == 0 {
-        return Ok(Question::Scan { cursor: None, limit });
+unsafe fn optional_text(start: *const c_char, length: usize, what: &str) -> Result<Option<String>, Error> {
+    if start.is_null() && length == 0 {
+        return Ok(None);
     }
     // SAFETY: the same contract.
-    let cursor = text(unsafe { bytes(cursor, cursor_length, "cursor") }?, "cursor")?;
-    Ok(Question::Scan { cursor: Some(cursor.to_owned()), limit })
+    Ok(Some(text(unsafe { bytes(start, length, what) }?, what)?.to_owned()))
 }
 
 /// Something to ask: a command of the backend's own.

@@ -279,11 +279,48 @@ pub unsafe extern "C" fn connector_scan(
     callback: connector_page_callback_t,
     userdata: *mut c_void,
 ) -> i32 {
+    // SAFETY: the same contract.
+    unsafe {
+        connector_scan_prefix(
+            connector,
+            ptr::null(),
+            0,
+            cursor,
+            cursor_length,
+            limit,
+            timeout_ms,
+            callback,
+            userdata,
+        )
+    }
+}
+
+/// Reads a page of the records alone whose keys begin with `prefix`, which is copied; NULL or
+/// empty for all records. Where the database can tell, it sends no others: see
+/// docs/listing-and-commands.md. A page may have fewer records than `limit`, and even none, although
+/// there is a next one. Otherwise like `connector_scan`.
+///
+/// Errors: as for `connector_scan`; `CONNECTOR_ERR_INVALID_ARGUMENT` also for a prefix that is not
+/// UTF-8.
+#[no_mangle]
+pub unsafe extern "C" fn connector_scan_prefix(
+    connector: *mut connector_t,
+    prefix: *const c_char,
+    prefix_length: usize,
+    cursor: *const c_char,
+    cursor_length: usize,
+    limit: usize,
+    timeout_ms: u32,
+    callback: connector_page_callback_t,
+    userdata: *mut c_void,
+) -> i32 {
     guard(|| {
-        // SAFETY: the connector is NULL or alive, and the cursor may be read, by the function's
+        // SAFETY: the connector is NULL or alive, and prefix and cursor may be read, by the function's
         // contract.
-        let (connector, question) =
-            unsafe { (living(connector)?, convert::scan(cursor, cursor_length, limit)?) };
+        let (connector, question) = unsafe {
+            let (prefix, cursor) = ((prefix, prefix_length), (cursor, cursor_length));
+            (living(connector)?, convert::listing(prefix, cursor, limit)?)
+        };
         connector.ask(question, Ticket { callback: Callback::Page(callback), userdata }, timeout_ms)
     })
 }

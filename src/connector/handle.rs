@@ -7,7 +7,8 @@ use serde_json::Value;
 use tokio::sync::oneshot::{channel, Receiver};
 
 use crate::core::{
-    check_document, Error, ErrorCode, Key, Operation, Outcome, Page, Question, Record, Reply, Submitter,
+    check_document, Error, ErrorCode, Key, Listing, Operation, Outcome, Page, Question, Record, Reply,
+    Submitter,
 };
 
 /// A callback and its way to read the answer.
@@ -136,8 +137,24 @@ impl Handle {
         limit: usize,
         callback: impl FnOnce(Result<Page, Error>) + Send + 'static,
     ) -> Result<(), Error> {
-        let question = Question::Scan { cursor: cursor.map(str::to_owned), limit };
-        self.ask(question, move |reply| match reply {
+        self.scan_prefix("", cursor, limit, callback)
+    }
+
+    /// [`scan`](Self::scan) of the records alone whose keys begin with `prefix`. Where the database
+    /// can tell, it sends no others: see `docs/listing-and-commands.md`. A page may have fewer
+    /// records than `limit`, and even none, although there is a next one.
+    ///
+    /// # Errors
+    /// As for [`scan`](Self::scan).
+    pub fn scan_prefix(
+        &self,
+        prefix: &str,
+        cursor: Option<&str>,
+        limit: usize,
+        callback: impl FnOnce(Result<Page, Error>) + Send + 'static,
+    ) -> Result<(), Error> {
+        let listing = Listing { prefix: prefix.to_owned(), cursor: cursor.map(str::to_owned), limit };
+        self.ask(Question::Scan(listing), move |reply| match reply {
             Ok(Reply::Page(page)) => callback(Ok(*page)),
             Ok(_) => callback(Ok(Page::default())),
             Err(error) => callback(Err(error)),
@@ -214,6 +231,17 @@ impl Handle {
     ) -> impl Future<Output = Result<Page, Error>> + Send + 'static {
         let (callback, answer) = pair();
         answer_to(self.scan(cursor, limit, callback), answer)
+    }
+
+    /// [`scan_prefix`](Self::scan_prefix) as a future.
+    pub fn scan_prefix_async(
+        &self,
+        prefix: &str,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Page, Error>> + Send + 'static {
+        let (callback, answer) = pair();
+        answer_to(self.scan_prefix(prefix, cursor, limit, callback), answer)
     }
 
     /// [`command`](Self::command) as a future.

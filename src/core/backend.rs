@@ -83,10 +83,11 @@ pub trait Connection: Send + Sync {
     /// Removes records. Removing what is not there is no error.
     async fn delete_many(&self, keys: &[Key]) -> BatchResult<()>;
 
-    /// A page of at most `limit` records, in an order of the backend's own: the first one, or
-    /// the one after the page that gave `cursor`. A record that is there all the while is on one
-    /// page; one that comes or goes meanwhile may be on one or on none.
-    async fn scan(&self, _cursor: Option<&str>, _limit: usize) -> Result<Page, Error> {
+    /// A page of at most so many records, in an order of the backend's own. A record that is there
+    /// all the while is on one page; one that comes or goes meanwhile may be on one or on none. It may
+    /// hold records without the prefix, which the engine leaves out: what the database can tell
+    /// apart need not come.
+    async fn scan(&self, _listing: &Listing) -> Result<Page, Error> {
         Err(Error::new(ErrorCode::Unsupported, "this backend cannot list its records; a storage can"))
     }
 
@@ -123,6 +124,17 @@ pub trait Connection: Send + Sync {
     }
 }
 
+/// Which page of all records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// What the keys of all its records begin with; empty for all records.
+    pub prefix: String,
+    /// Where the page before it ended, as that says; `None` for the first one.
+    pub cursor: Option<String>,
+    /// The most records on it; at least 1.
+    pub limit: usize,
+}
+
 /// Some of all records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
@@ -130,6 +142,14 @@ pub struct Page {
     pub records: Vec<(Key, Record)>,
     /// Where the next page begins; `None` on the last one. Only the backend can read it.
     pub next: Option<String>,
+}
+
+impl Page {
+    /// Leaves out the records that a listing is not of.
+    pub(super) fn within(mut self, listing: &Listing) -> Page {
+        self.records.retain(|(key, _)| key.starts_with(&listing.prefix));
+        self
+    }
 }
 
 /// What happens on a connection that stands, beside the answers to batches.

@@ -35,7 +35,7 @@ mod timers;
 mod turn;
 mod watch;
 
-pub use backend::{Backend, BatchResult, Connection, Description, Link, Notice, Page};
+pub use backend::{Backend, BatchResult, Connection, Description, Link, Listing, Notice, Page};
 #[cfg_attr(not(feature = "full"), allow(unused_imports))]
 pub(crate) use backoff::Backoff;
 pub use clock::Clock;

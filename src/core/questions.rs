@@ -307,8 +307,9 @@ fn too_late<T>(asked: &Asked<T>, target: &str, trouble: Option<&Error>) -> Error
 async fn ask(connection: Arc<dyn Connection>, question: Question) -> Result<Reply, Error> {
     let work = AssertUnwindSafe(async {
         match question {
-            Question::Scan { cursor, limit } => {
-                connection.scan(cursor.as_deref(), limit).await.map(|page| Reply::Page(Box::new(page)))
+            Question::Scan(listing) => {
+                let page = connection.scan(&listing).await?;
+                Ok(Reply::Page(Box::new(page.within(&listing))))
             }
             Question::Command { name, arguments } => {
                 connection.command(&name, &arguments).await.map(Reply::Answer)

@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use super::admission::Weight;
-use super::backend::Page;
+use super::backend::{Listing, Page};
 use super::error::{Error, ErrorCode};
 use super::record::{Key, Record};
 
@@ -77,12 +77,7 @@ impl Operation {
 #[derive(Clone, Debug)]
 pub enum Question {
     /// A page of all records.
-    Scan {
-        /// Where the page before it ended; `None` for the first one.
-        cursor: Option<String>,
-        /// The most records on it; at least 1.
-        limit: usize,
-    },
+    Scan(Listing),
     /// A command that one backend alone has.
     Command {
         /// What it is called.
@@ -116,7 +111,7 @@ impl Question {
 
     /// Whether it may be asked again when the answer was lost.
     pub(super) fn is_harmless(&self) -> bool {
-        matches!(self, Question::Scan { .. })
+        matches!(self, Question::Scan(_))
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::admission::{Admission, Weight};
+use super::backend::Listing;
 use super::clock::Clock;
 use super::error::{Error, ErrorCode};
 use super::options::EngineOptions;
@@ -207,7 +208,7 @@ impl<T> Submitter<T> {
 
     /// Like [`ask`](Self::ask), without waking the engine.
     pub fn ask_quietly(&self, question: Question, ticket: T, timeout: Option<Duration>) -> Result<(), Error> {
-        if matches!(question, Question::Scan { limit: 0, .. }) {
+        if matches!(question, Question::Scan(Listing { limit: 0, .. })) {
             return Err(Error::new(
                 ErrorCode::InvalidArgument,
                 "the limit of a scan is 0; give the most records that a page may have, such as 1000",

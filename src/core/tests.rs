@@ -180,7 +180,7 @@ impl Connection for Server {
         self.answer(Kind::Delete, names(keys), delete).await
     }
 
-    async fn scan(&self, _: Option<&str>, _: usize) -> Result<Page, Error> {
+    async fn scan(&self, _: &Listing) -> Result<Page, Error> {
         self.until(|world| (!world.silent).then_some(Ok(Page::default()))).await
     }
 
@@ -247,7 +247,7 @@ impl Bench {
         self.submit(3, "c", Operation::Get, None);
         self.submit(4, "d", Operation::Head, None);
         self.command(5, "something");
-        self.submitter.ask(Question::Scan { cursor: None, limit: 1 }, 6, None).unwrap();
+        self.submitter.ask(a_page(), 6, None).unwrap();
     }
 
     /// Polls until nothing more happens.
@@ -310,6 +310,10 @@ fn options() -> EngineOptions {
     }
 }
 
+fn a_page() -> Question {
+    Question::Scan(Listing { prefix: String::new(), cursor: None, limit: 1 })
+}
+
 fn set(version: u32) -> Operation {
     Operation::Set(Record { version: version.into(), data: "{}".into() })
 }
@@ -350,7 +354,7 @@ fn a_long_deadline_hides_no_hang() {
 fn a_hang_is_noticed_by_scans_too() {
     let mut bench = Bench::connected();
     bench.server.change(|world| world.silent = true);
-    bench.submitter.ask(Question::Scan { cursor: None, limit: 1 }, 1, None).unwrap();
+    bench.submitter.ask(a_page(), 1, None).unwrap();
     bench.wait_for("`error`", |bench| !bench.told.is_empty());
     assert_eq!(bench.told[0], "the server does not answer");
     assert_eq!(bench.code(1), Some(ErrorCode::Timeout));
@@ -363,7 +367,7 @@ fn what_is_slow_alone_does_not_hang() {
     let mut bench = Bench::connected();
     bench.server.change(|world| world.silent = true);
     bench.submit(1, "a", set(1), HOUR);
-    let scan = Question::Scan { cursor: None, limit: 1 };
+    let scan = a_page();
     bench.submitter.ask(scan.clone(), 2, HOUR).unwrap();
     // Its caller has little patience, but the server may yet have it.
     bench.submitter.ask(scan, 3, Some(TIMEOUT / 4)).unwrap();
@@ -625,7 +629,7 @@ fn a_host_that_is_stopped_while_there_is_more_to_do_sees_no_outage() {
     bench.set(1, "a");
     bench.turn();
     // Late at first sight, it asks for another look at once, and that comes much later.
-    bench.submitter.ask(Question::Scan { cursor: None, limit: 1 }, 2, Some(Duration::ZERO)).unwrap();
+    bench.submitter.ask(a_page(), 2, Some(Duration::ZERO)).unwrap();
     let mut out = bench.engine.deliveries();
     assert!(bench.poll(&mut out).more);
     bench.clock.advance(TIMEOUT * 100);

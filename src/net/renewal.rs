@@ -13,7 +13,9 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::config::{OptionKind, OptionSpec, Settings};
-use crate::core::{Backend, BatchResult, Connection, Description, Error, Key, Link, Notice, Page, Record};
+use crate::core::{
+    Backend, BatchResult, Connection, Description, Error, Key, Link, Listing, Notice, Page, Record,
+};
 
 /// A connection that ends sooner than this is no idle one: a server that closes each at once would
 /// be asked without an end.
@@ -179,9 +181,9 @@ impl Connection for Renewed {
         connection.delete_many(keys).await
     }
 
-    async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Page, Error> {
+    async fn scan(&self, listing: &Listing) -> Result<Page, Error> {
         let (connection, _under_way) = self.ask().await?;
-        connection.scan(cursor, limit).await
+        connection.scan(listing).await
     }
 
     async fn command(&self, name: &str, arguments: &Value) -> Result<Value, Error> {

@@ -7,6 +7,7 @@
 //! | `naming.rs` | a key in two parts: collection and id |
 //! | `tables.rs` | a table for each collection, in SQL |
 //! | `paging.rs` | pages of all records, table by table |
+//! | `prefix.rs` | keys that begin with something |
 //! | `omissions.rs` | what listings leave out |
 //! | `locks.rs` | in which tables somebody else's locks were met |
 //! | `hash.rs` | names that a database cannot take as they are |
@@ -34,5 +35,7 @@ pub(crate) mod numbers;
 pub(crate) mod omissions;
 #[cfg(feature = "paging")]
 pub(crate) mod paging;
+#[cfg(feature = "paging")]
+pub(crate) mod prefix;
 #[cfg(feature = "tables")]
 pub(crate) mod tables;

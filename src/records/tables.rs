@@ -10,6 +10,7 @@
 //! | nothing at all | `~2` |
 
 use super::naming::{split, Place};
+use super::prefix;
 use crate::config::{wrong, OptionKind, OptionSpec, Settings};
 use crate::core::Error;
 
@@ -112,6 +113,12 @@ impl<S: Spelling> Tables<S> {
             })
         };
         (self.name(collection.as_deref()) == table).then_some(collection)
+    }
+
+    /// What the ids of a collection begin with whose keys begin with `prefix`; `None` where there is
+    /// no such key.
+    pub fn prefix_of_ids<'a>(&self, prefix: &'a str, collection: Option<&str>) -> Option<&'a str> {
+        prefix::of_ids(prefix, collection, &self.separator)
     }
 
     fn spelled(&self, collection: &str) -> String {

@@ -9,8 +9,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use deepstream_connector::core::{
-    check_document, Delivery, Engine, Error, Key, Operation, Outbox, Outcome, Pollable, Question, Reactor,
-    Submitter,
+    check_document, Delivery, Engine, Error, Key, Listing, Operation, Outbox, Outcome, Pollable, Question,
+    Reactor, Submitter,
 };
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 
@@ -171,10 +171,10 @@ impl CoreHost {
             Command::SetMany { connector, request, timeout, entries } => {
                 self.submit(connector, request, timeout, set_operations(&entries), true, false);
             }
-            Command::Scan { connector, request, timeout, limit, cursor } => {
+            Command::Scan { connector, request, timeout, limit, prefix, cursor } => {
                 let cursor = cursor_of(&cursor).map(str::to_owned);
-                let question = Ok(Question::Scan { cursor, limit: limit as usize });
-                self.ask(connector, request, timeout, question);
+                let listing = Listing { prefix, cursor, limit: limit as usize };
+                self.ask(connector, request, timeout, Ok(Question::Scan(listing)));
             }
             Command::Ask { connector, request, timeout, name, arguments } => {
                 self.ask(connector, request, timeout, Question::command(name, &arguments));

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use deepstream_connector::core::{
-    Backend, BatchResult, Connection, Description, Error, ErrorCode, Key, Kind, Link, Notice, Page, Record,
+    Backend, BatchResult, Connection, Description, Error, ErrorCode, Key, Kind, Link, Listing, Notice, Page,
+    Record,
 };
 use serde_json::Value;
 use tokio::sync::watch;
@@ -533,7 +534,8 @@ impl Connection for FaultyConnection {
         .await
     }
 
-    async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Page, Error> {
+    async fn scan(&self, listing: &Listing) -> Result<Page, Error> {
+        let (cursor, limit) = (listing.cursor.as_deref(), listing.limit);
         self.server.change(|state| state.scans += 1);
         let number = self.number;
         self.server.when(|state| (!state.held && state.connection == number).then_some(())).await;

@@ -92,12 +92,13 @@ pub enum Command {
         timeout: u64,
         entries: Vec<Entry>,
     },
-    /// A page of all records; an empty cursor is none.
+    /// A page of the records with a prefix, which may be empty; an empty cursor is none.
     Scan {
         connector: u64,
         request: u64,
         timeout: u64,
         limit: u64,
+        prefix: String,
         cursor: Vec<u8>,
     },
     /// A command of the backend's own; the arguments are JSON.
@@ -305,8 +306,9 @@ impl fmt::Display for Command {
             Command::SetMany { connector, request, timeout, entries } => {
                 write!(f, "set_many #{connector} r{request} timeout={timeout} of {}", entries.len())
             }
-            Command::Scan { connector, request, timeout, limit, cursor } => {
-                write!(f, "scan #{connector} r{request} timeout={timeout} {limit} after {}", shown(cursor))
+            Command::Scan { connector, request, timeout, limit, prefix, cursor } => {
+                let (prefix, cursor) = (shown(prefix.as_bytes()), shown(cursor));
+                write!(f, "scan #{connector} r{request} timeout={timeout} {limit} of {prefix} after {cursor}")
             }
             Command::Ask { connector, request, timeout, name, arguments } => {
                 write!(f, "command #{connector} r{request} timeout={timeout} {name} {}", shown(arguments))

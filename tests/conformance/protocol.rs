@@ -54,8 +54,10 @@ pub fn encode(command: &Command, out: &mut Vec<u8>) {
             );
             out.append(&mut payload);
         }
-        Command::Scan { connector, request, timeout, limit, cursor } => {
-            line(out, format_args!("scan {connector} {request} {timeout} {limit} {}", cursor.len()));
+        Command::Scan { connector, request, timeout, limit, prefix, cursor } => {
+            let (p, k) = (prefix.len(), cursor.len());
+            line(out, format_args!("scan {connector} {request} {timeout} {limit} {p} {k}"));
+            out.extend_from_slice(prefix.as_bytes());
             out.extend_from_slice(cursor);
         }
         Command::Ask { connector, request, timeout, name, arguments } => {

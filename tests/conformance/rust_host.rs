@@ -116,9 +116,9 @@ impl Host for RustHost {
             Command::SetMany { connector, request, timeout, entries } => {
                 self.many(connector, request, timeout, set_operations(&entries));
             }
-            Command::Scan { connector, request, timeout, limit, cursor } => {
+            Command::Scan { connector, request, timeout, limit, prefix, cursor } => {
                 self.submit(connector, request, timeout, |open, sender| {
-                    open.scan(cursor_of(&cursor), limit as usize, move |result| {
+                    open.scan_prefix(&prefix, cursor_of(&cursor), limit as usize, move |result| {
                         let result = result.map(|page| Reply::Page(Box::new(page)));
                         done(&sender, connector, request, answer(result));
                     })

@@ -226,9 +226,14 @@ impl Stage {
 
     /// A page of all records, after that cursor if it is not empty.
     pub fn scan(&mut self, cursor: impl AsRef<[u8]>, limit: u64) -> Request {
+        self.scan_prefix("", cursor, limit)
+    }
+
+    /// The same of the records whose keys begin with a prefix.
+    pub fn scan_prefix(&mut self, prefix: &str, cursor: impl AsRef<[u8]>, limit: u64) -> Request {
         let (connector, timeout) = (self.connector, self.timeout);
-        let cursor = cursor.as_ref().to_vec();
-        self.request(|request| Command::Scan { connector, request, timeout, limit, cursor })
+        let (prefix, cursor) = (prefix.to_owned(), cursor.as_ref().to_vec());
+        self.request(|request| Command::Scan { connector, request, timeout, limit, prefix, cursor })
     }
 
     /// A command of the backend's own.
@@ -350,9 +355,14 @@ impl Stage {
 
     /// Reads all pages of at most so many records.
     pub fn pages(&mut self, limit: u64) -> Vec<Entry> {
+        self.pages_of("", limit)
+    }
+
+    /// Reads all pages of the records whose keys begin with a prefix.
+    pub fn pages_of(&mut self, prefix: &str, limit: u64) -> Vec<Entry> {
         let (mut entries, mut cursor) = (Vec::new(), Vec::new());
         loop {
-            let request = self.scan(&cursor, limit);
+            let request = self.scan_prefix(prefix, &cursor, limit);
             let (page, next) = self.page(request);
             assert!(page.len() as u64 <= limit, "{} records on a page of {limit}", page.len());
             entries.extend(page);

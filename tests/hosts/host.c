@@ -356,11 +356,9 @@ static size_t payload_length(const struct command *command)
 {
     if (is(command, "get") || is(command, "head") || is(command, "delete"))
         return (size_t)number_at(command, 4);
-    if (is(command, "scan"))
-        return (size_t)number_at(command, 5);
     if (is(command, "command"))
         return (size_t)number_at(command, 4) + (size_t)number_at(command, 5);
-    if (is(command, "set"))
+    if (is(command, "set") || is(command, "scan"))
         return (size_t)number_at(command, 5) + (size_t)number_at(command, 6);
     if (is_many(command))
         return (size_t)number_at(command, 5);
@@ -506,8 +504,13 @@ static void submit(const struct command *command, struct slot *slot)
     } else if (is(command, "delete")) {
         code = connector_delete(connector, key, key_length, timeout, on_done, request);
     } else if (is(command, "scan")) {
-        code = connector_scan(connector, key_length > 0 ? key : NULL, key_length,
-                              (size_t)number_at(command, 4), timeout, on_page, request);
+        size_t prefix_length = (size_t)number_at(command, 5), limit = (size_t)number_at(command, 4);
+        size_t cursor_length = key_length - prefix_length;
+        const char *cursor = cursor_length > 0 ? key + prefix_length : NULL;
+        code = prefix_length == 0
+                   ? connector_scan(connector, cursor, cursor_length, limit, timeout, on_page, request)
+                   : connector_scan_prefix(connector, key, prefix_length, cursor, cursor_length, limit,
+                                           timeout, on_page, request);
     } else if (is(command, "command")) {
         size_t name_length = (size_t)number_at(command, 4);
         code = connector_command(connector, key, name_length, key + name_length,

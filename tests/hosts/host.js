@@ -227,9 +227,12 @@ const COMMANDS = {
       many(c, r, error, results, versionOf)
     })
   },
-  scan: ([c, r, t, limit], payload) => {
-    const cursor = payload.length === 0 ? null : payload.toString()
-    connectors.get(c).connector.scan(cursor, Number(limit), ...optionsOf(t), (error, page) => {
+  scan: ([c, r, t, limit, length], payload) => {
+    const prefix = payload.toString('utf8', 0, Number(length))
+    const cursor = payload.toString('utf8', Number(length)) || null
+    const [options] = optionsOf(t)
+    const listed = prefix === '' ? optionsOf(t) : [{ ...options, prefix }]
+    connectors.get(c).connector.scan(cursor, Number(limit), ...listed, (error, page) => {
       if (error || page.errors.length > 0) return done(c, r, error || page.errors[0])
       const parts = page.records.flatMap(({ name, version, data }) => {
         const number = Buffer.alloc(8)
@@ -260,13 +263,13 @@ const COMMANDS = {
 /** How many bytes follow a command's line. */
 function payloadOf (name, words) {
   switch (name) {
-    case 'set': return Number(words[4]) + Number(words[5])
+    case 'set':
+    case 'scan': return Number(words[4]) + Number(words[5])
     case 'command': return Number(words[3]) + Number(words[4])
     case 'create':
     case 'get':
     case 'head':
     case 'delete':
-    case 'scan':
     case 'get_many':
     case 'set_many':
     case 'delete_many':

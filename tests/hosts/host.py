@@ -154,8 +154,9 @@ def set_many(c, r, t, count, _length, payload):
     submit(c, r, lambda connector: connector.set_many(records, seconds(t)), many)
 
 
-def scan(c, r, t, limit, _length, payload):
-    submit(c, r, lambda connector: connector.scan(payload or None, limit, seconds(t)),
+def scan(c, r, t, limit, prefix, _length, payload):
+    prefix, cursor = payload[:prefix], payload[prefix:] or None
+    submit(c, r, lambda connector: connector.scan(cursor, limit, seconds(t), prefix=prefix),
            lambda c, r, future: done(c, r, future, page))
 
 
@@ -210,7 +211,7 @@ COMMANDS = {
 }
 
 #: How many of a command's last words are lengths of its payload.
-PAYLOADS = {"set": 2, "command": 2, "is_ready": 0, "stats": 0, "close": 0, "free": 0, "exit": 0}
+PAYLOADS = {"set": 2, "scan": 2, "command": 2, "is_ready": 0, "stats": 0, "close": 0, "free": 0, "exit": 0}
 
 
 def read():

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use deepstream_connector::core::{Error, ErrorCode, Key, LogLevel, Operation, Question, Record};
+use deepstream_connector::core::{Error, ErrorCode, Key, Listing, LogLevel, Operation, Question, Record};
 
 use crate::cells::{deliveries, failures, submissions};
 use crate::host::{Host, Ways};
@@ -148,13 +148,14 @@ fn set_many<'s>(call: &'s Call, host: &Host) -> Result<Value<'s>, Fault> {
     Ok(scope.undefined()?)
 }
 
-/// `scan(id, cursor, limit)`: an empty cursor is none.
+/// `scan(id, cursor, limit, timeout, prefix)`: an empty cursor is none.
 fn scan<'s>(call: &'s Call, host: &Host) -> Result<Value<'s>, Fault> {
     let scope = call.scope();
     let id = scope.read_number(call.argument(0))?;
     let cursor = Some(text(scope, call.argument(1), host)?).filter(|cursor| !cursor.is_empty());
     let limit = scope.read_number(call.argument(2))? as usize;
-    host.ask(id, Ok(Question::Scan { cursor, limit }), timeout(call, 3)?);
+    let prefix = text(scope, call.argument(4), host)?;
+    host.ask(id, Ok(Question::Scan(Listing { prefix, cursor, limit })), timeout(call, 3)?);
     Ok(scope.undefined()?)
 }
 

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use deepstream_connector::core::{
-    Backend, BatchResult, Connection, Description, Error, Key, Link, Notice, Page, Record,
+    Backend, BatchResult, Connection, Description, Error, Key, Link, Listing, Notice, Page, Record,
 };
 use serde_json::Value;
 
@@ -199,9 +199,9 @@ impl Connection for Standing {
         self.batch(Kind::Delete.number(), items, |_| ()).await
     }
 
-    async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Page, Error> {
-        let cursor = cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
-        match self.ask(0, Ask::Scan { cursor, limit }).await {
+    async fn scan(&self, listing: &Listing) -> Result<Page, Error> {
+        let cursor = listing.cursor.as_deref().and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
+        match self.ask(0, Ask::Scan { cursor, limit: listing.limit }).await {
             Reply::Page(page) => Ok(page),
             Reply::Failed(error) => Err(error),
             Reply::Batch(_) | Reply::Value(_) => Err(Error::connection("that is no page")),

@@ -11,7 +11,7 @@ use scylla::statement::prepared::PreparedStatement;
 use super::failure::{self, Others};
 use super::options::Options;
 use super::row::record;
-use crate::core::{Error, ErrorCode, Key, Page};
+use crate::core::{Error, ErrorCode, Key, Listing, Page};
 use crate::records::hash::hexadecimal;
 use crate::records::paging::{refused, Cursor};
 
@@ -24,9 +24,9 @@ pub(super) async fn read(
     session: &Session,
     statement: &PreparedStatement,
     Options { rows, table, omissions, .. }: &Options,
-    cursor: Option<&str>,
-    limit: usize,
+    listing: &Listing,
 ) -> Result<Page, Error> {
+    let cursor = listing.cursor.as_deref();
     let state = match cursor {
         None => PagingState::start(),
         Some(text) => {
@@ -35,7 +35,7 @@ pub(super) async fn read(
         }
     };
     let mut statement = statement.clone();
-    let size = limit.clamp(1, MAX_ROWS);
+    let size = listing.limit.clamp(1, MAX_ROWS);
     statement.set_page_size(i32::try_from(size).unwrap_or(i32::MAX));
     let answer = session.execute_single_page(&statement, &(), state).await;
     let (result, next) =

@@ -23,7 +23,7 @@ use super::place::Place;
 use super::prepared::Prepared;
 use super::row::{no_version, record};
 use super::timestamps::OF_THIS_PROCESS;
-use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Notice, Page, Record};
+use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Listing, Notice, Page, Record};
 
 /// Cassandra refuses a request of more than 16 MiB (`native_transport_max_frame_size`,
 /// `max_mutation_size`); this much of it is left for everything that is not the record.
@@ -162,8 +162,8 @@ impl Connection for CassandraConnection {
         Ok(join_all(keys.iter().map(|key| self.delete(key, OF_THIS_PROCESS.next()))).await)
     }
 
-    async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Page, Error> {
-        pages::read(&self.session, &self.statements.scan, &self.options, cursor, limit).await
+    async fn scan(&self, listing: &Listing) -> Result<Page, Error> {
+        pages::read(&self.session, &self.statements.scan, &self.options, listing).await
     }
 
     fn poll_notice(&self, cx: &mut Context<'_>) -> Poll<Notice> {

@@ -1,5 +1,6 @@
 //! The engine's batches, and pages of all records.
 
+use std::ops::Bound;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -10,14 +11,15 @@ use percent_encoding::{utf8_percent_encode, NON_ALPHANUMERIC};
 
 use super::calls::{read, Service, LONGEST_ANSWER};
 use super::document;
-use super::ids::{id_of, key_of};
+use super::ids::{beginnings_of, id_of, key_of};
 use super::reads::{still_there, Extent, Reader, Rows, Sizes, LONGEST_OF_SEVERAL};
 use super::revisions::Revisions;
 use super::writes::{Author, Write};
-use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Notice, Page, Record};
+use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Listing, Notice, Page, Record};
 use crate::records::naming::split;
 use crate::records::omissions::Omissions;
 use crate::records::paging::Cursor;
+use crate::records::prefix::Range;
 
 /// See the module.
 pub(super) struct CouchConnection {
@@ -62,19 +64,32 @@ impl Connection for CouchConnection {
         self.author().write(writes.collect()).await
     }
 
-    async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Page, Error> {
-        let mut limit = limit.max(1);
+    async fn scan(&self, listing: &Listing) -> Result<Page, Error> {
+        let mut limit = listing.limit.max(1);
         let database = &*self.service.database;
-        let mut start =
+        let cursor = listing.cursor.as_deref();
+        let mut after =
             cursor.and_then(|text| Cursor::read_within(database, text).transpose()).transpose()?;
+        let beginnings = beginnings_of(&listing.prefix);
+        let mut place = 0;
         // Documents that are no records may fill a page.
         loop {
+            let Some(beginning) = beginnings.get(place) else { return Ok(Page::default()) };
+            let range = Range::new(beginning, after.as_deref());
+            if range.is_empty() {
+                place += 1;
+                continue;
+            }
             let mut path = format!("/_all_docs?include_docs=true&limit={limit}");
-            if let Some(last) = &start {
+            match range.from {
+                Bound::Included(first) => push_parameter(&mut path, "startkey", &first),
                 // The id after this one, in the order of their bytes.
-                let after = serde_json::json!(format!("{last}\0")).to_string();
-                path.push_str("&startkey=");
-                path.extend(utf8_percent_encode(&after, NON_ALPHANUMERIC));
+                Bound::Excluded(last) => push_parameter(&mut path, "startkey", &format!("{last}\0")),
+                Bound::Unbounded => {}
+            }
+            if let Some(end) = &range.until {
+                push_parameter(&mut path, "endkey", end);
+                path.push_str("&inclusive_end=false");
             }
             let longest = if limit > 1 { LONGEST_OF_SEVERAL } else { LONGEST_ANSWER };
             let Some(answer) = self.service.ask_for(Method::GET, &path, Bytes::new(), longest).await? else {
@@ -86,7 +101,12 @@ impl Connection for CouchConnection {
                 continue;
             };
             let Rows { rows } = read("_all_docs", still_there(&answer)?)?;
-            let next = rows.last().filter(|_| rows.len() == limit).map(|row| row.key.clone().into_owned());
+            if rows.len() < limit {
+                place += 1;
+            }
+            if let Some(last) = rows.last() {
+                after = Some(last.key.clone().into_owned());
+            }
             let mut records = Vec::with_capacity(rows.len());
             for row in rows.iter().filter(|row| !row.key.starts_with('_')) {
                 match row.doc.map(|document| document::read(document, &answer.body)) {
@@ -97,11 +117,10 @@ impl Connection for CouchConnection {
                     Some(Ok((None, _))) | None => {}
                 }
             }
-            if !records.is_empty() || next.is_none() {
-                let next = next.and_then(|last| Cursor { table: database.into(), after: Some(last) }.write());
-                return Ok(Page { records, next });
+            if !records.is_empty() {
+                let next = (place < beginnings.len()).then(|| Cursor { table: database.into(), after });
+                return Ok(Page { records, next: next.and_then(|next| next.write()) });
             }
-            start = next;
         }
     }
 
@@ -116,4 +135,10 @@ impl Connection for CouchConnection {
     fn moved(&self, _: usize) -> Option<u64> {
         Some(self.service.client.moved())
     }
+}
+
+/// Adds a parameter whose value is a text, in JSON as all of them are.
+fn push_parameter(path: &mut String, name: &str, value: &str) {
+    path.extend(["&", name, "="]);
+    path.extend(utf8_percent_encode(&serde_json::json!(value).to_string(), NON_ALPHANUMERIC));
 }

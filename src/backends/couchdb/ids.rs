@@ -43,6 +43,23 @@ pub(super) fn key_of<'a>(id: &'a str, full_key: Option<&'a str>) -> Option<&'a s
     }
 }
 
+/// What the `_id`s begin with whose keys may begin with a prefix, in the order of their bytes.
+pub(super) fn beginnings_of(prefix: &str) -> Vec<String> {
+    if prefix.is_empty() {
+        return vec![String::new()];
+    }
+    let mut beginnings = vec![format!("{ESCAPE}{prefix}")];
+    // Keys that begin so are escaped all.
+    if !(prefix.starts_with(['_', ESCAPE]) || prefix.starts_with(HASHED)) {
+        beginnings.push(prefix.to_owned());
+    }
+    if !HASHED.starts_with(prefix) {
+        beginnings.push(HASHED.to_owned());
+    }
+    beginnings.sort_unstable();
+    beginnings
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +87,18 @@ mod tests {
         fn the_key_can_be_had_back(key in "(sha256:|[_:a-c/é]){1,6}|k{510,515}") {
             let id = id_of(&key);
             prop_assert_eq!(key_of(&id.id, id.full_key), Some(&*key));
+        }
+
+        #[test]
+        fn keys_with_a_prefix_have_such_ids(key in "(sha256:|[_:a-cs/é]){1,6}|s?k{510,515}", length in 0usize..9) {
+            let length = (0..=length.min(key.len())).rev().find(|&at| key.is_char_boundary(at)).unwrap();
+            let beginnings = beginnings_of(&key[..length]);
+            let id = id_of(&key).id;
+            prop_assert!(beginnings.iter().any(|beginning| id.starts_with(beginning)), "{} {:?}", id, beginnings);
+            // None is a part of another one, which would list its records twice.
+            for (place, one) in beginnings.iter().enumerate() {
+                prop_assert!(beginnings[..place].iter().all(|other| !one.starts_with(other.as_str())));
+            }
         }
 
         #[test]

@@ -13,7 +13,7 @@ use super::calls::{read, Kind, Refusal, Service};
 use super::item::{self, Expiry, Members, KEY, VERSION};
 use super::names::{Names, Slot};
 use super::tables::{body, State, Tables};
-use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Notice, Page, Record};
+use crate::core::{BatchResult, Connection, Error, ErrorCode, Key, Listing, Notice, Page, Record};
 use crate::records::omissions::Omissions;
 use crate::records::paging::{refused, Cursor};
 
@@ -193,9 +193,9 @@ impl Connection for DynamoConnection {
         Ok(self.write(slots.iter().map(|slot| Ok(Write { slot, item: None })).collect()).await)
     }
 
-    async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Page, Error> {
-        let owns = |name: &str| self.names.owns(name);
-        let cursor = match cursor {
+    async fn scan(&self, Listing { prefix, cursor, limit }: &Listing) -> Result<Page, Error> {
+        let owns = |name: &str| self.names.may_hold(name, prefix);
+        let cursor = match cursor.as_deref() {
             Some(text) => Cursor::read(text)?,
             None if self.names.has_many_tables() => match self.tables.next(None, owns).await? {
                 Some(first) => Cursor::at(first),
@@ -204,14 +204,19 @@ impl Connection for DynamoConnection {
             None => Cursor::at(self.names.main_table().to_owned()),
         };
         let table = cursor.table;
-        if !owns(&table) {
+        if !self.names.owns(&table) {
             return Err(refused());
         }
         let mut question = json!({
             "TableName": table,
-            "Limit": limit.max(1),
+            "Limit": (*limit).max(1),
             "ConsistentRead": self.service.consistent,
         });
+        if let Some([own, hashed]) = self.names.beginnings_of(&table, prefix) {
+            question["FilterExpression"] =
+                json!(format!("begins_with({KEY}, :own) OR begins_with({KEY}, :hashed)"));
+            question["ExpressionAttributeValues"] = json!({":own": {"S": own}, ":hashed": {"S": hashed}});
+        }
         if let Some(after) = cursor.after {
             question["ExclusiveStartKey"] = json!({KEY: {"S": after}});
         }

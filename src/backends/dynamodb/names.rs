@@ -82,24 +82,56 @@ impl Names {
         rest.is_some_and(|rest| rest.is_empty() || (self.per_collection && rest.starts_with('-')))
     }
 
+    /// Whether a table may hold keys with a prefix.
+    pub fn may_hold(&self, table: &str, prefix: &str) -> bool {
+        if !self.owns(table) {
+            return false;
+        }
+        match split(prefix, &self.separator).collection {
+            _ if !self.per_collection => true,
+            Some(collection) => table == self.table_of(collection),
+            // Not all names tell the collection.
+            None => {
+                let rest = table.strip_prefix(&self.table).and_then(|rest| rest.strip_prefix('-'));
+                rest.is_none_or(|rest| rest.starts_with("..") || rest.starts_with(&escaped(prefix)))
+            }
+        }
+    }
+
+    /// What hash keys in a table begin with whose keys begin with a prefix.
+    pub fn beginnings_of(&self, table: &str, prefix: &str) -> Option<[String; 2]> {
+        let is_whole = !self.per_collection || table == self.table;
+        let prefix = match split(prefix, &self.separator) {
+            Place { collection: Some(_), id } if !is_whole => id,
+            _ if !is_whole => "",
+            _ => prefix,
+        };
+        (!prefix.is_empty()).then(|| [prefix.to_owned(), HASHED.to_owned()])
+    }
+
     /// DynamoDB allows letters, digits and `_ - .`; all else, and the dot, is written as a dot and
     /// two hexadecimal digits for each byte. What is too long then is a hash, after two dots.
     fn table_of(&self, collection: &str) -> String {
-        let mut name = format!("{}-", self.table);
-        for byte in collection.bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => name.push(char::from(byte)),
-                _ => {
-                    name.push('.');
-                    name.push_str(&hexadecimal(&[byte]));
-                }
-            }
-        }
+        let mut name = format!("{}-{}", self.table, escaped(collection));
         if name.len() > LONGEST_TABLE {
             name = format!("{}-..{}", self.table, sha256(collection.as_bytes()));
         }
         name
     }
+}
+
+fn escaped(collection: &str) -> String {
+    let mut name = String::with_capacity(collection.len());
+    for byte in collection.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => name.push(char::from(byte)),
+            _ => {
+                name.push('.');
+                name.push_str(&hexadecimal(&[byte]));
+            }
+        }
+    }
+    name
 }
 
 #[cfg(test)]
@@ -168,6 +200,20 @@ mod tests {
             let slot = names.slot(&key);
             prop_assert!(names.owns(&slot.table));
             prop_assert_eq!(names.key_of(&slot.id, slot.collection, slot.full_key), key.clone());
+        }
+
+        #[test]
+        fn keys_with_a_prefix_are_found(
+            key in "[a-c/.é_-]{1,8}|a/b{2049}|b{260}/c",
+            length in 0usize..12,
+            per_collection in any::<bool>(),
+        ) {
+            let length = (0..=length.min(key.len())).rev().find(|&at| key.is_char_boundary(at)).unwrap();
+            let (names, prefix) = (names(per_collection), &key[..length]);
+            let slot = names.slot(&key);
+            prop_assert!(names.may_hold(&slot.table, prefix));
+            let beginnings = names.beginnings_of(&slot.table, prefix);
+            prop_assert!(beginnings.is_none_or(|some| some.iter().any(|one| slot.id.starts_with(one.as_str()))));
         }
 
         #[test]

@@ -5,6 +5,8 @@
 //! that names the default collection itself. So no two keys meet: in the default collection
 //! those of the first kind have no separator, and those of the second have one.
 
+use crate::records::prefix;
+
 /// The longest name of a collection: MongoDB has 255 bytes for it, a dot, and the name of a
 /// database, which has 63.
 const MAX_NAME_BYTES: usize = 190;
@@ -38,6 +40,17 @@ impl Collections {
             }
         }
         Place { collection: &self.default, id: key }
+    }
+
+    /// What `ds_key` begins with in a collection if the key begins with `prefix`; `None` where there
+    /// is no such key.
+    pub fn prefix_of_ids<'a>(&self, collection: &str, prefix: &'a str) -> Option<&'a str> {
+        if collection == self.default {
+            // Whole keys.
+            return Some(prefix);
+        }
+        let first = self.separator.as_ref()?.chars().next()?;
+        prefix::of_ids(prefix, Some(collection), first.encode_utf8(&mut [0; 4]))
     }
 
     /// The key of a document, if it is where that key's record would be.

@@ -1,11 +1,14 @@
 //! Everything that the server is asked, whole.
 
+use std::ops::Bound;
+
 use mongodb::bson::{doc, Document, RawDocumentBuf};
 
 use super::bson::Writer;
 use super::encode;
 use super::layout::{Layout, KEY, V1_ENVELOPE, V1_VERSION, VERSION};
 use crate::core::{Error, Record};
+use crate::records::prefix::Range;
 
 /// Ours beside `ds_key_1`, which the npm packages make and which is not unique. It runs the other
 /// way, so that no version of MongoDB takes one for the other.
@@ -33,12 +36,18 @@ pub(super) fn by_id(ids: &[&str]) -> Document {
     }
 }
 
-/// What `find` looks for: all records after one.
-pub(super) fn after_id(id: Option<&str>) -> Document {
-    match id {
-        Some(id) => doc! { KEY: { "$gt": id, "$type": "string" } },
-        None => doc! { KEY: { "$type": "string" } },
+/// What `find` looks for: records in a range.
+pub(super) fn with_id_in(range: &Range) -> Document {
+    let mut bounds = doc! { "$type": "string" };
+    match &range.from {
+        Bound::Included(id) => drop(bounds.insert("$gte", id)),
+        Bound::Excluded(id) => drop(bounds.insert("$gt", id)),
+        Bound::Unbounded => {}
     }
+    if let Some(id) = &range.until {
+        bounds.insert("$lt", id);
+    }
+    doc! { KEY: bounds }
 }
 
 /// The order of all records.

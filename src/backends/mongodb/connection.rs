@@ -14,7 +14,7 @@ use super::options::Options;
 use super::scan::Scan;
 use super::write::Statement;
 use super::{decode, read, write};
-use crate::core::{BatchResult, Connection, Error, Key, Notice, Page, Record};
+use crate::core::{BatchResult, Connection, Error, Key, Listing, Notice, Page, Record};
 
 pub(super) struct Connected {
     driver: Driver,
@@ -146,9 +146,9 @@ impl Connection for Connected {
         Ok(results)
     }
 
-    async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Page, Error> {
-        let scan = Scan { database: &self.driver.database, options: &self.options, records: self };
-        scan.page(cursor, limit).await
+    async fn scan(&self, listing: &Listing) -> Result<Page, Error> {
+        let scan = Scan { database: &self.driver.database, options: &self.options, records: self, listing };
+        scan.page().await
     }
 
     fn poll_notice(&self, cx: &mut Context<'_>) -> Poll<Notice> {

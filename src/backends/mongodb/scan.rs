@@ -7,14 +7,16 @@ use mongodb::Database;
 
 use super::options::Options;
 use super::{commands, decode, failure, read};
-use crate::core::{Connection, Error, Key, Page, Record};
+use crate::core::{Connection, Error, Key, Listing, Page, Record};
 use crate::records::paging::Cursor;
+use crate::records::prefix::Range;
 
 /// Where to look, and who knows a record's newest document.
 pub(super) struct Scan<'a> {
     pub database: &'a Database,
     pub options: &'a Options,
     pub records: &'a dyn Connection,
+    pub listing: &'a Listing,
 }
 
 /// Some records of one collection.
@@ -25,12 +27,14 @@ struct Some {
 }
 
 impl Scan<'_> {
-    /// The page at a cursor, or the first one.
-    pub async fn page(&self, cursor: Option<&str>, limit: usize) -> Result<Page, Error> {
-        let limit = limit.max(1);
-        let mut cursor = cursor.map(Cursor::read).transpose()?;
+    /// The page that is wanted.
+    pub async fn page(&self) -> Result<Page, Error> {
+        let limit = self.listing.limit.max(1);
+        let mut cursor = self.listing.cursor.as_deref().map(Cursor::read).transpose()?;
         let mut page = Page::default();
         for collection in self.collections().await? {
+            let prefix = self.options.collections.prefix_of_ids(&collection, &self.listing.prefix);
+            let Some(prefix) = prefix else { continue };
             let mut after = match &mut cursor {
                 Some(cursor) if collection < cursor.table => continue,
                 Some(cursor) if collection == cursor.table => cursor.after.take(),
@@ -38,7 +42,7 @@ impl Scan<'_> {
             };
             loop {
                 let wanted = limit - page.records.len();
-                let found = self.some(&collection, after.as_deref(), wanted).await?;
+                let found = self.some(&collection, &Range::new(prefix, after.as_deref()), wanted).await?;
                 page.records.extend(found.records);
                 let Some(last) = found.last else { break };
                 if page.records.len() >= limit {
@@ -60,11 +64,11 @@ impl Scan<'_> {
         Ok(names)
     }
 
-    async fn some(&self, collection: &str, after: Option<&str>, wanted: usize) -> Result<Some, Error> {
+    async fn some(&self, collection: &str, range: &Range, wanted: usize) -> Result<Some, Error> {
         let documents = self.database.collection::<Document>(collection);
         let count = i64::try_from(wanted).unwrap_or(i64::MAX);
         let mut batches = documents
-            .find(commands::after_id(after))
+            .find(commands::with_id_in(range))
             .sort(commands::order())
             .limit(count)
             .batch()

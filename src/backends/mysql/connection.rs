@@ -16,7 +16,7 @@ use super::statements;
 use super::tables;
 use super::wire::{Failure, Row, Value};
 use super::writer::Writer;
-use crate::core::{BatchResult, Connection, Error, Key, Notice, Page, Record};
+use crate::core::{BatchResult, Connection, Error, Key, Listing, Notice, Page, Record};
 
 /// The connections to one server.
 pub(super) struct MysqlConnection {
@@ -108,10 +108,10 @@ impl Connection for MysqlConnection {
             .await
     }
 
-    async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Page, Error> {
+    async fn scan(&self, listing: &Listing) -> Result<Page, Error> {
         let Context { tables, dialect, .. } = &self.context;
         self.sessions
-            .with(async |session| Scan { session, tables, dialect: *dialect }.page(cursor, limit).await)
+            .with(async |session| Scan { session, tables, dialect: *dialect, listing }.page().await)
             .await
     }
 

@@ -3,23 +3,26 @@
 use super::failure::{self, code};
 use super::rows;
 use super::statements::{self, Dialect};
-use super::tables::Tables;
+use super::tables::{Tables, HASHED};
 use super::wire::{Failure, Parameter, Row, Session, Statement};
-use crate::core::{Error, Page};
+use crate::core::{Error, Listing, Page};
 use crate::records::paging::Cursor;
+use crate::records::prefix::Range;
 
 /// A session to ask, and what is where.
 pub(super) struct Scan<'a> {
     pub session: &'a mut Session,
     pub tables: &'a Tables,
     pub dialect: Dialect,
+    pub listing: &'a Listing,
 }
 
 impl Scan<'_> {
-    /// The page at a cursor, or the first one.
-    pub async fn page(&mut self, cursor: Option<&str>, limit: usize) -> Result<Page, Error> {
+    /// The page that is wanted.
+    pub async fn page(&mut self) -> Result<Page, Error> {
         let mut page = Page::default();
-        let mut place = match cursor {
+        let limit = self.listing.limit;
+        let mut place = match self.listing.cursor.as_deref() {
             Some(text) => Some(Cursor::read(text)?),
             None => self.first_after("").await?,
         };
@@ -61,13 +64,31 @@ impl Scan<'_> {
     }
 
     async fn rows_of(&mut self, table: &str, after: Option<&str>, wanted: usize) -> Result<Vec<Row>, Error> {
+        let prefix = &self.listing.prefix;
+        let prefix = match self.tables.collection(table) {
+            Some(collection) => self.tables.prefix_of_ids(prefix, collection.as_deref()),
+            // Its name does not tell which it is.
+            None => Some(""),
+        };
+        let Some(prefix) = prefix else { return Ok(Vec::new()) };
+        let ranges = ranges(prefix, after);
+        let bounds = ranges.iter().flat_map(Range::bounds);
         let mut parameters: Vec<Parameter<'_>> =
-            after.into_iter().map(|after| Parameter::Text(after.as_bytes())).collect();
+            bounds.map(|bound| Parameter::Text(bound.as_bytes())).collect();
         parameters.push(Parameter::Integer(wanted as i64));
-        let text = statements::page(&self.tables.quoted(table), after.is_none());
+        let text = statements::page(&self.tables.quoted(table), &ranges);
         match self.session.execute(&Statement { text, parameters }).await {
             Err(Failure::Refused(refusal)) if refusal.code == code::NO_SUCH_TABLE => Ok(Vec::new()),
             found => found.map_err(|failure| failure::of_operation(failure, self.dialect)),
         }
     }
+}
+
+/// Where rows are whose ids begin with a prefix: under those ids, or under their hashes.
+fn ranges(prefix: &str, after: Option<&str>) -> Vec<Range> {
+    let own = Range::new(prefix, after);
+    if prefix.is_empty() {
+        return vec![own];
+    }
+    vec![own, Range::new(HASHED, after)]
 }

@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use crate::records::prefix::Range;
+
 /// Whose SQL it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
@@ -170,10 +172,13 @@ pub(super) const NEXT_TABLE: &str = "SELECT table_name FROM information_schema.c
      AND CAST(table_name AS BINARY) > ? GROUP BY table_name HAVING COUNT(*) = 5
      ORDER BY CAST(table_name AS BINARY) LIMIT 1";
 
-/// The records of a table after that id, or from the first on.
-pub(super) fn page(table: &str, is_first: bool) -> String {
-    let after = if is_first { "" } else { "WHERE id > ?" };
-    format!("SELECT id, version, data, raw, long_key FROM {table} {after} ORDER BY id LIMIT ?")
+/// The records of a table with ids in any of these ranges.
+pub(super) fn page(table: &str, ranges: &[Range]) -> String {
+    let ranges: Vec<String> = ranges.iter().map(|range| range.condition("id")).collect();
+    format!(
+        "SELECT id, version, data, raw, long_key FROM {table} WHERE {} ORDER BY id LIMIT ?",
+        ranges.join(" OR ")
+    )
 }
 
 fn listed(item: &str, count: usize) -> String {

@@ -39,6 +39,9 @@ const LONGEST_FILE_NAME: usize = 200;
 const READABLE: usize = 20;
 const HASH_DIGITS: usize = 40;
 
+/// What a hash in the place of an id begins with.
+pub(super) const HASHED: &str = "~";
+
 /// The longest id that is stored as it is, in characters.
 pub(super) const LONGEST_ID: usize = 255;
 
@@ -107,7 +110,7 @@ fn file_name_length(name: &str) -> usize {
 /// What stands for an id in its row: the id itself, or its hash.
 pub(super) fn row_of(id: &str) -> Cow<'_, str> {
     if id.chars().nth(LONGEST_ID).is_some() || looks_hashed(id) {
-        return Cow::Owned(format!("~{}", sha256(id.as_bytes())));
+        return Cow::Owned(format!("{HASHED}{}", sha256(id.as_bytes())));
     }
     Cow::Borrowed(id)
 }
@@ -115,7 +118,7 @@ pub(super) fn row_of(id: &str) -> Cow<'_, str> {
 /// Whether an id in a row is a hash.
 pub(super) fn looks_hashed(id: &str) -> bool {
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    id.strip_prefix('~').is_some_and(|digits| digits.len() == 64 && digits.bytes().all(is_digit))
+    id.strip_prefix(HASHED).is_some_and(|digits| digits.len() == 64 && digits.bytes().all(is_digit))
 }
 
 #[cfg(test)]

@@ -13,7 +13,9 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::config::Settings;
-use crate::core::{Backend, BatchResult, Connection, Description, Error, Key, Link, Notice, Page, Record};
+use crate::core::{
+    Backend, BatchResult, Connection, Description, Error, Key, Link, Listing, Notice, Page, Record,
+};
 use crate::net::renewal::{Renewable, Renewing};
 
 mod address;
@@ -121,8 +123,8 @@ impl Connection for Sessions {
         writer::write(&self.pool, Changes::Delete(keys)).await
     }
 
-    async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Page, Error> {
-        scan::page(&self.pool, cursor, limit).await
+    async fn scan(&self, listing: &Listing) -> Result<Page, Error> {
+        scan::page(&self.pool, listing).await
     }
 
     async fn command(&self, name: &str, arguments: &Value) -> Result<Value, Error> {

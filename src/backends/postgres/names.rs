@@ -17,7 +17,7 @@
 use std::borrow::Cow;
 
 use crate::records::hash::sha256;
-use crate::records::naming;
+use crate::records::{naming, prefix};
 
 /// The longest name in PostgreSQL, in bytes.
 pub(super) const MAX_NAME_BYTES: usize = 63;
@@ -98,6 +98,21 @@ impl Names {
             Some(collection) => format!("{collection}{}{id}", self.separator),
             None => id,
         })
+    }
+
+    /// What begins with a prefix in a table of [`Names::table`] if the key does: the column `key` of
+    /// [`LONG_TABLE`], elsewhere `id`; `None` where there is no such key. `comment` is the table's.
+    pub fn prefix_of_ids<'a>(
+        &self,
+        table: &str,
+        comment: Option<&str>,
+        prefix: &'a str,
+    ) -> Option<Cow<'a, str>> {
+        if table == LONG_TABLE || prefix.is_empty() {
+            return Some(escaped(prefix));
+        }
+        let collection = self.collection(table, comment)?;
+        prefix::of_ids(prefix, collection.as_deref(), &self.separator).map(escaped)
     }
 
     /// The collection of a table; outer `None` where it is not one of ours.

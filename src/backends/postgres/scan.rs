@@ -10,7 +10,7 @@ use super::pool::Pool;
 use super::session::Session;
 use super::shape::Shape;
 use super::{statements, value};
-use crate::core::{Error, Key, Page, Record};
+use crate::core::{Error, Key, Listing, Page, Record};
 use crate::records::paging::Cursor;
 
 /// A table in the list.
@@ -19,11 +19,12 @@ struct Listed {
     comment: Option<String>,
 }
 
-pub(super) async fn page(pool: &Pool, cursor: Option<&str>, limit: usize) -> Result<Page, Error> {
-    let mut at = cursor.map(Cursor::read).transpose()?.unwrap_or_else(|| Cursor::at(String::new()));
+pub(super) async fn page(pool: &Pool, listing: &Listing) -> Result<Page, Error> {
+    let mut at =
+        listing.cursor.as_deref().map(Cursor::read).transpose()?.unwrap_or_else(|| Cursor::at(String::new()));
     let lease = pool.lease().await?;
     let failed = |error| failure::of_operation(&error, &pool.options);
-    let mut scan = Scan { pool, session: lease.session(), passed: 0 };
+    let mut scan = Scan { pool, session: lease.session(), listing, passed: 0 };
     let mut page = Page::default();
     // The table that the page before ended in comes first, then those after it.
     let mut tables = scan.table(&at.table).await.map_err(failed)?;
@@ -32,7 +33,7 @@ pub(super) async fn page(pool: &Pool, cursor: Option<&str>, limit: usize) -> Res
             if listed.table != at.table {
                 at = Cursor::at(listed.table.clone());
             }
-            if scan.table_rows(listed, &mut at, limit, &mut page.records).await.map_err(failed)? {
+            if scan.table_rows(listed, &mut at, &mut page.records).await.map_err(failed)? {
                 page.next = at.write();
                 scan.end();
                 lease.done();
@@ -51,6 +52,7 @@ pub(super) async fn page(pool: &Pool, cursor: Option<&str>, limit: usize) -> Res
 struct Scan<'a> {
     pool: &'a Pool,
     session: &'a Session,
+    listing: &'a Listing,
     /// How many rows were passed over.
     passed: usize,
 }
@@ -92,9 +94,13 @@ impl Scan<'_> {
         &mut self,
         listed: &Listed,
         at: &mut Cursor,
-        limit: usize,
         records: &mut Vec<(Key, Record)>,
     ) -> Result<bool, tokio_postgres::Error> {
+        let Listing { prefix, limit, .. } = self.listing;
+        let names = &self.pool.options.names;
+        let prefix = names.prefix_of_ids(&listed.table, listed.comment.as_deref(), prefix);
+        let Some(prefix) = prefix else { return Ok(false) };
+        let prefix = Some(&*prefix).filter(|prefix| !prefix.is_empty());
         let schema = &self.pool.options.schema;
         self.pool.shapes.forget(&listed.table);
         let found = groups::look_up(self.session, schema, &self.pool.shapes, &[&listed.table]).await?;
@@ -110,7 +116,7 @@ impl Scan<'_> {
             let rows = match self
                 .session
                 .client
-                .query_typed(&sql, &[(&at.after, Type::TEXT), (&count, Type::INT8)])
+                .query_typed(&sql, &[(&at.after, Type::TEXT), (&count, Type::INT8), (&prefix, Type::TEXT)])
                 .await
             {
                 Ok(rows) => rows,

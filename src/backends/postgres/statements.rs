@@ -228,9 +228,12 @@ pub(super) fn head(table: &str, shape: Shape) -> String {
 
 /// Rows after one of them, in the order of the ids: `$1` is the id before, `$2` how many.
 pub(super) fn scan(table: &str, shape: Shape, has_key: bool) -> String {
-    let key = if has_key { "key" } else { "NULL::text" };
+    // What begins with something need not be together: the order is that of the database's locale.
+    let (key, name) = if has_key { ("key", "key") } else { ("NULL::text", "id") };
     format!(
-        "SELECT id, {}, val::text, {key} FROM {table} WHERE $1::text IS NULL OR id > $1 ORDER BY id LIMIT $2",
+        "SELECT id, {}, val::text, {key} FROM {table}
+         WHERE ($1::text IS NULL OR id > $1) AND ($3::text IS NULL OR left({name}, length($3)) = $3)
+         ORDER BY id LIMIT $2",
         version(shape)
     )
 }

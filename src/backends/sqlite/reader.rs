@@ -8,14 +8,14 @@ use super::prepared::Prepared;
 use super::row::{record, version};
 use super::session::Session;
 use super::{failure, scan, statements};
-use crate::core::{BatchResult, Error, Key, Page, Record};
+use crate::core::{BatchResult, Error, Key, Listing, Page, Record};
 use crate::records::paging::Cursor;
 
 /// A batch of reads.
 pub(super) enum Read {
     Records(Vec<Key>, Answer<Option<Record>>),
     Versions(Vec<Key>, Answer<Option<i64>>),
-    Page(Option<Cursor>, usize, oneshot::Sender<Result<Page, Error>>),
+    Page(Option<Cursor>, Listing, oneshot::Sender<Result<Page, Error>>),
 }
 
 /// The thread's work.
@@ -29,8 +29,8 @@ pub(super) fn run(session: &Session, inbox: &mut Inbox<Read>) {
             Read::Versions(keys, answer) => {
                 drop(answer.send(read(session, &keys, statements::head, version)));
             }
-            Read::Page(cursor, limit, answer) => {
-                let page = scan::page(session, cursor, limit);
+            Read::Page(cursor, listing, answer) => {
+                let page = scan::page(session, cursor, &listing);
                 session.roll_back();
                 drop(answer.send(page));
             }

@@ -2,6 +2,8 @@
 
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 
+use crate::records::prefix::Range;
+
 /// WAL lets readers and the writer go on beside each other. The answer is the mode that holds
 /// from now on.
 pub(super) const JOURNAL_MODE: &str = "PRAGMA journal_mode = WAL";
@@ -62,11 +64,12 @@ pub(super) fn head(table: &str) -> String {
 pub(super) const NEXT_TABLE: &str =
     "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name > ?1 ORDER BY name LIMIT 1";
 
-/// The records of a table after the id `?2`, or from the first on. No key leads to another id than text.
-pub(super) fn page(table: &str, is_first: bool) -> String {
-    let after = if is_first { "" } else { "AND id > ?2" };
+/// The records of a table with ids in a range. No key leads to another id than text.
+pub(super) fn page(table: &str, range: &Range) -> String {
     format!(
-        "SELECT version, data, id FROM main.{table} WHERE typeof(id) = 'text' {after} ORDER BY id LIMIT ?1"
+        "SELECT version, data, id FROM main.{table}
+         WHERE typeof(id) = 'text' AND {} ORDER BY id LIMIT ?",
+        range.condition("id")
     )
 }
 

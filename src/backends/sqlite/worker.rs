@@ -14,7 +14,9 @@ use super::place::{self, Staleness};
 use super::reader::{self, Read};
 use super::session::Session;
 use super::writer::{self, Changes, Write};
-use crate::core::{without_signals, BatchResult, Connection, Error, ErrorCode, Key, Notice, Page, Record};
+use crate::core::{
+    without_signals, BatchResult, Connection, Error, ErrorCode, Key, Listing, Notice, Page, Record,
+};
 use crate::records::paging::Cursor;
 
 /// The engine's end. Dropping it ends both threads; a transaction that is under way is rolled
@@ -99,9 +101,9 @@ impl Connection for Client {
         self.write(Changes::Delete(keys.to_vec())).await
     }
 
-    async fn scan(&self, cursor: Option<&str>, limit: usize) -> Result<Page, Error> {
-        let cursor = cursor.map(Cursor::read).transpose()?;
-        ask(&self.reader, |answer| Read::Page(cursor, limit, answer)).await
+    async fn scan(&self, listing: &Listing) -> Result<Page, Error> {
+        let cursor = listing.cursor.as_deref().map(Cursor::read).transpose()?;
+        ask(&self.reader, |answer| Read::Page(cursor, listing.clone(), answer)).await
     }
 
     fn poll_notice(&self, cx: &mut Context<'_>) -> Poll<Notice> {

@@ -13,6 +13,7 @@ pub const PROMISES: &[Promise] = &[
     promise!(nothing_is_one_empty_page).scope(Scope::Listed),
     promise!(every_record_is_on_one_page).scope(Scope::Listed).handful(),
     promise!(records_come_with_their_whole_names).scope(Scope::Listed),
+    promise!(a_prefix_lists_the_keys_that_begin_with_it).scope(Scope::Listed),
     promise!(a_scan_goes_on_with_another_connector).scope(Scope::Listed),
     promise!(what_is_deleted_is_not_listed).scope(Scope::Listed),
     promise!(a_scan_leaves_out_nothing_while_others_write).scope(Scope::Listed),
@@ -64,6 +65,9 @@ fn every_record_is_on_one_page(stage: &mut Stage) {
         }
         assert!(left.is_empty(), "{} records are on no page of {limit}", left.len());
     }
+    // In every language.
+    let with_prefix = expected.keys().filter(|key| key.starts_with(b"scan1/1")).count();
+    assert_eq!(stage.pages_of("scan1/1", 10).len(), with_prefix);
 }
 
 fn records_come_with_their_whole_names(stage: &mut Stage) {
@@ -82,6 +86,75 @@ fn records_come_with_their_whole_names(stage: &mut Stage) {
         |keys: &[Vec<u8>]| keys.iter().map(|key| crate::conformance::host::shown(key)).collect::<Vec<_>>();
     assert_eq!(shown(&found), shown(&expected));
     assert_eq!(found, expected);
+}
+
+fn a_prefix_lists_the_keys_that_begin_with_it(stage: &mut Stage) {
+    stage.open();
+    let long = format!("users/{}", "x".repeat(60_000));
+    let names = [
+        "users/1",
+        "users/10",
+        "users/2",
+        "users/Ä1",
+        "users/~a",
+        "users/",
+        "users",
+        "user/1",
+        "users/A1",
+        "users/a1",
+        "use",
+        "usersmore/1",
+        "orders/users/1",
+        "_a/1",
+        "_b",
+        ":x",
+        "sha256:aa",
+        "~a/1",
+        ";a/1",
+        "é/😀1",
+        "é/😀2",
+        "%a/1",
+        &long,
+    ];
+    let sets: Vec<_> = (0..).zip(names).map(|(number, name)| stage.set(name, number, "[]")).collect();
+    for set in sets {
+        stage.succeeds(set);
+    }
+    let prefixes = [
+        "",
+        "u",
+        "us",
+        "users",
+        "users/",
+        "users/1",
+        "users/x",
+        "users/Ä",
+        "users/~",
+        "_",
+        ":",
+        "s",
+        "sha256:",
+        "~",
+        ";a",
+        "é/😀",
+        "%",
+        "nobody",
+        "nobody/1",
+        "orders/users/",
+        "/",
+        "users/A",
+    ];
+    for prefix in prefixes {
+        let mut expected: Vec<&str> = names.into_iter().filter(|name| name.starts_with(prefix)).collect();
+        expected.sort_unstable();
+        for limit in [1000, 2] {
+            let mut found: Vec<Vec<u8>> =
+                stage.pages_of(prefix, limit).into_iter().map(|entry| entry.key).collect();
+            found.sort_unstable();
+            let found: Vec<&str> = found.iter().map(|key| std::str::from_utf8(key).unwrap()).collect();
+            assert_eq!(found, expected, "of {prefix:?}, pages of {limit}");
+        }
+    }
 }
 
 fn a_scan_goes_on_with_another_connector(stage: &mut Stage) {
