@@ -131,7 +131,7 @@ test('a_turn_of_the_loop_has_one_turn_of_callbacks', async (t) => {
 })
 
 for (const place of [{ reactorThread: false }, { reactorThread: true }]) {
-  test(`a_turn_of_the_loop_has_one_record_that_takes_long_to_read (reactorThread: ${place.reactorThread})`, async (t) => {
+  test(`a_turn_of_deliveries_ends_with_a_record_that_takes_long_to_read (reactorThread: ${place.reactorThread})`, async (t) => {
     const cache = modern(t, place)
     // On any machine `JSON.parse` takes longer for it than a turn of deliveries.
     await cache.set('a', 1, Array.from({ length: 60000 }, (_, i) => ({ id: i, name: `name ${i}`, at: { x: i, y: -i } })))
@@ -152,7 +152,8 @@ for (const place of [{ reactorThread: false }, { reactorThread: true }]) {
       })
     })))
     running = false
-    assert.strictEqual(most, 1)
+    // The bell and the sockets have a turn of deliveries each.
+    assert.ok(most <= 2, `${most} records`)
   })
 
   test(`texts_of_any_length_and_alphabet_come_back (reactorThread: ${place.reactorThread})`, async (t) => {
