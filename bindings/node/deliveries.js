@@ -7,6 +7,7 @@ const { holdsValue, valueOf } = require('./classic.js')
 const { connectorError, rethrow } = require('./errors.js')
 const { CHARACTERS } = require('./listing.js')
 const { Parts } = require('./parts.js')
+const { hasExited } = require('./runtime.js')
 
 // What the cells hold, and what each delivery is (see src/cells.rs).
 const {
@@ -48,11 +49,13 @@ class Deliveries {
 
   /**
    * Called by the addon with a batch. What a callback throws must not cost others their answer.
+   * After `process.exit` nobody hears anything.
    *
    * @param {number} count how many deliveries are in `cells`
    * @param {string} text all small documents in a row
    */
   drain (count, text) {
+    if (hasExited()) return
     const { cells, calls, free, next } = this
     const end = count * CELLS
     let start = 0

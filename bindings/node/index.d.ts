@@ -174,24 +174,31 @@ declare namespace Connector {
 
   /**
    * A connector of the type `postgres` has these as well, under the names of deepstream's own
-   * one. Without a callback they return a promise.
+   * one. Without a callback they return a promise. Options stand before the callback.
    */
   interface Postgres<K extends Kind = undefined> extends Connector<K> {
-    createSchema (name: string): Promise<void>
+    createSchema (name: string, options?: CallOptions | null): Promise<void>
+    createSchema (name: string, options: CallOptions | null | undefined, callback: Done): void
     createSchema (name: string, callback: Done): void
     /** Destroys all tables in it, too. */
-    destroySchema (name: string): Promise<void>
+    destroySchema (name: string, options?: CallOptions | null): Promise<void>
+    destroySchema (name: string, options: CallOptions | null | undefined, callback: Done): void
     destroySchema (name: string, callback: Done): void
     /** The number of rows of each table. */
-    getSchemaOverview (schema?: string): Promise<Record<string, number>>
+    getSchemaOverview (schema?: string | null, options?: CallOptions | null): Promise<Record<string, number>>
+    getSchemaOverview (options: CallOptions | null | undefined, callback: (error: ConnectorError | null, tables?: Record<string, number>) => void, schema?: string): void
     getSchemaOverview (callback: (error: ConnectorError | null, tables?: Record<string, number>) => void, schema?: string): void
     /** Has a listener called for what the option `notifications` says; see `docs/backends/postgres.md`. */
-    subscribe (listener: (notification: SchemaNotification) => void): Promise<void>
+    subscribe (listener: (notification: SchemaNotification) => void, options?: CallOptions | null): Promise<void>
+    subscribe (listener: (notification: SchemaNotification) => void, options: CallOptions | null | undefined, done: Done, schema?: string): void
     subscribe (listener: (notification: SchemaNotification) => void, done?: Done, schema?: string): void
     /** Without a listener, all of them. */
-    unsubscribe (listener?: (notification: SchemaNotification) => void): Promise<void>
-    unsubscribe (listener?: (notification: SchemaNotification) => void, done?: Done, schema?: string): void
+    unsubscribe (listener?: ((notification: SchemaNotification) => void) | null, options?: CallOptions | null): Promise<void>
+    unsubscribe (listener: ((notification: SchemaNotification) => void) | null | undefined, options: CallOptions | null | undefined, done: Done, schema?: string): void
+    unsubscribe (listener?: ((notification: SchemaNotification) => void) | null, done?: Done, schema?: string): void
     /** Sends a statement; `$1` and so on stand for the values. */
+    query (text: string, options?: CallOptions | null, callback?: null, values?: any[]): Promise<QueryResult>
+    query (text: string, options: CallOptions | null | undefined, callback: (error: ConnectorError | null, result?: QueryResult) => void, values?: any[]): void
     query (text: string, callback: (error: ConnectorError | null, result?: QueryResult) => void, values?: any[], silent?: boolean): void
     /** Closes the connector. */
     destroy (callback?: () => void): Promise<void> | void
@@ -239,8 +246,11 @@ declare class Connector<K extends Connector.Kind = undefined> extends EventEmitt
   /** Takes the logger of a classic server. */
   setDeepstream (deepstream: any): void
 
-  /** Rejects only for what waiting does not mend: wrong credentials, `close()`. */
-  whenReady (): Promise<void>
+  /**
+   * Rejects only for what waiting does not mend: wrong credentials, `close()`; and when a timeout has
+   * passed or a signal is aborted, which ends the waiting and not the connecting.
+   */
+  whenReady (options?: Connector.CallOptions | null): Promise<void>
 
   /** Accepts nothing more and lets accepted operations finish, up to `closeTimeout`. */
   close (): Promise<void>

@@ -48,8 +48,8 @@ class Connector extends EventEmitter {
     this[LINE].setLogger(loggerOf(options))
   }
 
-  whenReady () {
-    return this[LINE].whenReady(this)
+  whenReady (options) {
+    return this[LINE].whenReady(this, options)
   }
 
   close () {

@@ -2,10 +2,13 @@
 'use strict'
 
 const native = require('./native.js')
+const { callOptionsOf } = require('./arguments.js')
 const { Deliveries } = require('./deliveries.js')
 const { isLibuv } = require('./runtime.js')
+const { reasonOf } = require('./signals.js')
 const { Submissions } = require('./submissions.js')
 const { connectorError, fromNative, rethrow } = require('./errors.js')
+const { Waiters } = require('./waiters.js')
 
 /** Events of Node's own, which nobody waits for. */
 const LISTENING = ['newListener', 'removeListener']
@@ -30,7 +33,7 @@ class Line {
     /** Hears what the database tells by itself, before the listeners; and whether anybody wants it. */
     this.notified = null
     this.hasSubscriptions = false
-    this.waiters = []
+    this.waiters = new Waiters()
     this.ready = false
     /** The connection has stood. */
     this.wasReady = false
@@ -67,7 +70,7 @@ class Line {
     const isListenedTo = this.hasSubscriptions || connector.eventNames().some((event) => !LISTENING.includes(event))
     this.listened = isListenedTo ? connector : null
     if (this.closing) return
-    const isAwaited = !this.settled && (this.waiters.length > 0 || connector.listenerCount('ready') > 0)
+    const isAwaited = !this.settled && (this.waiters.count > 0 || connector.listenerCount('ready') > 0)
     this.keep(isAwaited ? connector : null)
   }
 
@@ -81,15 +84,27 @@ class Line {
     if (!this.closing) this.keep(null)
   }
 
-  whenReady (connector) {
+  whenReady (connector, options) {
+    const checked = callOptionsOf(options)
+    if (checked instanceof Error) return Promise.reject(checked.of('whenReady'))
+    const { timeout, signal } = checked
+    if (signal !== null && signal.aborted) return Promise.reject(reasonOf(signal))
     if (this.closing) return Promise.reject(closedError())
     if (this.ready) return Promise.resolve()
     if (this.fatal !== null) return Promise.reject(this.fatal)
     this.settled = false
-    return new Promise((resolve, reject) => {
-      this.waiters.push({ resolve, reject })
-      this.review(connector)
-    })
+    const late = () => connectorError('TIMEOUT', true,
+      `${this.functions.target}: the connection does not stand after ${timeout} ms, the \`timeout\` of \`whenReady\`; ` +
+      'it is tried on, and may be waited for again').of('whenReady')
+    const ready = this.waiters.wait(checked, late, () => this.gaveUp(connector))
+    this.review(connector)
+    return ready
+  }
+
+  /** Somebody does not wait for the connection any more. */
+  gaveUp (connector) {
+    if (this.waiters.count === 0) this.settled = this.wasReady
+    this.review(connector)
   }
 
   close () {
@@ -104,10 +119,6 @@ class Line {
     this.close()
     const connector = this.connector.deref()
     if (connector !== undefined) this.keep(connector)
-  }
-
-  takeWaiters () {
-    return this.waiters.splice(0)
   }
 
   emit (...event) {
@@ -146,7 +157,7 @@ class Line {
     this.fatal = null
     this.wasReady = true
     this.setReady(true)
-    for (const { resolve } of this.takeWaiters()) resolve()
+    this.waiters.tell(null)
     this.emit('ready')
     this.settle()
   }
@@ -182,11 +193,10 @@ class Line {
   onFatal (error) {
     this.fatal = error
     this.setReady(false)
-    const waiters = this.takeWaiters()
-    for (const { reject } of waiters) reject(error)
+    const told = this.waiters.tell(error)
     // Without anybody to tell, Node's custom is to throw. A modern server must not die of it: it
     // has a logger, and asks by `whenReady`.
-    if (this.hasListener('error') || (this.classic && waiters.length === 0)) this.emit('error', error)
+    if (this.hasListener('error') || (this.classic && told === 0)) this.emit('error', error)
     this.settle()
   }
 
@@ -212,7 +222,7 @@ class Line {
     this.closing = true
     this.closed = true
     this.setReady(false)
-    for (const { reject } of this.takeWaiters()) reject(closedError())
+    this.waiters.tell(closedError())
     this.emit('close')
     for (const callback of this.closeCallbacks.splice(0)) callback()
     this.settled = true

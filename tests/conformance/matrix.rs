@@ -5,7 +5,7 @@
 //! that a language has of making connectors, with the memory backend and with one behind a
 //! network, Redis; the misbehaving backend is a part of this program, so that only hosts inside it
 //! reach it. What is left to go wrong between a language and each backend is found by a handful of
-//! promises. `CONFORMANCE_EVERY_WAY=1` holds all of them everywhere, `CONFORMANCE_QUICK=1` all of them in
+//! promises. What the classic interface alone takes is held there, with every backend. `CONFORMANCE_EVERY_WAY=1` holds all of them everywhere, `CONFORMANCE_QUICK=1` all of them in
 //! Rust alone.
 
 use std::env;
@@ -38,6 +38,7 @@ impl Extent {
 /// Whether a promise is held there in a run of that extent.
 pub fn holds(backend: &BackendKind, host: &HostKind, promise: &Promise, extent: Extent) -> bool {
     let part = match part(backend, host) {
+        _ if promise.classic => part_of_classic(backend, host),
         Part::All if extent == Extent::Quick && host.is_program() => Part::Handful,
         Part::Handful | Part::IfEverything if extent == Extent::Everything => Part::All,
         part => part,
@@ -82,6 +83,14 @@ fn part(backend: &BackendKind, host: &HostKind) -> Part {
         // threads of their own: of ours, of a storage behind a network, of a client library's.
         _ if matches!(backend.name, "sqlite" | "postgres" | "mongodb") => Part::Handful,
         _ => Part::IfEverything,
+    }
+}
+
+/// Which of the promises that are of the classic interface. They are about what is stored, which is each backend's own.
+fn part_of_classic(backend: &BackendKind, host: &HostKind) -> Part {
+    match host.mode {
+        "classic" if backend.name != FAULTY => Part::All,
+        _ => Part::Nothing,
     }
 }
 

@@ -137,6 +137,13 @@ impl Stage {
         self.troubles_at_start.extend(at_start);
     }
 
+    /// The same, where the host takes any value of JSON's without a version, as Node.js does with the classic
+    /// interface: versions are 0 from then on.
+    pub fn open_for_values(&mut self) {
+        self.mode = "values".to_owned();
+        self.open();
+    }
+
     /// Makes a connector at the place with more options, and does not wait.
     pub fn begin_with(&mut self, options: Value) {
         let mut all = self.place.options();

@@ -196,6 +196,56 @@ describe("deepstream's own PostgreSQL connectors and ours", () => {
     }
   })
 
+  test('the methods beside the storage interface take the options of an operation', async (t) => {
+    const connector = new Ours({ type: 'postgres', host: '127.0.0.1', port: 1, user: 'nobody', closeTimeout: 1 }, { logger: silent })
+    atEnd(t, () => connector.close())
+    const calls = [
+      ['createSchema', ['a'], []], ['destroySchema', ['a'], []], ['getSchemaOverview', [], ['a']], ['getSchemaOverview', ['a'], []],
+      ['subscribe', [() => {}], ['a']], ['unsubscribe', [null], ['a']], ['query', ['SELECT 1'], [[]]]
+    ]
+    const signal = AbortSignal.abort(new Error('mine'))
+    const failures = [
+      [{ timeout: 30 }, { code: 'TIMEOUT' }], [{ signal }, { message: 'mine' }],
+      [{ timeout: '1' }, { code: 'INVALID_ARGUMENT', operation: 'command' }], [5, { code: 'INVALID_ARGUMENT' }]
+    ]
+    for (const [options, expected] of failures) {
+      for (const [method, before, behind] of calls) {
+        const told = new Promise((resolve, reject) => {
+          assert.strictEqual(connector[method](...before, options, (error) => error ? reject(error) : resolve(), ...behind), undefined)
+        })
+        await assert.rejects(told, expected, method)
+        await assert.rejects(connector[method](...before, options), expected, method)
+      }
+    }
+    const aborted = new AbortController()
+    const answer = connector.getSchemaOverview(null, { signal: aborted.signal })
+    aborted.abort()
+    await assert.rejects(answer, { name: 'AbortError' })
+  })
+
+  test('a statement ends with its options', async (t) => {
+    const { options } = await postgres(t)
+    const { connector, set } = await modern(t, Ours, { type: 'postgres', ...options, notifications: ALL_EVENTS })
+    await assert.rejects(connector.query('SELECT pg_sleep(600)', { timeout: 50 }), { code: 'TIMEOUT' })
+    const told = await new Promise((resolve) => connector.query('SELECT $1::int AS n', { timeout: 60000 }, (...all) => resolve(all), [5]))
+    assert.deepStrictEqual(told, [null, { rows: [{ n: 5 }], rowCount: 1 }])
+    assert.deepStrictEqual((await connector.query('SELECT $1::int AS n', null, null, [6])).rows, [{ n: 6 }])
+    // What was given up before it began has changed nothing.
+    const heard = []
+    const listener = ({ key }) => heard.push(key)
+    const signal = AbortSignal.abort()
+    await assert.rejects(connector.subscribe(() => heard.push('never'), { signal }), { name: 'AbortError' })
+    await connector.subscribe(listener, { timeout: 60000 })
+    await assert.rejects(connector.unsubscribe(listener, { signal }), { name: 'AbortError' })
+    await set('users/a', 1, {})
+    await until('it is heard', () => heard.includes('a'))
+    await connector.unsubscribe(listener, { timeout: 60000 })
+    assert.ok(!heard.includes('never'))
+    assert.deepStrictEqual(Object.keys(await connector.getSchemaOverview('ds', { timeout: 60000 })), ['users'])
+    const overview = await new Promise((resolve) => connector.getSchemaOverview({ timeout: 60000 }, (error, tables) => resolve(tables), 'ds'))
+    assert.deepStrictEqual(Object.keys(overview), ['users'])
+  })
+
   test('a subscription outlives the connection', async (t) => {
     const { options, sql } = await postgres(t)
     const { connector, set } = await modern(t, Ours, { type: 'postgres', ...options, notifications: ALL_EVENTS })

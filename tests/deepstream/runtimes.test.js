@@ -41,6 +41,7 @@ const SAID = [
   '"worker" "close" 0 [{"version":1,"data":{}}]',
   '"worker" "leave" 0 ["left"]',
   '"worker" "exit" 3 []',
+  '"worker" "exitWithin" 4 []',
   '"worker" "terminate" 1 ["terminate"]',
   '"the last answer"',
   '"the end"'

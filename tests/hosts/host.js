@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // The host program for Node.js (see PROTOCOL.md). Modes: `default` and `modern` are the interface
-// of the servers from 5.x on, `classic` that of the older ones, `thread` is `modern` with a
-// thread of the connector's own.
+// of the servers from 5.x on, `classic` that of the older ones, `values` is `classic` with values
+// that may be no records, `thread` is `modern` with a thread of the connector's own.
 'use strict'
 
 const Connector = require('../../bindings/node')
@@ -13,6 +13,21 @@ const CODES = [
   'BACKEND', 'TOO_LARGE', 'CORRUPT', 'PANIC', 'FORKED', 'UNSUPPORTED'
 ]
 const LEVELS = ['debug', 'info', 'warn', 'error']
+
+/**
+ * How the classic interface has a record, by mode: `wrap` makes a value of a version and data, `read` the opposite. What has no
+ * version is read as of version 0.
+ */
+const CLASSIC = {
+  classic: {
+    wrap: (version, data) => ({ _v: version, _d: data }),
+    read: ({ _v, _d }) => [_v, _d]
+  },
+  values: {
+    wrap: (version, data) => data,
+    read: (value) => [0, value]
+  }
+}
 
 /** Connectors by their number. */
 const connectors = new Map()
@@ -92,25 +107,33 @@ function spoil (data) {
 }
 
 function create (c, mode, text) {
+  const classic = CLASSIC[mode]
   let connector
   try {
     let options = JSON.parse(text)
     if (mode === 'thread' && options instanceof Object) options = { reactorThread: true, ...options }
-    connector = mode === 'classic' ? new Connector(options) : new Connector(options, {})
+    connector = classic ? new Connector(options) : new Connector(options, {})
   } catch (error) {
     return say(['created', c, codeOf(error) || CODES.indexOf('CONFIGURATION') + 1], error.message)
   }
   say(['created', c, 0], '')
-  connectors.set(c, { connector, classic: mode === 'classic' })
+  connectors.set(c, { connector, classic })
   connector.on('ready', () => say(['ready', c]))
   connector.on('error', (error) => say(['error', c, codeOf(error), Number(error.fatal)], error.message))
   connector.on('notification', (channel, payload) => say(['notification', c], channel, payload))
   connector.on('log', (level, line) => say(['log', c, LEVELS.indexOf(level)], line))
-  if (mode !== 'classic') {
+  if (!classic) {
     connector.whenReady().catch(() => {})
   } else {
     connector.init()
   }
+}
+
+/** The text of data, of which there always are some. */
+function textOf (data) {
+  const text = JSON.stringify(data)
+  if (text === undefined) throw new Error(`${data} came back from a connector`)
+  return text
 }
 
 /** What stands before the callback: the timeout, where the command has one. */
@@ -120,15 +143,16 @@ function optionsOf (t) {
 
 function get ({ connector, classic }, c, r, t, name) {
   if (classic) {
-    connector.get(name, ...optionsOf(t), (error, record) => {
-      if (error || record === null) return done(c, r, error)
-      done(c, r, null, true, record._v, JSON.stringify(record._d))
-      spoil(record._d)
+    connector.get(name, ...optionsOf(t), (error, value) => {
+      if (error || value === null) return done(c, r, error)
+      const [version, data] = classic.read(value)
+      done(c, r, null, true, version, textOf(data))
+      spoil(data)
     })
   } else {
     connector.get(name, ...optionsOf(t), (error, version, data) => {
       if (error || (version === -1 && data === null)) return done(c, r, error)
-      done(c, r, null, true, version, JSON.stringify(data))
+      done(c, r, null, true, version, textOf(data))
       spoil(data)
     }, {})
   }
@@ -137,10 +161,9 @@ function get ({ connector, classic }, c, r, t, name) {
 function set ({ connector, classic }, c, r, t, version, name, text) {
   const data = JSON.parse(text)
   if (classic) {
-    const record = { _v: version, _d: data }
-    connector.set(name, record, ...optionsOf(t), (error) => done(c, r, error))
-    record._v = -1
-    record._d = 'spoiled'
+    const value = classic.wrap(version, data)
+    connector.set(name, value, ...optionsOf(t), (error) => done(c, r, error))
+    spoil(value)
   } else {
     connector.set(name, version, data, ...optionsOf(t), (error) => done(c, r, error), {})
   }
@@ -177,24 +200,30 @@ function namesIn (payload) {
 }
 
 function getMany ({ connector, classic }, c, r, t, names) {
-  const found = classic
-    ? (record) => record === null ? [false] : [true, record._v, JSON.stringify(record._d)]
-    : (record) => record === null ? [false] : [true, record.version, JSON.stringify(record.data)]
+  const read = classic ? classic.read : ({ version, data }) => [version, data]
+  const found = (record) => {
+    if (record === null) return [false]
+    const [version, data] = read(record)
+    return [true, version, textOf(data)]
+  }
   connector.getMany(names, ...optionsOf(t), (error, records) => many(c, r, error, records, found))
 }
 
 function setMany ({ connector, classic }, c, r, t, payload) {
   const entries = []
+  const contents = []
   for (const reader = new Reader(payload); !reader.isDone;) {
     const [name, version, data] = [reader.text(), reader.version(), JSON.parse(reader.text())]
-    entries.push(classic ? { name, value: { _v: version, _d: data } } : { name, version, data })
+    entries.push(classic ? { name, value: classic.wrap(version, data) } : { name, version, data })
+    contents.push(data)
   }
   const results = entries.map(() => undefined)
   connector.setMany(entries, ...optionsOf(t), (error) => many(c, r, error, results, nothing))
-  entries.forEach((entry) => {
-    spoil(classic ? entry.value._d : entry.data)
+  for (const entry of entries) {
+    spoil(entry.value)
     spoil(entry)
-  })
+  }
+  contents.forEach(spoil)
   spoil(entries)
 }
 

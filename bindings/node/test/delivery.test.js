@@ -131,6 +131,31 @@ test('a_turn_of_the_loop_has_one_turn_of_callbacks', async (t) => {
 })
 
 for (const place of [{ reactorThread: false }, { reactorThread: true }]) {
+  test(`a_turn_of_deliveries_ends_with_a_record_that_takes_long_to_read (reactorThread: ${place.reactorThread})`, async (t) => {
+    const cache = modern(t, place)
+    // On any machine `JSON.parse` takes longer for it than a turn of deliveries.
+    await cache.set('a', 1, Array.from({ length: 60000 }, (_, i) => ({ id: i, name: `name ${i}`, at: { x: i, y: -i } })))
+    let inThisTurn = 0
+    let most = 0
+    let running = true
+    const turn = () => {
+      most = Math.max(most, inThisTurn)
+      inThisTurn = 0
+      if (running) setImmediate(turn)
+    }
+    setImmediate(turn)
+    await Promise.all(Array.from({ length: 4 }, () => new Promise((resolve) => {
+      cache.get('a', (error, version, data) => {
+        inThisTurn++
+        assert.strictEqual(error || data.length, 60000)
+        resolve()
+      })
+    })))
+    running = false
+    // The bell and the sockets have a turn of deliveries each.
+    assert.ok(most <= 2, `${most} records`)
+  })
+
   test(`texts_of_any_length_and_alphabet_come_back (reactorThread: ${place.reactorThread})`, async (t) => {
     const cache = modern(t, place)
     const letters = ['x', 'é', '東', '😀', 'xéx東x😀', '\u0000ÿ', '\ufffd', '\ufeff']

@@ -17,6 +17,7 @@ mod outages;
 mod questions;
 mod records;
 mod reports;
+mod values;
 
 /// A named promise.
 pub struct Promise {
@@ -26,6 +27,8 @@ pub struct Promise {
     pub needs: &'static [Need],
     /// Whether it is held by every language against every backend.
     pub handful: bool,
+    /// Whether it is of the classic interface: held there, with every backend, and nowhere else.
+    pub classic: bool,
     /// What it needs of the machine, if that does not follow from its scope.
     class: Option<Class>,
 }
@@ -136,6 +139,10 @@ impl Promise {
         Promise { handful: true, ..self }
     }
 
+    const fn classic(self) -> Promise {
+        Promise { classic: true, ..self }
+    }
+
     const fn needing(self, class: Class) -> Promise {
         Promise { class: Some(class), ..self }
     }
@@ -158,6 +165,7 @@ macro_rules! promise {
             scope: $crate::conformance::promises::Scope::Every,
             needs: &[],
             handful: false,
+            classic: false,
             class: None,
         }
     };
@@ -168,6 +176,7 @@ use promise;
 pub fn all() -> impl Iterator<Item = &'static Promise> {
     [
         records::PROMISES,
+        values::PROMISES,
         bulk::PROMISES,
         order::PROMISES,
         configuration::PROMISES,

@@ -36,6 +36,11 @@ storage.setMany([{ name: 'a', version: 1, data: {} }], limits, (error) => consol
 storage.deleteBulk(['a'], limits, (error) => console.log(error && error.code))
 storage.scan(null, 10, limits, (error, page) => console.log(error, page && page.cursor))
 storage.command('query', { text: 'SELECT 1' }, limits, (error, answer) => console.log(error, answer))
+const database = storage as Connector.Postgres<Connector.Services>
+database.createSchema('a', limits, (error) => console.log(error && error.code))
+database.getSchemaOverview(limits, (error, tables) => console.log(error, tables && tables['a']), 'ds')
+database.subscribe(({ event, table }) => console.log(event.length, table.length), limits, (error) => console.log(error), 'ds')
+database.query('SELECT 1', limits, (error, result) => console.log(error, result && result.rowCount), [1])
 subscribe('tracing:deepstream-connector:get:error', (message) => {
   const { operation, type, target, key, count, error } = message as Connector.TraceContext
   console.log(operation === 'get', type.length, target.length, key, count, error)
@@ -57,6 +62,11 @@ async function main (): Promise<void> {
   const other: number | null = await modern.head('a', limits)
   const page: Connector.Page = await storage.scan(null, 10, limits)
   console.log(other, page.records.length, await modern.get('a', null), await storage.command('none', {}, limits))
+  await storage.whenReady({ timeout: 1000, signal })
+  await database.createSchema('a', limits)
+  await database.unsubscribe(null, limits)
+  const { rows } = await database.query('SELECT $1', limits, null, [1])
+  console.log(rows, Object.keys(await database.getSchemaOverview('ds', limits)))
   await using mine = new Mine()
   await mine.headBulk(['a'], limits)
   for await (const { name } of storage.records(100, null, { signal })) console.log(name)

@@ -18,6 +18,8 @@ modern.get('a', { timeout: '5' })
 modern.set('a', 1, {}, { signal: new AbortController() })
 // @ts-expect-error no such option
 modern.head('a', { tmeout: 5 })
+// @ts-expect-error milliseconds are a number
+modern.whenReady({ timeout: '5' })
 // @ts-expect-error one name is no list
 modern.getMany('a')
 // @ts-expect-error the version is missing
