@@ -322,6 +322,13 @@ fn examples(workshop: &Arc<Workshop>, list: &mut List) {
         first_example(&own.compile("cc", "examples/first.c", STRICT_C)?)
     });
     let own = Arc::clone(workshop);
+    list.add("example_queue_c", &["cc"], move || {
+        let program = own.compile("cc", "examples/queue.c", STRICT_C)?;
+        let said = "user/ada: version 1, {\"name\": \"Ada\"}\nuser/bob: version 1, {\"name\": \"Bob\"}\n";
+        says(&mut Command::new(&program), said)?;
+        refuses_a_wrong_type(&program)
+    });
+    let own = Arc::clone(workshop);
     list.add("example_first_cpp", &["c++"], move || {
         first_example(&own.compile("c++", "examples/first.cpp", STRICT_CPP17)?)
     });
@@ -361,6 +368,10 @@ fn examples(workshop: &Arc<Workshop>, list: &mut List) {
 /// The first program of C and C++.
 fn first_example(program: &Path) -> Result<(), Failed> {
     says(&mut Command::new(program), "user/ada: version 1, {\"name\": \"Ada\", \"born\": 1815}\n")?;
+    refuses_a_wrong_type(program)
+}
+
+fn refuses_a_wrong_type(program: &Path) -> Result<(), Failed> {
     let error = succeed(Command::new(program).arg("{\"type\":\"memry\"}")).err();
     match error {
         Some(said) if said.contains("did you mean") => Ok(()),
