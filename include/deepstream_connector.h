@@ -17,7 +17,9 @@
  * Requests. A function that returns CONNECTOR_OK has accepted the request and copied all that it
  * was given; its callback then runs exactly once, and never from inside of the submitting call. A
  * function that returns another number has not accepted it, and the callback will not run;
- * connector_last_error_message tells why. A callback may be NULL where nobody wants the answer.
+ * connector_last_error_message tells why. A callback may be NULL where nobody wants the answer. With a
+ * completion queue (connector_create_queued) operations are handed in by connector_submit, and instead of a
+ * callback each has a completion, which connector_next fetches.
  *
  * Order. Operations on one key are carried out in the order in which they were submitted: a
  * connector_get sees every earlier connector_set and connector_delete. Operations on different
@@ -27,10 +29,12 @@
  * inside a callback; connector_free demands a little more, see there. Callbacks of one connector
  * run one at a time, in the order in which the operations were finished: on a dispatch thread of
  * the connector (connector_create), where a slow one delays other callbacks but no I/O, or on the
- * thread that calls connector_dispatch (connector_create_polled).
+ * thread that calls connector_dispatch (connector_create_polled). A completion queue calls nothing back; its
+ * completions have the same order.
  *
  * Memory. What a function is given it has copied when it returns. What a callback is given is
- * borrowed: it is valid until the callback returns. `userdata` is handed through; what it points
+ * borrowed: it is valid until the callback returns; what a completion points to is so until the next call of
+ * connector_next. `userdata` is handed through; what it points
  * to must bear being used on the thread that runs the callbacks. A callback must not throw a C++
  * exception, nor leave by longjmp.
  *
@@ -173,8 +177,88 @@
 #define CONNECTOR_ABI_VERSION 0
 
 /**
- * A connector: one connection to a cache or database. Made by `connector_create` or
- * `connector_create_polled`, released by `connector_free`. Any thread may use it at any time
+ * An operation that reads the record of `key`, as `connector_get` does.
+ */
+#define CONNECTOR_KIND_GET 1
+
+/**
+ * An operation that reads the version of `key`, as `connector_head` does.
+ */
+#define CONNECTOR_KIND_HEAD 2
+
+/**
+ * An operation that stores `data` with `version` under `key`, as `connector_set` does.
+ */
+#define CONNECTOR_KIND_SET 3
+
+/**
+ * An operation that removes the record of `key`, as `connector_delete` does.
+ */
+#define CONNECTOR_KIND_DELETE 4
+
+/**
+ * An operation that reads the records of `count` `keys`, with one completion, as `connector_get_many` does.
+ */
+#define CONNECTOR_KIND_GET_MANY 5
+
+/**
+ * An operation that reads the versions of `count` `keys`, as `connector_head_many` does.
+ */
+#define CONNECTOR_KIND_HEAD_MANY 6
+
+/**
+ * An operation that stores `count` `entries`, as `connector_set_many` does.
+ */
+#define CONNECTOR_KIND_SET_MANY 7
+
+/**
+ * An operation that removes the records of `count` `keys`, as `connector_delete_many` does.
+ */
+#define CONNECTOR_KIND_DELETE_MANY 8
+
+/**
+ * An operation that reads a page of at most `count` records, as `connector_scan` does; `key` is the
+ * cursor, or NULL for the first page.
+ */
+#define CONNECTOR_KIND_SCAN 9
+
+/**
+ * An operation that carries out the command that is called `key`, with `data` as its arguments, as
+ * `connector_command` does.
+ */
+#define CONNECTOR_KIND_COMMAND 10
+
+/**
+ * No operation's: the connection stands, for the first time, or again after an outage.
+ */
+#define CONNECTOR_KIND_READY 64
+
+/**
+ * No operation's: something went wrong that belongs to none, such as a lost connection; once for each
+ * outage. `fatal` means that waiting will not help.
+ */
+#define CONNECTOR_KIND_ERROR 65
+
+/**
+ * No operation's: a line for the log, in `message`, and its `level`.
+ */
+#define CONNECTOR_KIND_LOG 66
+
+/**
+ * No operation's: a message of the database that a command asked for; `channel` says what it is about, and
+ * `data` what it says.
+ */
+#define CONNECTOR_KIND_NOTIFICATION 67
+
+/**
+ * No operation's, and the last completion of all: the connector was closed, by `connector_close`, whose
+ * `userdata` is its `number`, or by `connector_stop`; the code is then `CONNECTOR_ERR_CLOSED`.
+ */
+#define CONNECTOR_KIND_CLOSED 68
+
+/**
+ * A connector: one connection to a cache or database. Made by `connector_create`,
+ * `connector_create_polled` or `connector_create_queued`, released by `connector_free`. Any thread may use it at any time
  * between the two.
  */
 typedef struct connector_t connector_t;
@@ -462,6 +546,151 @@ typedef void (*connector_answer_callback_t)(void *userdata,
                                             const char *json,
                                             size_t length);
 
+/**
+ * An operation for `connector_submit`. It and what it points to are read during the call alone. Clear it
+ * (`= {0}`) before filling it in; what its kind does not name is not looked at.
+ */
+typedef struct connector_operation_t {
+    /**
+     * `sizeof(connector_operation_t)`; the same in all elements of an array.
+     */
+    size_t size;
+    /**
+     * A `CONNECTOR_KIND_*` number from `CONNECTOR_KIND_GET` to `CONNECTOR_KIND_COMMAND`.
+     */
+    int32_t kind;
+    /**
+     * The deadline from now in milliseconds, time in the queue included; 0 means the connector's option
+     * `timeout`.
+     */
+    uint32_t timeout_ms;
+    /**
+     * Any number of yours; it comes back with the completion.
+     */
+    uint64_t number;
+    /**
+     * 1 to 65536 bytes of UTF-8; no NUL is needed at its end.
+     */
+    const char *key;
+    /**
+     * The key's length in bytes.
+     */
+    size_t key_length;
+    /**
+     * Any number; it is stored as it is.
+     */
+    int64_t version;
+    /**
+     * One JSON document in UTF-8; no NUL is needed at its end.
+     */
+    const char *data;
+    /**
+     * The document's length in bytes.
+     */
+    size_t data_length;
+    /**
+     * How many keys or entries there are; of a scan, the most records that the page may have.
+     */
+    size_t count;
+    /**
+     * The keys of an operation on many.
+     */
+    const struct connector_key_t *keys;
+    /**
+     * The entries of `CONNECTOR_KIND_SET_MANY`.
+     */
+    const struct connector_entry_t *entries;
+} connector_operation_t;
+
+/**
+ * What became of an operation, or an event, from `connector_next`. What it points to is borrowed: it is
+ * valid until the next call of `connector_next` for this connector, or until `connector_free`.
+ */
+typedef struct connector_completion_t {
+    /**
+     * How many bytes of it the library has filled in.
+     */
+    size_t size;
+    /**
+     * A `CONNECTOR_KIND_*` number: the operation's, or an event's from `CONNECTOR_KIND_READY` on. Pass
+     * over those of events that you do not know.
+     */
+    int32_t kind;
+    /**
+     * `CONNECTOR_OK`, or what went wrong: a `CONNECTOR_ERR_*` number. Of an operation on many keys it is
+     * that of the first key that failed.
+     */
+    int32_t code;
+    /**
+     * The operation's number; 0 of an event.
+     */
+    uint64_t number;
+    /**
+     * Whether an operation that failed may have been carried out all the same: a `CONNECTOR_APPLIED_*`
+     * number. Treat one that you do not know as `CONNECTOR_APPLIED_UNKNOWN`.
+     */
+    int32_t applied;
+    /**
+     * The level of a line for the log, a `CONNECTOR_LOG_*` number.
+     */
+    int32_t level;
+    /**
+     * Whether an operation that failed may succeed later without a change by the caller.
+     */
+    bool retryable;
+    /**
+     * Of `CONNECTOR_KIND_ERROR`: waiting will not help.
+     */
+    bool fatal;
+    /**
+     * Whether there is a record, for a get or a head. A miss is no error.
+     */
+    bool found;
+    /**
+     * The version that the record was stored with.
+     */
+    int64_t version;
+    /**
+     * The record's document, a command's answer as JSON, or what a notification says: UTF-8 without a NUL
+     * at its end; NULL where there is none.
+     */
+    const char *data;
+    /**
+     * Its length in bytes.
+     */
+    size_t data_length;
+    /**
+     * One sentence for a person about what went wrong, or a line for the log: UTF-8 without a NUL at its
+     * end; NULL where there is none. It never holds a password, a token or a record's data.
+     */
+    const char *message;
+    /**
+     * Its length in bytes.
+     */
+    size_t message_length;
+    /**
+     * What a notification is about: UTF-8 without a NUL at its end.
+     */
+    const char *channel;
+    /**
+     * Its length in bytes.
+     */
+    size_t channel_length;
+    /**
+     * Pointers to the results of an operation on many keys, one for each in the order in which they were
+     * given.
+     */
+    const struct connector_result_t *const *results;
+    /**
+     * How many there are.
+     */
+    size_t count;
+    /**
+     * The page of a scan; NULL if it failed.
+     */
+    const struct connector_page_t *page;
+} connector_completion_t;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -675,7 +904,8 @@ int32_t connector_command(struct connector_t *connector,
  * Closes a connector in an orderly way: accepts nothing more, lets what was accepted finish
  * within the option `closeTimeout`, fails the rest with `CONNECTOR_ERR_CLOSED`, says goodbye to
  * the server, and calls back. That callback is the connector's last one. It gets an error,
- * `CONNECTOR_ERR_CLOSED`, only if `connector_free` came first.
+ * `CONNECTOR_ERR_CLOSED`, only if `connector_free` came first. A connector with a completion queue is given
+ * NULL for it, and tells the end by a completion of the kind `CONNECTOR_KIND_CLOSED`.
  *
  * The connector still has to be released by `connector_free`, which the callback may do. Any
  * thread may call it. Errors: `CONNECTOR_ERR_INVALID_ARGUMENT`, `CONNECTOR_ERR_FORKED`;
@@ -692,6 +922,9 @@ int32_t connector_close(struct connector_t *connector,
  * or, for a polled connector and inside of a callback, on this one: with its result if there is
  * one already, else with `CONNECTOR_ERR_CLOSED`. After it has returned no callback starts. It
  * waits for a callback that is running on another thread, but never for the server.
+ *
+ * A connector with a completion queue has no callbacks: completions that were not fetched are released
+ * unseen, see `connector_stop`.
  *
  * It may be called from inside any callback of the connector; what that callback was given
  * stays valid until the callback returns. No other thread may use the connector during the call,
@@ -719,14 +952,17 @@ int32_t connector_stats(struct connector_t *connector, char **json, size_t *leng
 void connector_string_free(char *text);
 
 /**
- * The file descriptor of a polled connector: `*fd` is set to it. It is readable when
- * `connector_dispatch` has something to do. Watch it for reading, level-triggered; do not read,
- * write or close it. It stays the same until `connector_free`; stop watching it before that.
+ * The file descriptor of a polled connector, or of one with a completion queue: `*fd` is set to it. It is
+ * readable when `connector_dispatch` has something to do, or as long as there are completions for
+ * `connector_next` to fetch. Watch it for reading, level-triggered; do not read, write or close it. It
+ * stays the same until `connector_free`; stop watching it before that.
  *
  * Any thread may call it. Errors: `CONNECTOR_ERR_INVALID_ARGUMENT`, `CONNECTOR_ERR_FORKED`;
- * `CONNECTOR_ERR_UNSUPPORTED` for a connector of `connector_create`.
+ * `CONNECTOR_ERR_UNSUPPORTED` for a connector of `connector_create`; for one with a completion queue
+ * `CONNECTOR_ERR_UNAVAILABLE` if the system gives no descriptor.
  */
-int32_t connector_fd(struct connector_t *connector, int32_t *fd);
+int32_t connector_fd(struct connector_t *connector,
+                     int32_t *fd);
 
 /**
  * Does what there is to do for a polled connector, and runs callbacks on this thread; at most
@@ -737,7 +973,7 @@ int32_t connector_fd(struct connector_t *connector, int32_t *fd);
  * submit is sent when those that are due have run, so they should not take long.
  *
  * Errors: `CONNECTOR_ERR_INVALID_ARGUMENT`, `CONNECTOR_ERR_FORKED` (also if a callback forked
- * and this is the child); `CONNECTOR_ERR_UNSUPPORTED` for a connector of `connector_create`.
+ * and this is the child); `CONNECTOR_ERR_UNSUPPORTED` for a connector that is not polled.
  */
 int32_t connector_dispatch(struct connector_t *connector);
 
@@ -765,6 +1001,76 @@ const char *connector_error_name(int32_t code);
  * on this thread that fails, or the thread's end.
  */
 const char *connector_last_error_message(size_t *length);
+
+/**
+ * Makes a connector with a completion queue: nothing is called back.
+ *
+ * This is for hosts to which a callback is dear, above all on a foreign thread (Go, Java, .NET, Python,
+ * Ruby): operations are handed in by `connector_submit`, and what became of them is fetched by
+ * `connector_next`, many at a time. What `connector_events_t` tells others comes as completions, too. A
+ * thread of the connector's own does the I/O, so that work goes on whether anything is fetched or not.
+ *
+ * Otherwise it is like `connector_create`. The functions that take a callback, `connector_close` with
+ * NULL for it apart, are refused by such a connector with `CONNECTOR_ERR_UNSUPPORTED`, and so is
+ * `connector_dispatch`.
+ */
+int32_t connector_create_queued(const char *config,
+                                size_t config_length,
+                                struct connector_t **out);
+
+/**
+ * Hands in `count` operations, in their order. Each that is accepted has exactly one completion, with its
+ * `number`; all that it was given is copied. A `count` of 0 does nothing.
+ *
+ * The first one that is refused ends the call, with its error: `*accepted`, which may be NULL, is set to
+ * how many were accepted before it. That one and those after it have no completion. With
+ * `CONNECTOR_ERR_BUSY`, fetch some completions and hand in the rest. An operation is in flight until its
+ * completion is fetched, and each on its own counts for the options `maxInFlight` and `maxBytesInFlight`.
+ *
+ * Any thread may call it. Errors: those of the functions that do the same with a callback;
+ * `CONNECTOR_ERR_UNSUPPORTED` for a kind or a field that this version does not have, and for a connector
+ * that was not made by `connector_create_queued`.
+ */
+int32_t connector_submit(struct connector_t *connector,
+                         const struct connector_operation_t *operations,
+                         size_t count,
+                         size_t *accepted);
+
+/**
+ * Fetches at most `capacity` completions into the array `completions`, in the order in which the
+ * operations were finished; `*count` is set to how many. `size` is `sizeof(connector_completion_t)`.
+ *
+ * If there is none it waits so many milliseconds for the first one: not at all for 0, without an end for
+ * -1. None within that time is no error, and `*count` is 0. What completions point to is valid until the
+ * next call for this connector, whatever that returns, or until `connector_free`.
+ *
+ * `CONNECTOR_ERR_CLOSED` means that the last completion of all, of the kind `CONNECTOR_KIND_CLOSED`, was
+ * fetched before.
+ *
+ * Any thread may call it, one at a time: while another one is in it, it is `CONNECTOR_ERR_BUSY`. Other
+ * errors: `CONNECTOR_ERR_INVALID_ARGUMENT`, `CONNECTOR_ERR_FORKED`; `CONNECTOR_ERR_UNSUPPORTED` for a
+ * connector that was not made by `connector_create_queued`.
+ */
+int32_t connector_next(struct connector_t *connector,
+                       struct connector_completion_t *completions,
+                       size_t size,
+                       size_t capacity,
+                       int32_t wait_ms,
+                       size_t *count);
+
+/**
+ * Ends a connector of `connector_create_queued` at once: accepts nothing more, and everything that is
+ * unanswered fails with `CONNECTOR_ERR_CLOSED`. The completions are still to be fetched; that of the kind
+ * `CONNECTOR_KIND_CLOSED` is the last one. Never waits for the server. A second call does nothing.
+ *
+ * `connector_free` releases what was not fetched, unseen. Whoever wants an answer to everything calls this,
+ * or `connector_close`, and fetches until `CONNECTOR_KIND_CLOSED`, before it.
+ *
+ * Any thread may call it, also while another one waits in `connector_next`. Errors:
+ * `CONNECTOR_ERR_INVALID_ARGUMENT`, `CONNECTOR_ERR_FORKED`; `CONNECTOR_ERR_UNSUPPORTED` for a connector that
+ * was not made by `connector_create_queued`, for which `connector_free` does the same.
+ */
+int32_t connector_stop(struct connector_t *connector);
 
 #ifdef __cplusplus
 }  // extern "C"

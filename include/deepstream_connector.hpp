@@ -15,6 +15,9 @@
  *   - a Future may be awaited instead: co_await gives the value or throws the Error.
  * An operation is submitted by the call in all three, not when somebody waits for it.
  *
+ * The C interface's completion queue (connector_create_queued, connector_submit, connector_next,
+ * connector_stop) is for hosts to which a callback is dear. It has no face here; take the functions.
+ *
  * Refusals. A call that throws Error has not been accepted. Its callable is destroyed before the
  * call is left, and is never called. Otherwise it is called exactly once.
  *

@@ -75,6 +75,32 @@ const LIFECYCLE: &[(&str, Leaks)] = &[
     ("signals_stay_with_the_host", Leaks::Any),
 ];
 
+/// The scenarios of queue.c. The thread of an SQLite database ends a little after its connector.
+const QUEUE: &[(&str, Leaks)] = &[
+    ("answers_are_what_was_stored", Leaks::Any),
+    ("many_keys_have_one_completion", Leaks::Any),
+    ("pages_and_commands_answer", Leaks::Definite),
+    ("events_are_completions", Leaks::Any),
+    ("a_deadline_is_the_operations_own", Leaks::Any),
+    ("refused_operations_have_no_completion", Leaks::Any),
+    ("an_operation_is_in_flight_until_its_completion_is_fetched", Leaks::Any),
+    ("a_newer_host_is_served", Leaks::Any),
+    ("each_operation_has_exactly_one_completion", Leaks::Any),
+    ("a_fetch_waits_as_long_as_it_is_told", Leaks::Any),
+    ("the_descriptor_is_readable_as_long_as_some_wait", Leaks::Any),
+    ("what_completions_point_to_stays_until_the_next_fetch", Leaks::Any),
+    ("one_thread_fetches_at_a_time", Leaks::Any),
+    ("close_finishes_accepted_work", Leaks::Any),
+    ("stop_answers_everything", Leaks::Any),
+    ("stop_wakes_who_waits", Leaks::Any),
+    ("free_releases_what_was_not_fetched", Leaks::Any),
+    ("exit_with_work_pending", Leaks::Definite),
+    ("exit_while_a_thread_waits", Leaks::Definite),
+    ("modes_are_told_apart", Leaks::Any),
+    ("null_is_an_error", Leaks::Any),
+    ("fork_child_is_told", Leaks::None),
+];
+
 /// The scenarios of dlopen.c.
 const DLOPEN: &[(&str, Leaks)] = &[
     ("load_and_exit", Leaks::Any),
@@ -120,6 +146,7 @@ const STRICT_CPP17: &[&str] = &["-std=c++17", "-Wpedantic", "-Wshadow", "-Wconve
 const STRICT_CPP20: &[&str] = &["-std=c++20", "-Wpedantic", "-Wshadow", "-Wconversion"];
 
 const LIFECYCLE_C: Source = Source { compiler: "cc", path: "tests/c/lifecycle.c", flags: &["-std=c11"] };
+const QUEUE_C: Source = Source { path: "tests/c/queue.c", ..LIFECYCLE_C };
 const DLOPEN_C: Source = Source { path: "tests/c/dlopen.c", ..LIFECYCLE_C };
 const HOST_C: Source = Source { compiler: "cc", path: "tests/hosts/host.c", flags: STRICT_C };
 const WRAPPER_CPP: Source = Source { compiler: "c++", path: "tests/c/wrapper.cpp", flags: STRICT_CPP17 };
@@ -169,10 +196,12 @@ impl List {
 static GROUP: Group = groups::C;
 
 fn programs(workshop: &Arc<Workshop>, list: &mut List) {
-    for (prefix, source, scenarios) in [
-        ("", LIFECYCLE_C, LIFECYCLE),
-        ("wrapper::", WRAPPER_CPP, WRAPPER),
-        ("coroutines::", COROUTINES_CPP, COROUTINES),
+    const CALLED: &[&str] = &["callback", "poll"];
+    for (prefix, source, scenarios, modes) in [
+        ("", LIFECYCLE_C, LIFECYCLE, CALLED),
+        ("queue::", QUEUE_C, QUEUE, &["queue"]),
+        ("wrapper::", WRAPPER_CPP, WRAPPER, CALLED),
+        ("coroutines::", COROUTINES_CPP, COROUTINES, CALLED),
     ] {
         let own = Arc::clone(workshop);
         list.add(format!("{prefix}every_scenario_is_in_the_list"), &[source.compiler], move || {
@@ -184,7 +213,7 @@ fn programs(workshop: &Arc<Workshop>, list: &mut List) {
             }
         });
         for &(scenario, leaks) in scenarios {
-            for mode in ["callback", "poll"] {
+            for &mode in modes {
                 let name = format!("{prefix}{scenario}::{mode}");
                 plain_and_checked(workshop, list, &name, source, leaks, move |_| {
                     vec![scenario.into(), mode.into()]
@@ -231,7 +260,7 @@ fn in_valgrind(leaks: Leaks, program: &Path) -> Command {
 fn hosts(workshop: &Arc<Workshop>, list: &mut List) {
     const CONFIG: &str = "{\"type\":\"memory\"}";
     const WORK: &str = "set 1 1 0 7 1 4\nk[12]get 1 2 0 1\nkget_many 1 3 0 1 5\n\u{1}\0\0\0k";
-    for mode in ["default", "poll"] {
+    for mode in ["default", "poll", "queue"] {
         for (name, rest, last, leaks) in [
             ("end_of_input", "", "freed 1\n", Leaks::Any),
             ("free_with_pending", "free 1\n", "freed 1\n", Leaks::Any),
@@ -293,6 +322,13 @@ fn examples(workshop: &Arc<Workshop>, list: &mut List) {
         first_example(&own.compile("cc", "examples/first.c", STRICT_C)?)
     });
     let own = Arc::clone(workshop);
+    list.add("example_queue_c", &["cc"], move || {
+        let program = own.compile("cc", "examples/queue.c", STRICT_C)?;
+        let said = "user/ada: version 1, {\"name\": \"Ada\"}\nuser/bob: version 1, {\"name\": \"Bob\"}\n";
+        says(&mut Command::new(&program), said)?;
+        refuses_a_wrong_type(&program)
+    });
+    let own = Arc::clone(workshop);
     list.add("example_first_cpp", &["c++"], move || {
         first_example(&own.compile("c++", "examples/first.cpp", STRICT_CPP17)?)
     });
@@ -332,6 +368,10 @@ fn examples(workshop: &Arc<Workshop>, list: &mut List) {
 /// The first program of C and C++.
 fn first_example(program: &Path) -> Result<(), Failed> {
     says(&mut Command::new(program), "user/ada: version 1, {\"name\": \"Ada\", \"born\": 1815}\n")?;
+    refuses_a_wrong_type(program)
+}
+
+fn refuses_a_wrong_type(program: &Path) -> Result<(), Failed> {
     let error = succeed(Command::new(program).arg("{\"type\":\"memry\"}")).err();
     match error {
         Some(said) if said.contains("did you mean") => Ok(()),

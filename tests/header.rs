@@ -33,7 +33,7 @@ fn generated() -> String {
         env!("CARGO_PKG_VERSION")
     ));
     let mut header = Vec::new();
-    ["error", "types", "functions"]
+    ["error", "types", "queue_types", "functions", "queue_functions"]
         .iter()
         .fold(cbindgen::Builder::new().with_config(config), |builder, file| {
             builder.with_src(root.join("src/capi").join(file).with_extension("rs"))

@@ -7,8 +7,8 @@
         print(cache.get("user/ada").result())    # Record(version=1, data={'name': 'Ada'})
 
 Every operation returns a `concurrent.futures.Future`; in a coroutine, `await asyncio.wrap_future(...)`
-it. Futures are resolved, and listeners called, on the connector's own thread: what they do there
-delays other answers, never the database. To wait there for an answer of the same connector is
+it. Futures are resolved, and listeners called, on a thread of the connector's own, which fetches what the library has
+finished: what they do there delays other answers, never the database. To wait there for an answer of the same connector is
 refused with a RuntimeError, since it could never come. Any thread may use a connector.
 
 The library is the one beside this file, as a wheel brings it; else that which the environment variable
@@ -27,17 +27,20 @@ import numbers
 import operator
 import os
 import re
+import struct
 import sys
 import threading
 import time
 import weakref
+from collections import deque
 from concurrent.futures import Future
 from ctypes import (
-    CFUNCTYPE, POINTER, Structure, byref, c_bool, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint32, c_void_p,
-    sizeof, string_at,
+    POINTER, Structure, addressof, byref, c_bool, c_char_p, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p,
+    create_string_buffer, sizeof, string_at,
 )
 from typing import (
-    Any, Callable, Dict, Iterable, Iterator, List, Literal, Mapping, NamedTuple, Optional, SupportsIndex, Tuple, Union,
+    Any, Callable, Deque, Dict, Iterable, Iterator, List, Literal, Mapping, NamedTuple, Optional, SupportsIndex, Tuple,
+    Union,
 )
 
 __all__ = ["Connector", "ConnectorError", "NamedRecord", "Page", "Record", "CODES"]
@@ -142,26 +145,23 @@ class _Page(Structure):
     ]
 
 
-_KEY_SIZE, _ENTRY_SIZE = sizeof(_Key), sizeof(_Entry)
-
-# Structs come as addresses, or None: making a pointer object of each would cost more than reading it.
-_OnRecord = CFUNCTYPE(None, c_void_p, c_void_p, c_void_p)
-_OnDone = CFUNCTYPE(None, c_void_p, c_void_p)
-_OnMany = CFUNCTYPE(None, c_void_p, c_void_p, POINTER(c_void_p), c_size_t)
-_OnPage = CFUNCTYPE(None, c_void_p, c_void_p, c_void_p)
-_OnAnswer = CFUNCTYPE(None, c_void_p, c_void_p, c_void_p, c_size_t)
-_OnReady = CFUNCTYPE(None, c_void_p)
-_OnError = CFUNCTYPE(None, c_void_p, c_void_p, c_bool)
-_OnLog = CFUNCTYPE(None, c_void_p, c_int32, c_void_p, c_size_t)
-_OnNotification = CFUNCTYPE(None, c_void_p, c_void_p, c_size_t, c_void_p, c_size_t)
-
-
-class _Events(Structure):
+class _Operation(Structure):
     _fields_ = [
-        ("size", c_size_t), ("userdata", c_void_p), ("ready", _OnReady), ("error", _OnError), ("log", _OnLog),
-        ("notification", _OnNotification),
+        ("size", c_size_t), ("kind", c_int32), ("timeout_ms", c_uint32), ("number", c_uint64), ("key", c_char_p),
+        ("key_length", c_size_t), ("version", c_int64), ("data", c_char_p), ("data_length", c_size_t),
+        ("count", c_size_t), ("keys", POINTER(_Key)), ("entries", POINTER(_Entry)),
     ]
 
+
+_KEY_SIZE, _ENTRY_SIZE, _OPERATION_SIZE = sizeof(_Key), sizeof(_Entry), sizeof(_Operation)
+
+#: A connector_completion_t as a tuple, which is read much faster than a Structure.
+_Completion = struct.Struct("@NiiQii???qPNPNPNPNP")
+#: So many are fetched at once.
+_CAPACITY = 512
+
+(_GET, _HEAD, _SET, _DELETE, _GET_MANY, _HEAD_MANY, _SET_MANY, _DELETE_MANY, _SCAN, _COMMAND) = range(1, 11)
+_READY, _ERROR, _LOG, _NOTIFICATION, _CLOSED = range(64, 69)
 
 #: The version of the binary interface that this file is written for.
 _ABI_VERSION = 0
@@ -186,29 +186,30 @@ def _load() -> ctypes.CDLL:
                 "%s has version %d of the binary interface, this module is for version %d; take the module that came "
                 "with the library" % (path, version, _ABI_VERSION))
         _declare(library)
+        # It waits for nothing, so it keeps the interpreter: to let go of that would cost more than the call.
+        library.connector_submit = _keeping(path).connector_submit
     except AttributeError as missing:
         raise ImportError(
             "%s is not the connector's library, or older than this module: %s" % (path, missing)) from None
     return library
 
 
+def _keeping(path: str) -> ctypes.PyDLL:
+    library = ctypes.PyDLL(path)
+    library.connector_submit.argtypes = [c_void_p, POINTER(_Operation), c_size_t, POINTER(c_size_t)]
+    library.connector_submit.restype = c_int32
+    return library
+
+
 def _declare(library: ctypes.CDLL) -> None:
-    handle, text, size, timeout, extra = c_void_p, c_char_p, c_size_t, c_uint32, c_void_p
+    handle, text, size = c_void_p, c_char_p, c_size_t
     signatures = {
-        "create": [text, size, POINTER(_Events), POINTER(c_void_p)],
-        "get": [handle, text, size, timeout, _OnRecord, extra],
-        "head": [handle, text, size, timeout, _OnRecord, extra],
-        "set": [handle, text, size, c_int64, text, size, timeout, _OnDone, extra],
-        "delete": [handle, text, size, timeout, _OnDone, extra],
-        "get_many": [handle, POINTER(_Key), size, timeout, _OnMany, extra],
-        "head_many": [handle, POINTER(_Key), size, timeout, _OnMany, extra],
-        "set_many": [handle, POINTER(_Entry), size, timeout, _OnMany, extra],
-        "delete_many": [handle, POINTER(_Key), size, timeout, _OnMany, extra],
-        "scan_prefix": [handle, text, size, text, size, size, timeout, _OnPage, extra],
-        "command": [handle, text, size, text, size, timeout, _OnAnswer, extra],
+        "create_queued": [text, size, POINTER(c_void_p)],
+        "next": [handle, c_void_p, size, size, c_int32, POINTER(c_size_t)],
+        "stop": [handle],
         "is_ready": [handle, POINTER(c_bool)],
         "stats": [handle, POINTER(c_void_p), POINTER(c_size_t)],
-        "close": [handle, _OnDone, extra],
+        "close": [handle, c_void_p, c_void_p],
     }
     for name, arguments in signatures.items():
         function = getattr(library, "connector_" + name)
@@ -403,114 +404,122 @@ def _failure(address: int) -> ConnectorError:
     return ConnectorError(error.code, error.retryable, _text(error.message, error.message_length), applied)
 
 
-def _settle(number: int, error: Optional[int], value: Callable[[_Loads], Any]) -> None:
-    """Resolves a future, whatever happens; `value` makes its result while what was borrowed is there."""
+def _settle_done(number: int) -> None:
+    """Resolves a future with nothing, as most writes end."""
     waiting = _waiting.pop(number, None)
+    if waiting is not None:
+        waiting[0].set_result(None)
+
+
+class _Taken(NamedTuple):
+    """A completion of which nothing is borrowed any more."""
+
+    kind: int
+    number: int
+    error: Optional[ConnectorError]
+    value: Any
+
+
+#: A version and a document's bytes, if there are any.
+_Raw = Tuple[int, Optional[bytes]]
+
+
+def _take(fields: Tuple[Any, ...]) -> Union[_Taken, int]:
+    """Copies what a completion points to, and calls nothing of anybody's. A write that succeeded is its number alone."""
+    if not fields[2] and (fields[1] == _SET or fields[1] == _DELETE):
+        return int(fields[3])
+    (_, kind, code, number, applied, level, retryable, fatal, found, version, data, data_length, message, message_length,
+     channel, channel_length, results, count, page) = fields
+    error = None
+    if code:
+        error = ConnectorError(code, retryable, _text(message, message_length), "unknown" if applied else "no")
+    value: Any = None
+    if kind == _GET:
+        value = (version, string_at(data, data_length)) if found else None
+    elif kind == _HEAD:
+        value = version if found else None
+    elif kind in (_SET_MANY, _DELETE_MANY) and not error:
+        # Each of them succeeded, and has nothing to say.
+        value = [None] * count
+    elif _GET_MANY <= kind <= _DELETE_MANY:
+        # The first error is among the results.
+        error = None
+        value = [_one_of_many(address) for address in (c_void_p * count).from_address(results)] if count else []
+    elif kind == _SCAN and page:
+        value = _page(page)
+    elif kind == _COMMAND and data:
+        value = string_at(data, data_length)
+    elif kind == _LOG:
+        value = (LEVELS[level], _text(message, message_length))
+    elif kind == _NOTIFICATION:
+        value = (_text(channel, channel_length), _text(data, data_length))
+    elif kind == _ERROR:
+        value = fatal
+    return _Taken(kind, number, error, value)
+
+
+def _one_of_many(address: int) -> Union[ConnectorError, _Raw, None]:
+    result = _Result.from_address(address)
+    if result.error:
+        return _failure(result.error)
+    if not result.record:
+        return None
+    read = _Record.from_address(result.record)
+    return read.version, string_at(read.data, read.data_length) if read.data else None
+
+
+def _page(address: int) -> Tuple[List[Tuple[str, int, bytes]], Optional[str]]:
+    page = _Page.from_address(address)
+    records = []
+    for i in range(page.count):
+        read = _NamedRecord.from_address(page.records[i])
+        document = string_at(read.data, read.data_length)
+        records.append((_text(read.key, read.key_length), read.version, document))
+    return records, _text(page.cursor, page.cursor_length) if page.cursor else None
+
+
+def _value(taken: _Taken, loads: _Loads) -> Any:
+    """What an operation's future gets."""
+    kind, value = taken.kind, taken.value
+    if kind == _GET:
+        return value and Record(value[0], loads(value[1]))
+    if kind == _GET_MANY or kind == _HEAD_MANY:
+        return [_answer(one, loads) for one in value]
+    if kind == _SCAN:
+        records, cursor = value
+        return Page([NamedRecord(key, version, loads(data)) for key, version, data in records], cursor)
+    if kind == _COMMAND:
+        return _loads(value)
+    return value
+
+
+def _answer(one: Union[ConnectorError, _Raw, None], loads: _Loads) -> Answer:
+    if one is None or isinstance(one, ConnectorError):
+        return one
+    try:
+        return Record(one[0], None if one[1] is None else loads(one[1]))
+    except BaseException as wrong:
+        return wrong
+
+
+def _settle(taken: _Taken) -> None:
+    """Resolves a future, whatever happens."""
+    waiting = _waiting.pop(taken.number, None)
     if waiting is None:
         # A signal handler raised when this was accepted already: nobody got the future.
         return
     future, connector = waiting
-    future.handle.called_back()
     try:
-        if error:
-            raise _failure(error)
-        result = value(connector._loads)
+        if taken.error:
+            raise taken.error
+        result = _value(taken, connector._loads)
     except BaseException as wrong:
         future.set_exception(wrong)
     else:
         future.set_result(result)
     finally:
         # The exception has this frame: whoever keeps it shall not keep them.
-        del future, connector, waiting
-
-
-def _record(record: Optional[int], loads: _Loads) -> Optional[Record]:
-    if not record:
-        return None
-    read = _Record.from_address(record)
-    return Record(read.version, loads(string_at(read.data, read.data_length)) if read.data else None)
-
-
-@_OnRecord
-def _on_record(number: int, error: Optional[int], record: Optional[int]) -> None:
-    _settle(number, error, lambda loads: _record(record, loads))
-
-
-@_OnRecord
-def _on_head(number: int, error: Optional[int], record: Optional[int]) -> None:
-    _settle(number, error, lambda _: _Record.from_address(record).version if record else None)
-
-
-@_OnDone
-def _on_done(number: int, error: Optional[int]) -> None:
-    _settle(number, error, _nothing)
-
-
-def _nothing(_: _Loads) -> None:
-    return None
-
-
-@_OnDone
-def _on_closed(number: int, error: Optional[int]) -> None:
-    waiting = _waiting.get(number)
-    _settle(number, error, _nothing)
-    if waiting is not None:
-        waiting[0].handle.called_back_last()
-
-
-@_OnDone
-def _on_freed(number: int, _: Optional[int]) -> None:
-    _handles[number].called_back_last()
-
-
-def _one_of_many(address: int, loads: _Loads) -> Answer:
-    result = _Result.from_address(address)
-    if result.error:
-        return _failure(result.error)
-    try:
-        return _record(result.record, loads)
-    except BaseException as wrong:
-        return wrong
-
-
-def _settle_many(number: int, results: Any, count: int) -> None:
-    _settle(number, None, lambda loads: [_one_of_many(result, loads) for result in results[:count]])
-
-
-@_OnMany
-def _on_many(number: int, _: Optional[int], results: Any, count: int) -> None:
-    # The first error is among the results.
-    _settle_many(number, results, count)
-
-
-@_OnMany
-def _on_many_done(number: int, error: Optional[int], results: Any, count: int) -> None:
-    if error:
-        _settle_many(number, results, count)
-    else:
-        # Each of them succeeded, and has nothing to say.
-        _settle(number, None, lambda _: [None] * count)
-
-
-def _named(address: int, loads: _Loads) -> NamedRecord:
-    record = _NamedRecord.from_address(address)
-    data = loads(string_at(record.data, record.data_length))
-    return NamedRecord(_text(record.key, record.key_length), record.version, data)
-
-
-@_OnPage
-def _on_page(number: int, error: Optional[int], page: int) -> None:
-    def value(loads: _Loads) -> Page:
-        read = _Page.from_address(page)
-        records = [_named(read.records[i], loads) for i in range(read.count)]
-        return Page(records, _text(read.cursor, read.cursor_length) if read.cursor else None)
-
-    _settle(number, error, value)
-
-
-@_OnAnswer
-def _on_answer(number: int, error: Optional[int], text: int, length: int) -> None:
-    _settle(number, error, lambda _: _loads(string_at(text, length)))
+        del future, connector, waiting, taken
 
 
 # ---- Arguments. What cannot be sent as it was given is refused by name; ctypes cuts numbers to size. ----
@@ -527,8 +536,40 @@ def _keys(keys: Iterable[Text]) -> Tuple[Any, int]:
     # A text is a sequence of texts too.
     if isinstance(keys, (str, bytes)):
         raise TypeError("keys must be many keys, not %s" % type(keys).__name__)
-    entries: List[Any] = [(_KEY_SIZE, key, len(key)) for key in (_bytes("key", key) for key in keys)]
-    return (_Key * len(entries))(*entries), len(entries)
+    texts = [_bytes("key", key) for key in keys]
+    together = create_string_buffer(b"".join(texts))
+    lengths = list(map(len, texts))
+    fields = [_KEY_SIZE] * (3 * len(texts))
+    fields[1::3] = _places(together, lengths)
+    fields[2::3] = lengths
+    return _array(_Key, len(texts), struct.Struct("@" + "NPN" * len(texts)).pack(*fields), together), len(texts)
+
+
+def _entries(texts: List[bytes], versions: List[int]) -> Any:
+    """An array of entries, whose keys and documents are given in turn. A Structure for each would take longer than all
+    the rest."""
+    together = create_string_buffer(b"".join(texts))
+    lengths = list(map(len, texts))
+    places = _places(together, lengths)
+    fields = [_ENTRY_SIZE] * (6 * len(versions))
+    fields[1::6], fields[4::6] = places[::2], places[1::2]
+    fields[2::6], fields[5::6] = lengths[::2], lengths[1::2]
+    fields[3::6] = versions
+    return _array(_Entry, len(versions), struct.Struct("@" + "NPNqPN" * len(versions)).pack(*fields), together)
+
+
+def _places(together: Any, lengths: List[int]) -> List[int]:
+    """The addresses of texts that lie one after the other."""
+    places = list(itertools.accumulate(lengths, initial=addressof(together)))
+    places.pop()
+    return places
+
+
+def _array(kind: Any, count: int, packed: bytes, together: Any) -> Any:
+    array = (kind * count).from_buffer_copy(packed)
+    # What it points to stays as long as it does.
+    array.texts = together
+    return array
 
 
 def _integer(name: str, value: SupportsIndex, least: int, greatest: int) -> int:
@@ -562,12 +603,7 @@ def _milliseconds(timeout: Optional[float]) -> int:
 
 # ---- Handles: who is inside of the library, and who frees. ----
 
-# These leave the lock of the interpreter alone. The first adds one to the thread's own count of users, and the second
-# takes it off again; the callback in which they are called is another user.
-_keep_thread_state = ctypes.PYFUNCTYPE(c_int)(("PyGILState_Ensure", ctypes.pythonapi))
-_drop_thread_state = ctypes.PYFUNCTYPE(None, c_int)(("PyGILState_Release", ctypes.pythonapi))
-
-#: The handles that are not freed yet, by their numbers, which the library hands to listeners.
+#: The handles that are not freed yet, by their numbers.
 _handles: Dict[int, _Handle] = {}
 #: Whether the interpreter is ending: nothing would free a connector that is made now.
 _ending = False
@@ -584,14 +620,20 @@ class _Handle:
     again: each step that has to be whole is one operation on a list.
     """
 
-    def __init__(self, functions: ctypes.CDLL, connector: Connector, config: bytes, events: _Events) -> None:
+    def __init__(self, functions: ctypes.CDLL, connector: Connector, config: bytes) -> None:
         self.functions = functions
         self.connector = weakref.ref(connector)
-        # The thread that runs callbacks, once it did.
+        # The thread that fetches completions.
         self.dispatcher: Optional[int] = None
+        # What it has fetched and not told yet.
+        self._fetched: Deque[Any] = deque()
+        # Released once the connector is made, or is not; once it is to be freed; and once it is.
+        self._made, self._unwanted, self._gone = (_thread.allocate_lock() for _ in range(3))
+        for lock in (self._made, self._unwanted, self._gone):
+            lock.acquire()
         # Set where somebody asked for an end without waiting for it.
         self.closing: Optional[_Future] = None
-        self._number = events.userdata = next(_numbers)
+        self._number = next(_numbers)
         self._pointer = c_void_p()
         # The threads that are inside; so is who makes it.
         self._inside = [threading.get_ident()]
@@ -603,12 +645,18 @@ class _Handle:
         try:
             if self._ended:
                 raise _closed("the interpreter is ending; a connector cannot be made any more")
-            self._checked(functions.connector_create(config, len(config), byref(events), byref(self._pointer)))
+            self._start_thread()
+            self._checked(functions.connector_create_queued(config, len(config), byref(self._pointer)))
         except BaseException:
             self._owner.clear()
             del _handles[self._number]
+            # A signal handler may have raised when it was made.
+            if self._pointer:
+                functions.connector_stop(self._pointer)
+            self._unwanted.release()
             raise
         finally:
+            self._made.release()
             self._inside.remove(threading.get_ident())
             if self._left_to_last:
                 self._free_unless_used()
@@ -673,16 +721,60 @@ class _Handle:
         # That is on the connector's own thread, where `free` waits for nobody.
         closing.add_done_callback(lambda _: self.free())
 
-    def called_back(self) -> None:
-        """A callback runs. The connector's first one keeps what Python has for the thread: it would make that anew for
-        each callback, and throw it away after it, which takes longer than all the rest of an operation."""
-        if self.dispatcher is None:
-            self.dispatcher = threading.get_ident()
-            _keep_thread_state()
+    def _start_thread(self) -> None:
+        try:
+            _thread.start_new_thread(self._fetch_until_freed, ())
+        except RuntimeError as none:
+            raise ConnectorError(6, True, "the system gives no thread: %s" % none) from None
 
-    def called_back_last(self) -> None:
-        if self.runs_here():
-            _drop_thread_state(0)
+    def _fetch_until_freed(self) -> None:
+        """The connector's own thread."""
+        self.dispatcher = threading.get_ident()
+        self._made.acquire()
+        if self._pointer and self._fetch_all():
+            self._unwanted.acquire()
+            self.functions.connector_free(self._pointer)
+        _handles.pop(self._number, None)
+        self._gone.release()
+
+    def _fetch_all(self) -> bool:
+        """Tells whatever comes, until the end. False in a forked child, whose only thread this is then."""
+        buffer, count = create_string_buffer(_Completion.size * _CAPACITY), c_size_t()
+        fetched, places = self._fetched, memoryview(buffer)
+        while True:
+            # A listener may free, and then the rest of them are told in there.
+            while fetched:
+                taken = fetched.popleft()
+                if taken.__class__ is int:
+                    _settle_done(taken)
+                elif taken.number:
+                    _settle(taken)
+                elif taken.kind < _CLOSED:
+                    self._tell(taken)
+                del taken
+            code = self.functions.connector_next(
+                self._pointer, buffer, _Completion.size, _CAPACITY, -1, byref(count))
+            if code:
+                return bool(code != 12)
+            fetched.extend(map(_take, _Completion.iter_unpack(places[:count.value * _Completion.size])))
+
+    def _tell(self, event: _Taken) -> None:
+        """Who is not there any more is told nothing; a listener that has the connector does not keep it alive."""
+        connector = None if not self._owner else self.connector()
+        listener = _EVENTS.get(event.kind)
+        called = connector and listener and connector._listeners[listener]
+        del connector
+        if not called:
+            return
+        try:
+            if event.kind == _READY:
+                called()
+            elif event.kind == _ERROR:
+                called(event.error, event.value)
+            else:
+                called(*event.value)
+        except BaseException:
+            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
 
     def runs_here(self) -> bool:
         """Whether this is the thread that runs the callbacks."""
@@ -700,10 +792,15 @@ class _Handle:
             self._owner.pop()
         except IndexError:
             return
-        # So that one callback is the last; after `close` it is refused, and that one's was.
-        self.functions.connector_close(self._pointer, _on_freed, self._number)
-        self.functions.connector_free(self._pointer)
-        _handles.pop(self._number, None)
+        if self.functions.connector_stop(self._pointer):
+            # This is a forked child, which does not have the thread.
+            return
+        self._unwanted.release()
+        if self.runs_here():
+            self._fetch_all()
+        else:
+            with self._gone:
+                pass
 
     def _checked(self, code: int) -> None:
         if code != 0:
@@ -712,40 +809,8 @@ class _Handle:
             raise ConnectorError(code, code in (3, 5, 6), _text(message, length.value))
 
 
-# ---- Listeners. The connector has them and the library has a number, so that a listener that has the connector does
-# not keep it alive. Who is not there any more is told nothing. ----
-
-def _listener(number: int, name: str) -> Any:
-    handle = _handles.get(number)
-    if handle is None:
-        return _nobody
-    handle.called_back()
-    connector = handle.connector()
-    return _nobody if connector is None else connector._listeners[name]
-
-
-def _nobody(*_: Any) -> None:
-    pass
-
-
-@_OnReady
-def _on_ready(number: int) -> None:
-    _listener(number, "ready")()
-
-
-@_OnError
-def _on_error(number: int, error: int, fatal: bool) -> None:
-    _listener(number, "error")(_failure(error), fatal)
-
-
-@_OnLog
-def _on_log(number: int, level: int, line: int, length: int) -> None:
-    _listener(number, "log")(LEVELS[level], _text(line, length))
-
-
-@_OnNotification
-def _on_notification(number: int, channel: int, channel_length: int, payload: int, length: int) -> None:
-    _listener(number, "notification")(_text(channel, channel_length), _text(payload, length))
+#: The names of events' listeners.
+_EVENTS = {_READY: "ready", _ERROR: "error", _LOG: "log", _NOTIFICATION: "notification"}
 
 
 @atexit.register
@@ -812,64 +877,59 @@ class Connector:
         self._listeners: Dict[str, Any] = {
             "ready": on_ready, "error": on_error, "log": on_log, "notification": on_notification,
         }
-        events = _Events(
-            sizeof(_Events), None,
-            _on_ready if on_ready else _OnReady(),
-            _on_error if on_error else _OnError(),
-            _on_log if on_log else _OnLog(),
-            _on_notification if on_notification else _OnNotification(),
-        )
         # The future of `close`, which is asked for once.
         self._closing: Optional[_Future] = None
         self._close_lock = threading.RLock()
-        self._handle = _Handle(_functions(), self, config, events)
+        self._handle = _Handle(_functions(), self, config)
         weakref.finalize(self, self._handle.free_unwanted).atexit = False
 
     def get(self, key: Text, timeout: Optional[float] = None) -> Future[Optional[Record]]:
         """The record, or None. It sees every earlier `set` and `delete` of this connector. `timeout`
         is the operation's deadline in seconds; so for all methods."""
         key = _bytes("key", key)
-        return self._ask("get", (key, len(key), _milliseconds(timeout)), _on_record)
+        return self._submit(_GET, timeout, key)
 
     def head(self, key: Text, timeout: Optional[float] = None) -> Future[Optional[int]]:
         """The version, or None."""
         key = _bytes("key", key)
-        return self._ask("head", (key, len(key), _milliseconds(timeout)), _on_head)
+        return self._submit(_HEAD, timeout, key)
 
     def set(self, key: Text, version: SupportsIndex, data: Any, timeout: Optional[float] = None) -> Future[None]:
         """Stores a record, replacing what was there, whatever its version."""
         key, data = _bytes("key", key), self._document(data)
-        return self._ask("set", (key, len(key), _version(version), data, len(data), _milliseconds(timeout)), _on_done)
+        return self._submit(_SET, timeout, key, _version(version), data)
 
     def delete(self, key: Text, timeout: Optional[float] = None) -> Future[None]:
         """Removes a record; one that is not there is no error."""
         key = _bytes("key", key)
-        return self._ask("delete", (key, len(key), _milliseconds(timeout)), _on_done)
+        return self._submit(_DELETE, timeout, key)
 
     def get_many(self, keys: Iterable[Text], timeout: Optional[float] = None) -> Future[List[Answer]]:
         """For each key its record, None, or the error."""
-        return self._ask("get_many", (*_keys(keys), _milliseconds(timeout)), _on_many)
+        return self._submit_many(_GET_MANY, timeout, keys)
 
     def head_many(self, keys: Iterable[Text], timeout: Optional[float] = None) -> Future[List[Answer]]:
         """The same without documents: the `data` of each record is None."""
-        return self._ask("head_many", (*_keys(keys), _milliseconds(timeout)), _on_many)
+        return self._submit_many(_HEAD_MANY, timeout, keys)
 
     def set_many(
         self, records: Iterable[Tuple[Text, SupportsIndex, Any]], timeout: Optional[float] = None,
     ) -> Future[List[Optional[ConnectorError]]]:
         """Stores (key, version, data) one by one; for each None or a ConnectorError."""
-        entries: List[Any] = []
+        texts: List[bytes] = []
+        versions: List[int] = []
         for key, version, data in records:
-            key, data = _bytes("key", key), self._document(data)
-            entries.append((_ENTRY_SIZE, key, len(key), _version(version), data, len(data)))
-        array = (_Entry * len(entries))(*entries)
-        return self._ask("set_many", (array, len(entries), _milliseconds(timeout)), _on_many_done)
+            texts.append(_bytes("key", key))
+            texts.append(self._document(data))
+            versions.append(_version(version))
+        entries = _entries(texts, versions)
+        return self._submit(_SET_MANY, timeout, None, 0, None, len(versions), None, entries)
 
     def delete_many(
         self, keys: Iterable[Text], timeout: Optional[float] = None,
     ) -> Future[List[Optional[ConnectorError]]]:
         """For each key None or a ConnectorError."""
-        return self._ask("delete_many", (*_keys(keys), _milliseconds(timeout)), _on_many_done)
+        return self._submit_many(_DELETE_MANY, timeout, keys)
 
     def scan(
         self, cursor: Optional[Text] = None, limit: SupportsIndex = 1000, timeout: Optional[float] = None,
@@ -879,8 +939,7 @@ class Connector:
         prefix = _bytes("prefix", prefix)
         cursor = None if cursor is None else _bytes("cursor", cursor)
         limit = _integer("limit", limit, 0, 2**(8 * sizeof(c_size_t)) - 1)
-        place = (prefix, len(prefix), cursor, 0 if cursor is None else len(cursor))
-        return self._ask("scan_prefix", (*place, limit, _milliseconds(timeout)), _on_page)
+        return self._submit(_SCAN, timeout, cursor, 0, prefix or None, limit)
 
     def records(self, page_size: SupportsIndex = 1000, *, prefix: Text = "") -> Iterator[NamedRecord]:
         """The records whose keys begin with prefix, page by page; it waits for each page."""
@@ -895,7 +954,7 @@ class Connector:
     def command(self, name: Text, parameters: Any = None, timeout: Optional[float] = None) -> Future[Any]:
         """Carries out a command that only this type of database has."""
         name, text = _bytes("name", name), _dumps(parameters).encode()
-        return self._ask("command", (name, len(name), text, len(text), _milliseconds(timeout)), _on_answer)
+        return self._submit(_COMMAND, timeout, name, 0, text)
 
     @property
     def is_ready(self) -> bool:
@@ -920,8 +979,16 @@ class Connector:
         """Accepts nothing more and lets accepted operations finish, up to the option
         `closeTimeout`; the future is resolved when that is done. `free` is still needed."""
         with self._close_lock:
-            self._closing = self._ask("close", (), _on_closed)
-            return self._closing
+            handle = self._handle
+            number, future = next(_numbers), _Future(handle)
+            _waiting[number] = (future, self)
+            try:
+                handle.call(handle.functions.connector_close, None, number)
+            except BaseException:
+                _waiting.pop(number, None)
+                raise
+            self._closing = future
+            return future
 
     def free(self) -> None:
         """Ends the connector at once: whatever is unanswered fails with CLOSED before this
@@ -974,17 +1041,27 @@ class Connector:
     def _document(self, data: Any) -> bytes:
         return _bytes("what dumps gives", self._dumps(data))
 
-    def _ask(self, name: str, arguments: Tuple[Any, ...], callback: Any) -> _Future:
+    def _submit(
+        self, kind: int, timeout: Optional[float], key: Optional[bytes], version: int = 0, data: Optional[bytes] = None,
+        count: int = 0, keys: Any = None, entries: Any = None,
+    ) -> _Future:
         handle = self._handle
-        future = _Future(handle)
         number = next(_numbers)
+        operation = _Operation(
+            _OPERATION_SIZE, kind, _milliseconds(timeout), number, key, 0 if key is None else len(key), version, data,
+            0 if data is None else len(data), count, keys, entries)
+        future = _Future(handle)
         _waiting[number] = (future, self)
         try:
-            handle.call(getattr(handle.functions, "connector_" + name), *arguments, callback, number)
+            handle.call(handle.functions.connector_submit, byref(operation), 1, None)
         except BaseException:
             _waiting.pop(number, None)
             raise
         return future
+
+    def _submit_many(self, kind: int, timeout: Optional[float], keys: Iterable[Text]) -> _Future:
+        array, count = _keys(keys)
+        return self._submit(kind, timeout, None, 0, None, count, array)
 
 
 def _in_event_loop() -> bool:

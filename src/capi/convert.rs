@@ -14,6 +14,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::handle::Connector;
+use super::queue_types::{
+    connector_completion_t, connector_operation_t, CONNECTOR_KIND_COMMAND, CONNECTOR_KIND_DELETE,
+    CONNECTOR_KIND_DELETE_MANY, CONNECTOR_KIND_GET, CONNECTOR_KIND_GET_MANY, CONNECTOR_KIND_HEAD,
+    CONNECTOR_KIND_HEAD_MANY, CONNECTOR_KIND_SCAN, CONNECTOR_KIND_SET, CONNECTOR_KIND_SET_MANY,
+};
 use super::types::{connector_entry_t, connector_events_t, connector_key_t, connector_t};
 use crate::core::{check_document, Error, ErrorCode, Key, Listing, Operation, Question, Record};
 
@@ -137,7 +142,7 @@ pub(super) unsafe fn record(version: i64, pointer: *const c_char, length: usize)
 ///
 /// # Safety
 /// The type is `repr(C)`, its first field is its size as a `usize`, and all zeroes are a value.
-unsafe trait Extensible: Copy {
+pub(super) unsafe trait Extensible: Copy {
     /// The size of its first version, which every host has.
     const SMALLEST: usize;
     const NAME: &'static str;
@@ -161,6 +166,18 @@ unsafe impl Extensible for connector_entry_t {
     const NAME: &'static str = "connector_entry_t";
 }
 
+// SAFETY: `repr(C)`, size first; NULL pointers and numbers are zeroes.
+unsafe impl Extensible for connector_operation_t {
+    const SMALLEST: usize = size_of::<connector_operation_t>();
+    const NAME: &'static str = "connector_operation_t";
+}
+
+// SAFETY: `repr(C)`, size first; NULL pointers, numbers and flags are zeroes.
+unsafe impl Extensible for connector_completion_t {
+    const SMALLEST: usize = size_of::<connector_completion_t>();
+    const NAME: &'static str = "connector_completion_t";
+}
+
 /// The size that a struct gives itself, if it is a possible one.
 ///
 /// # Safety
@@ -168,10 +185,15 @@ unsafe impl Extensible for connector_entry_t {
 unsafe fn declared_size<T: Extensible>(pointer: *const T) -> Result<usize, Error> {
     // SAFETY: the size is the first field, and is there by this function's contract.
     let size = unsafe { pointer.cast::<usize>().read_unaligned() };
+    check_size::<T>(size)?;
+    Ok(size)
+}
+
+fn check_size<T: Extensible>(size: usize) -> Result<(), Error> {
     if !(T::SMALLEST..=LARGEST_STRUCT).contains(&size) {
         return Err(invalid(format!("the size of a {0} is {size}; set it to sizeof({0})", T::NAME)));
     }
-    Ok(size)
+    Ok(())
 }
 
 /// Copies a struct by the size that it gives itself: fields that the host lacks are zeroes, and
@@ -202,7 +224,7 @@ unsafe fn extensible<T: Extensible>(pointer: *const T) -> Result<T, Error> {
 ///
 /// # Safety
 /// `pointer` is NULL or has `count` structs, each as [`extensible`] demands.
-unsafe fn elements<T: Extensible>(
+pub(super) unsafe fn elements<T: Extensible>(
     pointer: *const T,
     count: usize,
 ) -> Result<impl Iterator<Item = Result<T, Error>>, Error> {
@@ -212,9 +234,7 @@ unsafe fn elements<T: Extensible>(
         // SAFETY: there is at least one element.
         (_, false) => unsafe { declared_size(pointer) }?,
     };
-    if count.checked_mul(stride).is_none_or(|bytes| isize::try_from(bytes).is_err()) {
-        return Err(invalid(format!("no memory holds {count} {}", T::NAME)));
-    }
+    check_extent::<T>(count, stride)?;
     Ok((0..count).map(move |index| {
         // SAFETY: within the array, whose bytes were just seen to be countable.
         let element = unsafe { pointer.byte_add(index * stride) };
@@ -225,6 +245,48 @@ unsafe fn elements<T: Extensible>(
         // SAFETY: the array's contract.
         unsafe { extensible(element) }
     }))
+}
+
+fn check_extent<T: Extensible>(count: usize, stride: usize) -> Result<(), Error> {
+    if count.checked_mul(stride).is_none_or(|bytes| isize::try_from(bytes).is_err()) {
+        return Err(invalid(format!("no memory holds {count} {}", T::NAME)));
+    }
+    Ok(())
+}
+
+/// An array of the host's that is filled in, one struct after the other by the host's size of them.
+pub(super) struct Places<T> {
+    first: *mut T,
+    stride: usize,
+}
+
+impl<T: Extensible> Places<T> {
+    pub fn new(first: *mut T, stride: usize, capacity: usize) -> Result<Places<T>, Error> {
+        check_size::<T>(stride)?;
+        check_extent::<T>(capacity, stride)?;
+        match (first.is_null(), capacity) {
+            (true, _) => Err(invalid(format!("the array of {} is NULL; give one", T::NAME))),
+            (_, 0) => Err(invalid(format!("the array of {} has no room; give it some", T::NAME))),
+            _ => Ok(Places { first, stride }),
+        }
+    }
+
+    /// Fills one in: fields that the host does not have are left out, and those that we do not have are zeroes.
+    ///
+    /// # Safety
+    /// The array has that place, and it may be written to.
+    pub unsafe fn put(&self, place: usize, value: T) {
+        // SAFETY: within the array by this function's contract, and its extent was seen to be possible.
+        let at = unsafe { self.first.byte_add(place * self.stride) }.cast::<u8>();
+        let known = self.stride.min(size_of::<T>());
+        // SAFETY: there are `stride` bytes for it, of which `known` are not more.
+        unsafe { ptr::copy_nonoverlapping((&raw const value).cast::<u8>(), at, known) };
+        // SAFETY: as above; the rest of them. The size is the first field, which is in every version.
+        unsafe {
+            ptr::write_bytes(at.add(known), 0, self.stride - known);
+            at.cast::<usize>().write_unaligned(known);
+        }
+    }
 }
 
 /// The host's events; NULL means that nobody listens.
@@ -329,6 +391,51 @@ pub(super) unsafe fn command(
     let (name, arguments) =
         unsafe { (bytes(name, name_length, "name")?, bytes(arguments, arguments_length, "arguments")?) };
     Question::command(text(name, "name")?, arguments)
+}
+
+/// What an operation for a completion queue asks for.
+pub(super) enum Wanted {
+    One(Key, Operation),
+    Many(Vec<(Key, Operation)>),
+    Answer(Question),
+}
+
+/// A copy of what an operation asks for.
+///
+/// # Safety
+/// The pointers that its kind names are as for [`bytes`], [`operations`] and [`writes`].
+pub(super) unsafe fn wanted(operation: &connector_operation_t) -> Result<Wanted, Error> {
+    let &connector_operation_t { key: text, key_length, version, data, data_length, count, keys, .. } =
+        operation;
+    // SAFETY: the same contract.
+    let one = |operation| Ok(Wanted::One(unsafe { key(text, key_length) }?, operation));
+    // SAFETY: the same contract.
+    let many = |operation| Ok(Wanted::Many(unsafe { operations(keys, count, &operation) }?));
+    match operation.kind {
+        CONNECTOR_KIND_GET => one(Operation::Get),
+        CONNECTOR_KIND_HEAD => one(Operation::Head),
+        CONNECTOR_KIND_DELETE => one(Operation::Delete),
+        // SAFETY: the same contract.
+        CONNECTOR_KIND_SET => one(Operation::Set(unsafe { record(version, data, data_length) }?)),
+        CONNECTOR_KIND_GET_MANY => many(Operation::Get),
+        CONNECTOR_KIND_HEAD_MANY => many(Operation::Head),
+        CONNECTOR_KIND_DELETE_MANY => many(Operation::Delete),
+        // SAFETY: the same contract.
+        CONNECTOR_KIND_SET_MANY => Ok(Wanted::Many(unsafe { writes(operation.entries, count) }?)),
+        CONNECTOR_KIND_SCAN => {
+            // SAFETY: the same contract.
+            Ok(Wanted::Answer(unsafe { listing((data, data_length), (text, key_length), count) }?))
+        }
+        CONNECTOR_KIND_COMMAND => {
+            // SAFETY: the same contract.
+            Ok(Wanted::Answer(unsafe { command(text, key_length, data, data_length) }?))
+        }
+        0 => Err(invalid("the kind of an operation is 0; set it to a CONNECTOR_KIND_* number".into())),
+        kind => Err(Error::new(
+            ErrorCode::Unsupported,
+            format!("no operation of this version has the kind {kind}; take a CONNECTOR_KIND_* number"),
+        )),
+    }
 }
 
 fn text<'a>(bytes: &'a [u8], what: &str) -> Result<&'a str, Error> {

@@ -8,12 +8,10 @@ use std::os::raw::c_void;
 use std::ptr;
 
 use super::error::{view, view_text};
-use super::handle::Connector;
+use super::handle::{Connector, INTERRUPTED};
 use super::ticket::{Callback, Ticket};
-use super::types::{
-    connector_error_t, connector_many_callback_t, connector_named_record_t, connector_page_callback_t,
-    connector_page_t, connector_record_t, connector_result_t,
-};
+use super::types::{connector_many_callback_t, connector_page_callback_t};
+use super::views::{many, one, pointer, views, ManyView, PageView};
 use crate::core::{Delivery, Error, ErrorCode, Outcome, Reply};
 
 /// Hands one delivery to the host.
@@ -58,12 +56,7 @@ pub(super) fn deliver(connector: &Connector, delivery: Delivery<Ticket>) {
         Delivery::Closed => {
             let close = connector.ended();
             if let Some(callback) = close.callback {
-                let error = close.interrupted.then(|| {
-                    view_text(
-                        ErrorCode::Closed,
-                        "the connector was freed before it had closed in an orderly way",
-                    )
-                });
+                let error = close.interrupted.then(|| view_text(ErrorCode::Closed, INTERRUPTED));
                 // SAFETY: the host's function; the error lives until it returns.
                 unsafe { callback(close.userdata, pointer(error.as_ref())) };
             }
@@ -98,15 +91,9 @@ fn complete(ticket: &Ticket, outcome: &Outcome) {
             unsafe { callback(ticket.userdata, pointer(error.as_ref()), text, json.len()) };
             drop(ManuallyDrop::into_inner(json));
         }
-        Callback::Record(None) | Callback::Done(None) | Callback::Answer(None) => {}
+        // Those of a queue are fetched, and come nowhere near.
+        Callback::Record(None) | Callback::Done(None) | Callback::Answer(None) | Callback::Queued { .. } => {}
     }
-}
-
-/// A result, and what it points to.
-struct View {
-    result: connector_result_t,
-    error: Option<connector_error_t>,
-    record: Option<connector_record_t>,
 }
 
 fn complete_many(
@@ -115,102 +102,23 @@ fn complete_many(
     results: &[Result<Reply, Error>],
 ) {
     let Some(callback) = callback else { return };
-    let mut list: ManuallyDrop<Vec<View>> = ManuallyDrop::new(Vec::with_capacity(results.len()));
-    let mut pointers: ManuallyDrop<Vec<*const connector_result_t>> =
-        ManuallyDrop::new(Vec::with_capacity(results.len()));
-    for result in results {
-        let (error, record) = views(result);
-        let size = size_of::<connector_result_t>();
-        list.push(View {
-            result: connector_result_t { size, error: ptr::null(), record: ptr::null() },
-            error,
-            record,
-        });
-    }
-    // The list moves no more.
-    for one in list.iter_mut() {
-        one.result.error = pointer(one.error.as_ref());
-        one.result.record = pointer(one.record.as_ref());
-        pointers.push(&raw const one.result);
-    }
-    let first_error = pointer(list.iter().find_map(|one| one.error.as_ref()));
-    // SAFETY: the host's function; the lists live until it returns.
+    let mut view = ManuallyDrop::new(ManyView::new(results));
+    let (first_error, pointers) = (pointer(view.first_error()), view.pointers());
+    // SAFETY: the host's function; the view lives until it returns.
     unsafe { callback(userdata, first_error, pointers.as_ptr(), pointers.len()) };
-    // SAFETY: they are not used any more.
-    unsafe {
-        ManuallyDrop::drop(&mut pointers);
-        ManuallyDrop::drop(&mut list);
-    }
+    // SAFETY: it is not used any more.
+    unsafe { ManuallyDrop::drop(&mut view) };
 }
 
 fn complete_page(callback: connector_page_callback_t, userdata: *mut c_void, result: &Result<Reply, Error>) {
     let Some(callback) = callback else { return };
     let (error, _) = views(result);
-    let mut records: ManuallyDrop<Vec<connector_named_record_t>> = ManuallyDrop::new(Vec::new());
-    let mut page = None;
-    if let Ok(Reply::Page(read)) = result {
-        records.extend(read.records.iter().map(|(key, record)| connector_named_record_t {
-            size: size_of::<connector_named_record_t>(),
-            key: key.as_ptr().cast(),
-            key_length: key.len(),
-            version: record.version,
-            data: record.data.as_ptr().cast(),
-            data_length: record.data.len(),
-        }));
-        page = Some(connector_page_t {
-            size: size_of::<connector_page_t>(),
-            records: ptr::null(),
-            count: records.len(),
-            cursor: read.next.as_ref().map_or(ptr::null(), |next| next.as_ptr().cast()),
-            cursor_length: read.next.as_ref().map_or(0, String::len),
-        });
-    }
-    // The list moves no more.
-    let pointers: ManuallyDrop<Vec<*const connector_named_record_t>> =
-        ManuallyDrop::new(records.iter().map(ptr::from_ref).collect());
-    if let Some(page) = &mut page {
-        page.records = pointers.as_ptr();
-    }
-    // SAFETY: the host's function; error, page and lists live until it returns.
-    unsafe { callback(userdata, pointer(error.as_ref()), pointer(page.as_ref())) };
-    drop(ManuallyDrop::into_inner(pointers));
-    drop(ManuallyDrop::into_inner(records));
-}
-
-/// A result as C sees it.
-fn views(result: &Result<Reply, Error>) -> (Option<connector_error_t>, Option<connector_record_t>) {
-    let size = size_of::<connector_record_t>();
-    match result {
-        Ok(Reply::Record(Some(record))) => (
-            None,
-            Some(connector_record_t {
-                size,
-                version: record.version,
-                data: record.data.as_ptr().cast(),
-                data_length: record.data.len(),
-            }),
-        ),
-        Ok(Reply::Version(Some(version))) => {
-            (None, Some(connector_record_t { size, version: *version, data: ptr::null(), data_length: 0 }))
-        }
-        Ok(Reply::Record(None) | Reply::Version(None) | Reply::Done | Reply::Page(_) | Reply::Answer(_)) => {
-            (None, None)
-        }
-        Err(error) => (Some(view(error)), None),
-    }
-}
-
-fn pointer<T>(value: Option<&T>) -> *const T {
-    value.map_or(ptr::null(), ptr::from_ref)
-}
-
-fn one(outcome: &Outcome) -> &Result<Reply, Error> {
-    many(outcome).first().unwrap_or(&Ok(Reply::Done))
-}
-
-fn many(outcome: &Outcome) -> &[Result<Reply, Error>] {
-    match outcome {
-        Outcome::One(result) => std::slice::from_ref(result),
-        Outcome::Many(results) => results,
-    }
+    let view = ManuallyDrop::new(match result {
+        Ok(Reply::Page(page)) => Some(PageView::new(page)),
+        _ => None,
+    });
+    let page = view.as_ref().map_or(ptr::null(), PageView::pointer);
+    // SAFETY: the host's function; error and view live until it returns.
+    unsafe { callback(userdata, pointer(error.as_ref()), page) };
+    drop(ManuallyDrop::into_inner(view));
 }

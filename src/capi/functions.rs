@@ -173,7 +173,11 @@ pub unsafe extern "C" fn connector_set(
         // SAFETY: the connector is NULL or alive, and key and data may be read, by the
         // function's contract.
         let (connector, key, record) = unsafe {
-            (living(connector)?, convert::key(key, key_length)?, convert::record(version, data, data_length)?)
+            (
+                calling_back(connector)?,
+                convert::key(key, key_length)?,
+                convert::record(version, data, data_length)?,
+            )
         };
         let ticket = Ticket { callback: Callback::Done(callback), userdata };
         connector.submit(key, Operation::Set(record), ticket, timeout_ms)
@@ -239,7 +243,7 @@ pub unsafe extern "C" fn connector_set_many(
     guard(|| {
         // SAFETY: the connector is NULL or alive, and there are `count` entries, by the
         // function's contract.
-        let (connector, writes) = unsafe { (living(connector)?, convert::writes(entries, count)?) };
+        let (connector, writes) = unsafe { (calling_back(connector)?, convert::writes(entries, count)?) };
         let ticket = Ticket { callback: Callback::Many(callback), userdata };
         connector.submit_many(writes, ticket, timeout_ms)
     })
@@ -319,7 +323,7 @@ pub unsafe extern "C" fn connector_scan_prefix(
         // contract.
         let (connector, question) = unsafe {
             let (prefix, cursor) = ((prefix, prefix_length), (cursor, cursor_length));
-            (living(connector)?, convert::listing(prefix, cursor, limit)?)
+            (calling_back(connector)?, convert::listing(prefix, cursor, limit)?)
         };
         connector.ask(question, Ticket { callback: Callback::Page(callback), userdata }, timeout_ms)
     })
@@ -349,7 +353,7 @@ pub unsafe extern "C" fn connector_command(
         // SAFETY: the connector is NULL or alive, and name and arguments may be read, by the
         // function's contract.
         let (connector, question) = unsafe {
-            (living(connector)?, convert::command(name, name_length, arguments, arguments_length)?)
+            (calling_back(connector)?, convert::command(name, name_length, arguments, arguments_length)?)
         };
         connector.ask(question, Ticket { callback: Callback::Answer(callback), userdata }, timeout_ms)
     })
@@ -358,7 +362,8 @@ pub unsafe extern "C" fn connector_command(
 /// Closes a connector in an orderly way: accepts nothing more, lets what was accepted finish
 /// within the option `closeTimeout`, fails the rest with `CONNECTOR_ERR_CLOSED`, says goodbye to
 /// the server, and calls back. That callback is the connector's last one. It gets an error,
-/// `CONNECTOR_ERR_CLOSED`, only if `connector_free` came first.
+/// `CONNECTOR_ERR_CLOSED`, only if `connector_free` came first. A connector with a completion queue is given
+/// NULL for it, and tells the end by a completion of the kind `CONNECTOR_KIND_CLOSED`.
 ///
 /// The connector still has to be released by `connector_free`, which the callback may do. Any
 /// thread may call it. Errors: `CONNECTOR_ERR_INVALID_ARGUMENT`, `CONNECTOR_ERR_FORKED`;
@@ -381,6 +386,9 @@ pub unsafe extern "C" fn connector_close(
 /// or, for a polled connector and inside of a callback, on this one: with its result if there is
 /// one already, else with `CONNECTOR_ERR_CLOSED`. After it has returned no callback starts. It
 /// waits for a callback that is running on another thread, but never for the server.
+///
+/// A connector with a completion queue has no callbacks: completions that were not fetched are released
+/// unseen, see `connector_stop`.
 ///
 /// It may be called from inside any callback of the connector; what that callback was given
 /// stays valid until the callback returns. No other thread may use the connector during the call,
@@ -446,12 +454,14 @@ pub unsafe extern "C" fn connector_string_free(text: *mut c_char) {
     });
 }
 
-/// The file descriptor of a polled connector: `*fd` is set to it. It is readable when
-/// `connector_dispatch` has something to do. Watch it for reading, level-triggered; do not read,
-/// write or close it. It stays the same until `connector_free`; stop watching it before that.
+/// The file descriptor of a polled connector, or of one with a completion queue: `*fd` is set to it. It is
+/// readable when `connector_dispatch` has something to do, or as long as there are completions for
+/// `connector_next` to fetch. Watch it for reading, level-triggered; do not read, write or close it. It
+/// stays the same until `connector_free`; stop watching it before that.
 ///
 /// Any thread may call it. Errors: `CONNECTOR_ERR_INVALID_ARGUMENT`, `CONNECTOR_ERR_FORKED`;
-/// `CONNECTOR_ERR_UNSUPPORTED` for a connector of `connector_create`.
+/// `CONNECTOR_ERR_UNSUPPORTED` for a connector of `connector_create`; for one with a completion queue
+/// `CONNECTOR_ERR_UNAVAILABLE` if the system gives no descriptor.
 #[no_mangle]
 pub unsafe extern "C" fn connector_fd(connector: *mut connector_t, fd: *mut i32) -> i32 {
     guard(|| {
@@ -459,7 +469,7 @@ pub unsafe extern "C" fn connector_fd(connector: *mut connector_t, fd: *mut i32)
         let connector = unsafe { living(connector) }?;
         convert::check_output(fd, "fd")?;
         // SAFETY: it may be written to by the function's contract.
-        unsafe { convert::put(fd, connector.poll_mode()?.fd()) };
+        unsafe { convert::put(fd, connector.fd()?) };
         Ok(())
     })
 }
@@ -472,7 +482,7 @@ pub unsafe extern "C" fn connector_fd(connector: *mut connector_t, fd: *mut i32)
 /// submit is sent when those that are due have run, so they should not take long.
 ///
 /// Errors: `CONNECTOR_ERR_INVALID_ARGUMENT`, `CONNECTOR_ERR_FORKED` (also if a callback forked
-/// and this is the child); `CONNECTOR_ERR_UNSUPPORTED` for a connector of `connector_create`.
+/// and this is the child); `CONNECTOR_ERR_UNSUPPORTED` for a connector that is not polled.
 #[no_mangle]
 pub unsafe extern "C-unwind" fn connector_dispatch(connector: *mut connector_t) -> i32 {
     let mut begun: Option<&Connector> = None;
@@ -535,10 +545,21 @@ pub unsafe extern "C" fn connector_last_error_message(length: *mut usize) -> *co
 ///
 /// # Safety
 /// `pointer` is NULL or a connector that is not freed during `'a`.
-unsafe fn living<'a>(pointer: *mut connector_t) -> Result<&'a Connector, Error> {
+pub(super) unsafe fn living<'a>(pointer: *mut connector_t) -> Result<&'a Connector, Error> {
     // SAFETY: the same contract.
     let connector = unsafe { convert::connector(pointer) }?;
     connector.check_process()?;
+    Ok(connector)
+}
+
+/// The same for a call with a callback.
+///
+/// # Safety
+/// As for [`living`].
+unsafe fn calling_back<'a>(pointer: *mut connector_t) -> Result<&'a Connector, Error> {
+    // SAFETY: the same contract.
+    let connector = unsafe { living(pointer) }?;
+    connector.check_calls_back()?;
     Ok(connector)
 }
 
@@ -554,7 +575,8 @@ unsafe fn on_key(
 ) -> i32 {
     guard(|| {
         // SAFETY: the connector is NULL or alive, and the key may be read.
-        let (connector, key): (_, Key) = unsafe { (living(connector)?, convert::key(key, key_length)?) };
+        let (connector, key): (_, Key) =
+            unsafe { (calling_back(connector)?, convert::key(key, key_length)?) };
         connector.submit(key, operation, ticket, timeout_ms)
     })
 }
@@ -573,7 +595,7 @@ unsafe fn on_keys(
     guard(|| {
         // SAFETY: the connector is NULL or alive, and there are `count` keys.
         let (connector, operations) =
-            unsafe { (living(connector)?, convert::operations(keys, count, operation)?) };
+            unsafe { (calling_back(connector)?, convert::operations(keys, count, operation)?) };
         let ticket = Ticket { callback: Callback::Many(callback), userdata };
         connector.submit_many(operations, ticket, timeout_ms)
     })

@@ -9,6 +9,7 @@ use super::callback_mode::CallbackMode;
 use super::dispatch_thread::Runner;
 use super::poll_mode::PollMode;
 use super::process::{forked_error, Process};
+use super::queue_mode::{End, QueueMode};
 use super::ticket::Ticket;
 use super::types::{connector_done_callback_t, connector_events_t};
 use crate::backends;
@@ -25,17 +26,25 @@ pub(super) struct Connector {
     mode: Mode,
 }
 
-// SAFETY: all parts but `events` and `closing` are; of these the pointers are never followed
-// here. The header tells the host that its callbacks get them on the thread that dispatches.
+// SAFETY: all parts but `events`, `closing` and the views in a queue are; of these the pointers are never
+// followed here. The header tells the host that its callbacks get them on the thread that dispatches; the
+// views point to what lies beside them.
 unsafe impl Send for Connector {}
-// SAFETY: as for `Send`; `events` never changes, and `closing` is behind a lock.
+// SAFETY: as for `Send`; `events` never changes, and the others are behind locks.
 unsafe impl Sync for Connector {}
 
-/// On whose thread the callbacks run.
+/// On whose thread the callbacks run, if there are any.
 pub(super) enum Mode {
     Callback(CallbackMode),
     Poll(Box<PollMode>),
+    Queue(Box<QueueMode>),
 }
+
+/// What is said of a `connector_close` that was interrupted.
+pub(super) const INTERRUPTED: &str = "the connector was freed before it had closed in an orderly way";
+
+/// The same of a connector with a completion queue.
+const STOPPED: &str = "the connector was stopped before it had closed in an orderly way";
 
 /// How far `connector_close` has come.
 enum Closing {
@@ -71,6 +80,24 @@ impl Connector {
         let close_timeout = options.close_timeout;
         let (engine, submitter) = Engine::new(backend, options);
         let mode = Mode::Poll(Box::new(PollMode::new(engine, submitter.clone())?));
+        Ok(Arc::new(Connector::assemble(process, submitter, close_timeout, events, mode)))
+    }
+
+    /// A connector whose completions the host fetches.
+    pub fn queued(configuration: &[u8]) -> Result<Arc<Connector>, Error> {
+        let process = Process::current();
+        let (backend, options) = backends::open(configuration)?;
+        let close_timeout = options.close_timeout;
+        let (engine, submitter) = Engine::new(backend, options);
+        let mode = Mode::Queue(Box::new(QueueMode::new(engine)?));
+        let events = connector_events_t {
+            size: size_of::<connector_events_t>(),
+            userdata: std::ptr::null_mut(),
+            ready: None,
+            error: None,
+            log: None,
+            notification: None,
+        };
         Ok(Arc::new(Connector::assemble(process, submitter, close_timeout, events, mode)))
     }
 
@@ -112,7 +139,37 @@ impl Connector {
     pub fn callback_mode(&self) -> Option<&CallbackMode> {
         match &self.mode {
             Mode::Callback(mode) => Some(mode),
-            Mode::Poll(_) => None,
+            Mode::Poll(_) | Mode::Queue(_) => None,
+        }
+    }
+
+    /// Refuses what has a callback where none is ever called.
+    pub fn check_calls_back(&self) -> Result<(), Error> {
+        match &self.mode {
+            Mode::Callback(_) | Mode::Poll(_) => Ok(()),
+            Mode::Queue(_) => Err(Error::new(
+                ErrorCode::Unsupported,
+                "this connector has a completion queue and calls nothing back; hand operations in by \
+                 connector_submit, or make it with connector_create",
+            )),
+        }
+    }
+
+    pub fn queue_mode(&self) -> Result<&QueueMode, Error> {
+        match &self.mode {
+            Mode::Queue(mode) => Ok(mode),
+            Mode::Callback(_) | Mode::Poll(_) => Err(Error::new(
+                ErrorCode::Unsupported,
+                "this connector has callbacks and no completion queue; make it with connector_create_queued",
+            )),
+        }
+    }
+
+    /// A descriptor that is readable when there is something for the host to do.
+    pub fn fd(&self) -> Result<i32, Error> {
+        match &self.mode {
+            Mode::Queue(mode) => mode.fd(),
+            Mode::Callback(_) | Mode::Poll(_) => Ok(self.poll_mode()?.fd()),
         }
     }
 
@@ -122,6 +179,10 @@ impl Connector {
             Mode::Callback(_) => Err(Error::new(
                 ErrorCode::Unsupported,
                 "this connector has a dispatch thread of its own; make it with connector_create_polled",
+            )),
+            Mode::Queue(_) => Err(Error::new(
+                ErrorCode::Unsupported,
+                "this connector has a completion queue and nothing to dispatch; fetch by connector_next",
             )),
         }
     }
@@ -179,6 +240,9 @@ impl Connector {
 
     /// Stops intake; the callback runs when everything accepted is answered.
     pub fn close(&self, callback: connector_done_callback_t, userdata: *mut c_void) -> Result<(), Error> {
+        if callback.is_some() {
+            self.check_calls_back()?;
+        }
         let mut closing = self.closing();
         match *closing {
             Closing::Open => {
@@ -204,6 +268,14 @@ impl Connector {
         }
     }
 
+    /// The same for the last completion of a queue.
+    pub fn end(&self, mode: &QueueMode) -> End {
+        let close = self.ended();
+        // It is a number that the host gave as a pointer.
+        let number = close.userdata.addr() as u64;
+        End { number, interrupted: mode.is_stopped().then_some(STOPPED) }
+    }
+
     fn closing(&self) -> MutexGuard<'_, Closing> {
         // Assignments alone happen under it, so a poisoned one is whole.
         self.closing.lock().unwrap_or_else(PoisonError::into_inner)
@@ -220,6 +292,7 @@ impl Connector {
         match &self.mode {
             Mode::Callback(mode) => mode.begin_free(&self.submitter, &self.runner),
             Mode::Poll(mode) => mode.begin_free(&self.runner),
+            Mode::Queue(mode) => mode.finish(&self.submitter),
         }
         true
     }
@@ -232,6 +305,7 @@ impl Connector {
         match &self.mode {
             Mode::Callback(mode) => mode.finish_free(&self.runner),
             Mode::Poll(mode) => mode.finish_free(&self.runner),
+            Mode::Queue(_) => {}
         }
         true
     }
@@ -241,10 +315,12 @@ impl Connector {
         match &self.mode {
             Mode::Callback(mode) => mode.next(),
             Mode::Poll(mode) => mode.next(),
+            Mode::Queue(_) => None,
         }
     }
 }
 
-fn duration(timeout_ms: u32) -> Option<Duration> {
+/// A deadline of the host's; none for 0.
+pub(super) fn duration(timeout_ms: u32) -> Option<Duration> {
     (timeout_ms != 0).then(|| Duration::from_millis(timeout_ms.into()))
 }

@@ -5,8 +5,8 @@
 
 use std::os::raw::{c_char, c_void};
 
-/// A connector: one connection to a cache or database. Made by `connector_create` or
-/// `connector_create_polled`, released by `connector_free`. Any thread may use it at any time
+/// A connector: one connection to a cache or database. Made by `connector_create`,
+/// `connector_create_polled` or `connector_create_queued`, released by `connector_free`. Any thread may use it at any time
 /// between the two.
 pub struct connector_t {
     _opaque: [u8; 0],

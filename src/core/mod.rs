@@ -41,9 +41,9 @@ pub(crate) use backoff::Backoff;
 pub use clock::Clock;
 pub use deliveries::Deliveries;
 pub(crate) use drive::without_signals;
+pub use drive::{CompletionQueue, Outbox, Reactor};
 #[cfg(target_os = "linux")]
 pub use drive::{HostDriver, Pollable};
-pub use drive::{Outbox, Reactor};
 pub use engine::{Engine, Progress};
 #[cfg_attr(not(feature = "full"), allow(unused_imports))]
 pub(crate) use error::name_of_error;

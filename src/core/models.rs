@@ -17,11 +17,12 @@ use crate::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 pub type Model = (&'static str, fn());
 
 /// Every model.
-pub const ALL: [Model; 6] = [
+pub const ALL: [Model; 7] = [
     ("what is submitted is seen, or the engine was woken since", what_is_submitted_is_seen),
     ("room that comes back wakes who was held back", room_wakes_who_was_held_back),
     ("a wake-up is passed on or seen", drive::a_wake_up_is_passed_on_or_seen),
     ("who waits at the way out gets everything and the end", drive::who_waits_gets_everything),
+    ("who fetches from the way out gets everything and the end", drive::who_fetches_gets_everything),
     ("who was given something is busy", drive::who_was_given_something_is_busy),
     ("what a callback submits quietly is announced before it waits", drive::quiet_submissions_are_announced),
 ];

@@ -1,6 +1,6 @@
 //! Hosts in this process that use the engine as the C and Node.js interfaces do: callbacks on
-//! a dispatch thread, or on the host's own thread beside a file descriptor. They also take the
-//! misbehaving backend (`"type": "faulty"`).
+//! a dispatch thread, or on the host's own thread beside a file descriptor, or completions that the
+//! host fetches. They also take the misbehaving backend (`"type": "faulty"`).
 
 use std::collections::HashMap;
 use std::os::fd::BorrowedFd;
@@ -9,8 +9,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use deepstream_connector::core::{
-    check_document, Delivery, Engine, Error, Key, Listing, Operation, Outbox, Outcome, Pollable, Question,
-    Reactor, Submitter,
+    check_document, CompletionQueue, Delivery, Engine, Error, Key, Listing, Operation, Outbox, Outcome,
+    Pollable, Question, Reactor, Submitter,
 };
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 
@@ -27,6 +27,8 @@ pub enum Delivers {
     OnThread,
     /// The host's own: the promise's thread is the event loop.
     OnPoll,
+    /// Nobody's: the promise's thread fetches what there is.
+    OnQueue,
 }
 
 pub struct CoreHost {
@@ -52,7 +54,11 @@ struct Running {
 enum Driver {
     Thread { reactor: Reactor, dispatcher: JoinHandle<()> },
     Poll(Box<Pollable<Ticket>>),
+    Queue { queue: CompletionQueue<Ticket>, reactor: Reactor },
 }
+
+/// So many completions are fetched at once.
+const FETCHED: usize = 7;
 
 impl CoreHost {
     pub fn new(way: Delivers) -> CoreHost {
@@ -99,6 +105,10 @@ impl CoreHost {
                 let dispatcher = dispatcher.expect("the system gives threads");
                 Driver::Thread { reactor, dispatcher }
             }
+            Delivers::OnQueue => {
+                let (queue, reactor) = CompletionQueue::start(engine).expect("the system gives threads");
+                Driver::Queue { queue, reactor }
+            }
         };
         Ok(Running { submitter, close_timeout, driver })
     }
@@ -123,11 +133,11 @@ impl CoreHost {
         let accepted = checked.and_then(|()| {
             let mut what = what;
             match (self.way, what.len()) {
-                (Delivers::OnThread, 1) if !together => {
+                (Delivers::OnThread | Delivers::OnQueue, 1) if !together => {
                     let (key, operation) = what.remove(0);
                     submitter.submit(key, operation, ticket, timeout)
                 }
-                (Delivers::OnThread, _) => submitter.submit_many(what, ticket, timeout),
+                (Delivers::OnThread | Delivers::OnQueue, _) => submitter.submit_many(what, ticket, timeout),
                 // The end of the command flushes.
                 (Delivers::OnPoll, 1) if !together => {
                     let (key, operation) = what.remove(0);
@@ -146,7 +156,7 @@ impl CoreHost {
         let timeout = (timeout > 0).then(|| Duration::from_millis(timeout));
         let ticket = Ticket { request, frees: false };
         let accepted = question.and_then(|question| match self.way {
-            Delivers::OnThread => submitter.ask(question, ticket, timeout),
+            Delivers::OnThread | Delivers::OnQueue => submitter.ask(question, ticket, timeout),
             // The end of the command flushes.
             Delivers::OnPoll => submitter.ask_quietly(question, ticket, timeout),
         });
@@ -217,6 +227,16 @@ impl CoreHost {
                     teller.tell(delivery);
                 }
             }
+            Driver::Queue { queue, reactor } => {
+                running.submitter.cancel();
+                let mut fetched = Vec::new();
+                while queue.take(FETCHED, None, &mut fetched) {
+                    for delivery in fetched.drain(..) {
+                        teller.tell(delivery);
+                    }
+                }
+                reactor.join();
+            }
         }
         tell(&self.sender, Event::Freed { connector });
     }
@@ -225,14 +245,26 @@ impl CoreHost {
     fn turn(&mut self, only_flush: bool) {
         let mut freed = Vec::new();
         for (&connector, running) in &mut self.connectors {
-            let Driver::Poll(pollable) = &mut running.driver else { continue };
+            let teller = Teller { connector, sender: self.sender.clone() };
+            let pollable = match &mut running.driver {
+                Driver::Thread { .. } => continue,
+                Driver::Queue { queue, .. } => {
+                    let mut fetched = Vec::new();
+                    queue.take(FETCHED, Some(Duration::ZERO), &mut fetched);
+                    // What was fetched together is told before the end.
+                    let frees =
+                        fetched.into_iter().fold(false, |frees, delivery| teller.tell(delivery) || frees);
+                    freed.extend(frees.then_some(connector));
+                    continue;
+                }
+                Driver::Poll(pollable) => pollable,
+            };
             // An engine that has ended stays, so that it can refuse new requests.
             if only_flush {
                 pollable.flush();
             } else {
                 pollable.turn();
             }
-            let teller = Teller { connector, sender: self.sender.clone() };
             for delivery in pollable.by_ref() {
                 if teller.tell(delivery) {
                     freed.push(connector);
@@ -279,11 +311,14 @@ impl CoreHost {
     fn wait(&self, longest: Duration) {
         let mut descriptors = Vec::new();
         for running in self.connectors.values() {
-            if let Driver::Poll(pollable) = &running.driver {
-                // SAFETY: the connector stays where it is, so its descriptor stays open.
-                let borrowed = unsafe { BorrowedFd::borrow_raw(pollable.poll_fd()) };
-                descriptors.push(PollFd::from_borrowed_fd(borrowed, PollFlags::IN));
-            }
+            let descriptor = match &running.driver {
+                Driver::Thread { .. } => continue,
+                Driver::Poll(pollable) => pollable.poll_fd(),
+                Driver::Queue { queue, .. } => queue.descriptor().expect("the system gives file descriptors"),
+            };
+            // SAFETY: the connector stays where it is, so its descriptor stays open.
+            let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
+            descriptors.push(PollFd::from_borrowed_fd(borrowed, PollFlags::IN));
         }
         let limit = Timespec {
             tv_sec: i64::try_from(longest.as_secs()).unwrap_or(i64::MAX),

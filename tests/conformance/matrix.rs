@@ -75,9 +75,7 @@ fn part(backend: &BackendKind, host: &HostKind) -> Part {
         Program::CInValgrind if is_ci() && backend.name == "memory" => Part::All,
         Program::CInValgrind => Part::Nothing,
         Program::Rust => Part::All,
-        Program::C | Program::Node | Program::Python | Program::Core(Delivers::OnPoll) if is_model => {
-            Part::All
-        }
+        Program::C | Program::Node | Program::Python | Program::Core(_) if is_model => Part::All,
         Program::C | Program::Node | Program::Python if host.is_usual_way() => Part::Handful,
         // The thread that turns the engine is another with each way, and matters to backends with
         // threads of their own: of ours, of a storage behind a network, of a client library's.

@@ -139,7 +139,7 @@ pub fn commands(block: &Block, workshop: &Workshop) {
                 runs = true;
                 script += &format!("{}\n", here(line, folder));
             }
-            ["target/first"] => script += &format!("{}\n", here(line, folder)),
+            ["target/first" | "target/queue"] => script += &format!("{}\n", here(line, folder)),
             _ => panic!("{}: there is no check for {line}", block.place()),
         }
     }
@@ -150,7 +150,10 @@ pub fn commands(block: &Block, workshop: &Workshop) {
 
 /// What is built for a release lies elsewhere in a test.
 fn here(line: &str, folder: &str) -> String {
-    line.replace("target/release", folder).replace("target/first", &format!("{folder}/first"))
+    let line = line.replace("target/release", folder);
+    ["first", "queue"].into_iter().fold(line, |line, program| {
+        line.replace(&format!("target/{program}"), &format!("{folder}/{program}"))
+    })
 }
 
 /// Whether the Makefile has a target; a variable that it is given is none.

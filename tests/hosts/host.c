@@ -1,7 +1,8 @@
 /*
  * The host program of PROTOCOL.md for C. Modes of `create`: `default` has its callbacks on the
  * connector's dispatch thread, `poll` has them on this program's main thread, which watches the
- * connector's file descriptor together with its standard input.
+ * connector's file descriptor together with its standard input. `queue` has none: that thread hands a
+ * burst in as arrays of operations, and fetches completions.
  *
  *     cc host.c -I include -L <folder of the library> -ldeepstream_connector -lpthread
  */
@@ -118,6 +119,8 @@ struct slot {
     unsigned long number;
     connector_t *connector; /* NULL once somebody frees it; behind `slots_lock` */
     int fd;                 /* -1 in default mode */
+    int is_queued;
+    int is_to_be_freed;     /* after the completions that are being looked at */
     struct slot *next;
 };
 
@@ -145,6 +148,8 @@ static connector_t *connector_of(struct slot *slot)
     return connector;
 }
 
+static int fetch(struct slot *slot, connector_t *connector, int32_t wait);
+
 /* Frees a connector unless somebody else does. */
 static void free_connector(struct slot *slot)
 {
@@ -157,6 +162,10 @@ static void free_connector(struct slot *slot)
     pthread_mutex_unlock(&slots_lock);
     if (connector == NULL)
         return;
+    if (slot->is_queued) {
+        connector_stop(connector);
+        while (fetch(slot, connector, -1)) {}
+    }
     connector_free(connector);
     print(NULL, 0, NULL, "freed %lu", slot->number);
     pthread_mutex_lock(&slots_lock);
@@ -209,7 +218,9 @@ static void on_record(void *userdata, const connector_error_t *error, const conn
           error ? error->code : 0, error ? error->retryable : 0, applied(error), record != NULL,
           record ? record->version : 0, error ? error->message_length : 0, data.length);
     free(data.start);
-    if (request->frees)
+    if (request->frees && request->slot->is_queued)
+        request->slot->is_to_be_freed = 1;
+    else if (request->frees)
         free_connector(request->slot);
     free(request);
 }
@@ -317,6 +328,117 @@ static void on_notification(void *userdata, const char *channel, size_t channel_
     free(rest.start);
 }
 
+/* ---- Completions. ---- */
+
+/* What a callback would have been given. */
+static void tell(struct slot *slot, const connector_completion_t *done)
+{
+    connector_error_t failure = {sizeof failure,         done->code,    done->retryable, done->message,
+                                 done->message_length, done->applied};
+    connector_record_t found = {sizeof found, done->version, done->data, done->data_length};
+    const connector_error_t *error = done->code != CONNECTOR_OK ? &failure : NULL;
+    void *userdata = (void *)(uintptr_t)done->number;
+    switch (done->kind) {
+    case CONNECTOR_KIND_GET:
+    case CONNECTOR_KIND_HEAD:
+        on_record(userdata, error, done->found ? &found : NULL);
+        break;
+    case CONNECTOR_KIND_SET:
+    case CONNECTOR_KIND_DELETE:
+        on_done(userdata, error);
+        break;
+    case CONNECTOR_KIND_SCAN:
+        on_page(userdata, error, done->page);
+        break;
+    case CONNECTOR_KIND_COMMAND:
+        on_answer(userdata, error, done->data, done->data_length);
+        break;
+    case CONNECTOR_KIND_READY:
+        on_ready(slot);
+        break;
+    case CONNECTOR_KIND_ERROR:
+        on_error(slot, error, done->fatal);
+        break;
+    case CONNECTOR_KIND_LOG:
+        on_log(slot, done->level, done->message, done->message_length);
+        break;
+    case CONNECTOR_KIND_NOTIFICATION:
+        on_notification(slot, done->channel, done->channel_length, done->data, done->data_length);
+        break;
+    case CONNECTOR_KIND_CLOSED:
+        if (userdata != NULL) /* close_connector was called */
+            on_closed(slot, error);
+        break;
+    default:
+        on_many(userdata, error, done->results, done->count);
+    }
+}
+
+/* Fetches what there is; false once there will be no more. */
+static int fetch(struct slot *slot, connector_t *connector, int32_t wait)
+{
+    connector_completion_t done[100];
+    size_t count, i;
+    int32_t code = connector_next(connector, done, sizeof *done, 100, wait, &count);
+    if (code != CONNECTOR_OK && code != CONNECTOR_ERR_CLOSED)
+        die("connector_next", connector_last_error_message(NULL));
+    for (i = 0; i < count; i++)
+        tell(slot, &done[i]);
+    if (slot->is_to_be_freed) {
+        slot->is_to_be_freed = 0;
+        free_connector(slot);
+    }
+    return code == CONNECTOR_OK;
+}
+
+/* Operations of one connector that are handed in together. */
+static struct {
+    struct slot *slot;
+    size_t count;
+    connector_operation_t *operations;
+    void **arrays;       /* the keys and entries of each */
+    struct bytes spoilt; /* where the payloads are */
+} gathered;
+
+static void hand_in(void)
+{
+    size_t done = 0, accepted, i;
+    while (done < gathered.count) {
+        int32_t code = connector_submit(connector_of(gathered.slot), gathered.operations + done,
+                                        gathered.count - done, &accepted);
+        done += accepted;
+        if (code != CONNECTOR_OK)
+            check(code, (struct request *)(uintptr_t)gathered.operations[done++].number);
+    }
+    for (i = 0; i < gathered.count; i++)
+        free(gathered.arrays[i]);
+    /* The library has copied what it was given. */
+    for (i = 0; i < gathered.spoilt.length; i += sizeof(struct bytes)) {
+        struct bytes payload;
+        memcpy(&payload, gathered.spoilt.start + i, sizeof payload);
+        memset(payload.start, '!', payload.length);
+    }
+    gathered.count = gathered.spoilt.length = 0;
+}
+
+/* Keeps an operation for `hand_in`, and with it an array that is to be freed then. */
+static void gather(struct request *request, connector_operation_t operation, void *array, char *payload,
+                   size_t payload_length)
+{
+    struct bytes place = {payload, payload_length, 0};
+    if (gathered.slot != request->slot)
+        hand_in();
+    gathered.slot = request->slot;
+    gathered.operations =
+        allocate(gathered.operations, (gathered.count + 1) * sizeof *gathered.operations);
+    gathered.arrays = allocate(gathered.arrays, (gathered.count + 1) * sizeof *gathered.arrays);
+    operation.size = sizeof operation;
+    operation.number = (uint64_t)(uintptr_t)request;
+    gathered.operations[gathered.count] = operation;
+    gathered.arrays[gathered.count++] = array;
+    append(&gathered.spoilt, (const char *)&place, sizeof place);
+}
+
 /* ---- Commands. ---- */
 
 #define MAX_WORDS 8
@@ -399,12 +521,15 @@ static void create(const struct command *command)
     connector_events_t events = {0};
     struct slot *slot = allocate(NULL, sizeof *slot);
     int polled = strcmp(command->words[2], "poll") == 0;
+    int queued = strcmp(command->words[2], "queue") == 0;
     int32_t code;
-    if (!polled && strcmp(command->words[2], "default") != 0)
+    if (!polled && !queued && strcmp(command->words[2], "default") != 0)
         die("no such mode", command->words[2]);
     slot->number = (unsigned long)number_at(command, 1);
     slot->connector = NULL;
     slot->fd = -1;
+    slot->is_queued = queued;
+    slot->is_to_be_freed = 0;
     events.size = sizeof events;
     events.userdata = slot;
     events.ready = on_ready;
@@ -413,8 +538,11 @@ static void create(const struct command *command)
     events.notification = on_notification;
     /* Held meanwhile, so that its events come after `created`. */
     pthread_mutex_lock(&output);
-    code = (polled ? connector_create_polled : connector_create)(command->payload, command->payload_length,
-                                                                 &events, &slot->connector);
+    if (queued)
+        code = connector_create_queued(command->payload, command->payload_length, &slot->connector);
+    else
+        code = (polled ? connector_create_polled : connector_create)(
+            command->payload, command->payload_length, &events, &slot->connector);
     if (code == CONNECTOR_OK) {
         print_while_held(NULL, 0, "created %lu 0 0", slot->number);
     } else {
@@ -423,7 +551,7 @@ static void create(const struct command *command)
         print_while_held(message, length, "created %lu %" PRId32 " %zu", slot->number, code, length);
     }
     pthread_mutex_unlock(&output);
-    if (code == CONNECTOR_OK && polled)
+    if (code == CONNECTOR_OK && (polled || queued))
         connector_fd(slot->connector, &slot->fd);
     slot->next = slots;
     slots = slot;
@@ -474,6 +602,20 @@ static int32_t many(const struct command *command, connector_t *connector, uint3
             entries[i].data = take_bytes(command, &at, entries[i].data_length);
         }
     }
+    if (request->slot->is_queued) {
+        connector_operation_t operation = {0};
+        operation.kind = is_set                        ? CONNECTOR_KIND_SET_MANY
+                         : is(command, "get_many")  ? CONNECTOR_KIND_GET_MANY
+                         : is(command, "head_many") ? CONNECTOR_KIND_HEAD_MANY
+                                                     : CONNECTOR_KIND_DELETE_MANY;
+        operation.timeout_ms = timeout;
+        operation.count = count;
+        operation.keys = keys;
+        operation.entries = entries;
+        gather(request, operation, is_set ? (void *)entries : keys, command->payload, command->payload_length);
+        free(is_set ? (void *)keys : entries);
+        return CONNECTOR_OK;
+    }
     if (is_set)
         code = connector_set_many(connector, entries, count, timeout, on_many, request);
     else if (is(command, "get_many"))
@@ -487,6 +629,41 @@ static int32_t many(const struct command *command, connector_t *connector, uint3
     return code;
 }
 
+/* What a command for one key asks a completion queue for. */
+static connector_operation_t operation_of(const struct command *command)
+{
+    connector_operation_t operation = {0};
+    operation.timeout_ms = (uint32_t)number_at(command, 3);
+    operation.key = command->payload;
+    operation.key_length = command->payload_length;
+    if (is(command, "get")) {
+        operation.kind = CONNECTOR_KIND_GET;
+    } else if (is(command, "head")) {
+        operation.kind = CONNECTOR_KIND_HEAD;
+    } else if (is(command, "delete")) {
+        operation.kind = CONNECTOR_KIND_DELETE;
+    } else if (is(command, "scan")) {
+        operation.kind = CONNECTOR_KIND_SCAN;
+        operation.count = (size_t)number_at(command, 4);
+        operation.data = command->payload;
+        operation.data_length = (size_t)number_at(command, 5);
+        operation.key_length -= operation.data_length;
+        operation.key = operation.key_length > 0 ? command->payload + operation.data_length : NULL;
+        return operation;
+    } else if (is(command, "command")) {
+        operation.kind = CONNECTOR_KIND_COMMAND;
+        operation.key_length = (size_t)number_at(command, 4);
+        operation.data_length = (size_t)number_at(command, 5);
+    } else {
+        operation.kind = CONNECTOR_KIND_SET;
+        operation.version = number_at(command, 4);
+        operation.key_length = (size_t)number_at(command, 5);
+        operation.data_length = (size_t)number_at(command, 6);
+    }
+    operation.data = command->payload + operation.key_length;
+    return operation;
+}
+
 static void submit(const struct command *command, struct slot *slot)
 {
     connector_t *connector = connector_of(slot);
@@ -495,8 +672,14 @@ static void submit(const struct command *command, struct slot *slot)
     char *key = command->payload;
     size_t key_length = command->payload_length;
     int32_t code;
+    if (slot->is_queued && !is_many(command)) {
+        gather(request, operation_of(command), NULL, command->payload, command->payload_length);
+        return;
+    }
     if (is_many(command)) {
         code = many(command, connector, timeout, request);
+        if (slot->is_queued)
+            return;
     } else if (is(command, "get")) {
         code = connector_get(connector, key, key_length, timeout, on_record, request);
     } else if (is(command, "head")) {
@@ -543,7 +726,7 @@ static void stats(const struct command *command, struct slot *slot)
 
 static void close_connector(struct slot *slot)
 {
-    int32_t code = connector_close(connector_of(slot), on_closed, slot);
+    int32_t code = connector_close(connector_of(slot), slot->is_queued ? NULL : on_closed, slot);
     if (code != CONNECTOR_OK) {
         size_t length;
         const char *message = connector_last_error_message(&length);
@@ -555,6 +738,14 @@ static void free_in_callback(const struct command *command, struct slot *slot)
 {
     struct request *request = new_request(slot, (unsigned long)number_at(command, 2));
     request->frees = 1;
+    if (slot->is_queued) {
+        connector_operation_t operation = {0};
+        operation.kind = CONNECTOR_KIND_GET;
+        operation.key = command->payload;
+        operation.key_length = command->payload_length;
+        gather(request, operation, NULL, command->payload, command->payload_length);
+        return;
+    }
     check(connector_get(connector_of(slot), command->payload, command->payload_length, 0, on_record, request),
           request);
 }
@@ -562,6 +753,9 @@ static void free_in_callback(const struct command *command, struct slot *slot)
 static void carry_out(const struct command *command)
 {
     struct slot *slot;
+    if (!is(command, "get") && !is(command, "head") && !is(command, "delete") && !is(command, "set") &&
+        !is(command, "scan") && !is(command, "command") && !is_many(command) && !is(command, "free_in_callback"))
+        hand_in();
     if (is(command, "create")) {
         create(command);
         return;
@@ -611,6 +805,7 @@ static void work_through_input(void)
             done += parse(input.start + done, seen - done, &command);
             carry_out(&command);
         }
+        hand_in();
     }
     memmove(input.start, input.start + done, input.length - done);
     input.length -= done;
@@ -638,8 +833,13 @@ static int wait_for_input(void)
     if (poll(watched, count, -1) < 0 && errno != EINTR)
         die("poll", strerror(errno));
     for (slot = slots, i = 1; slot != NULL; slot = slot->next, i++) {
-        if (watched[i].fd >= 0 && watched[i].revents != 0 && connector_of(slot) != NULL)
-            connector_dispatch(connector_of(slot));
+        connector_t *connector = connector_of(slot);
+        if (watched[i].fd < 0 || watched[i].revents == 0 || connector == NULL)
+            continue;
+        if (slot->is_queued)
+            fetch(slot, connector, 0);
+        else
+            connector_dispatch(connector);
     }
     if (watched[0].revents == 0)
         return 1;
@@ -669,6 +869,9 @@ int main(void)
         slots = slot->next;
         free(slot);
     }
+    free(gathered.operations);
+    free(gathered.arrays);
+    free(gathered.spoilt.start);
     free(input.start);
     return 0;
 }

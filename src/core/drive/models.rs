@@ -74,6 +74,33 @@ pub(in crate::core) fn who_waits_gets_everything() {
     assert_eq!(got, [0, 1]);
 }
 
+/// A thread fetches several at once while the reactor delivers, and ends.
+pub(in crate::core) fn who_fetches_gets_everything() {
+    let admission = Arc::new(Admission::new(10, 10));
+    let list = Deliveries::<u32>::new(Arc::clone(&admission));
+    let mut news = list.another();
+    let way = WayOut::new(list, Bell::Thread(Condvar::new()));
+    let sender = way.sender();
+    let reactor = thread::spawn(move || {
+        let weight = Weight { operations: 1, bytes: 1 };
+        admission.admit(weight).unwrap();
+        news.complete(0, Outcome::One(Ok(Reply::Done)), weight);
+        sender.send(&mut news);
+        admission.admit(weight).unwrap();
+        news.complete(1, Outcome::One(Ok(Reply::Done)), weight);
+        news.push(Delivery::Closed);
+        sender.send(&mut news);
+    });
+    let mut got = Vec::new();
+    let mut fetched = Vec::new();
+    while way.take_some(2, None, &mut fetched) {
+        assert!((1..=2).contains(&fetched.len()), "it waits for one, and gives no more than asked for");
+        got.append(&mut fetched);
+    }
+    reactor.join().unwrap();
+    assert!(matches!(&got[..], [Delivery::Completion(0, _), Delivery::Completion(1, _), Delivery::Closed]));
+}
+
 /// From a delivery on callbacks may run, although the thread that waits for them has not woken up yet.
 pub(in crate::core) fn who_was_given_something_is_busy() {
     let admission = Arc::new(Admission::new(10, 10));

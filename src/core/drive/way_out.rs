@@ -2,8 +2,9 @@
 //! takes something off gives its room back, so that a slow listener holds up who submits and
 //! nothing else.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 use crate::core::deliveries::Deliveries;
 use crate::core::request::Delivery;
@@ -33,12 +34,51 @@ struct Queue<T> {
     list: Deliveries<T>,
     /// Nothing more will come.
     is_shut: bool,
+    lamp: Option<Lamp>,
+}
+
+/// An eventfd that is readable exactly as long as there is something to take.
+struct Lamp {
+    descriptor: OwnedFd,
+    is_lit: bool,
+}
+
+impl Lamp {
+    /// Costs a system call only where that changes.
+    fn show(&mut self, is_something: bool) {
+        match (self.is_lit, is_something) {
+            (false, true) => light(&self.descriptor),
+            (true, false) => put_out(&self.descriptor),
+            _ => {}
+        }
+        self.is_lit = is_something;
+    }
+}
+
+/// Makes an eventfd readable.
+fn light(descriptor: &OwnedFd) {
+    // It fails only when the counter is full, and then it is readable already.
+    let _ = rustix::io::write(descriptor, &1u64.to_ne_bytes());
+}
+
+/// Makes an eventfd unreadable; reading fails where it was that already.
+fn put_out(descriptor: &OwnedFd) {
+    let _ = rustix::io::read(descriptor, &mut [0u8; 8]);
+}
+
+impl<T> Queue<T> {
+    fn show(&mut self) {
+        let is_something = !self.list.is_empty();
+        if let Some(lamp) = &mut self.lamp {
+            lamp.show(is_something);
+        }
+    }
 }
 
 impl<T> WayOut<T> {
     /// A way out that begins with an empty list.
     pub fn new(list: Deliveries<T>, bell: Bell) -> Arc<WayOut<T>> {
-        let queue = Mutex::new(Queue { list, is_shut: false });
+        let queue = Mutex::new(Queue { list, is_shut: false, lamp: None });
         Arc::new(WayOut { queue, bell, is_waiting: AtomicBool::new(false) })
     }
 
@@ -57,15 +97,50 @@ impl<T> WayOut<T> {
 
     /// Waits until there is something, or nothing will come any more. Returns which.
     pub fn wait(&self) -> bool {
+        !self.wait_until(None).list.is_empty()
+    }
+
+    /// Takes at most so many, waiting for the first one until that time, if any. Returns whether there was something,
+    /// or there may yet be. One thread at a time.
+    pub fn take_some(&self, most: usize, until: Option<Instant>, into: &mut Vec<Delivery<T>>) -> bool {
+        let mut queue = self.wait_until(until);
+        let may_be_more = !(queue.is_shut && queue.list.is_empty());
+        into.extend(queue.list.by_ref().take(most));
+        queue.is_shut |= matches!(into.last(), Some(Delivery::Closed));
+        queue.show();
+        may_be_more
+    }
+
+    fn wait_until(&self, until: Option<Instant>) -> MutexGuard<'_, Queue<T>> {
         let mut queue = self.queue();
         if let Bell::Thread(bell) = &self.bell {
             while queue.list.is_empty() && !queue.is_shut {
+                let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+                if left.is_some_and(|left| left.is_zero()) {
+                    break;
+                }
                 self.is_waiting.store(true, Ordering::Relaxed);
-                queue = bell.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                queue = match left {
+                    None => bell.wait(queue).unwrap_or_else(PoisonError::into_inner),
+                    Some(left) => bell.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0,
+                };
             }
             self.is_waiting.store(false, Ordering::Relaxed);
         }
-        !queue.list.is_empty()
+        queue
+    }
+
+    /// A descriptor that is readable as long as there is something, from now on; `make` makes an eventfd for that.
+    ///
+    /// # Errors
+    /// It could not be made.
+    pub fn lamp<E>(&self, make: impl FnOnce() -> Result<OwnedFd, E>) -> Result<RawFd, E> {
+        let mut queue = self.queue();
+        if queue.lamp.is_none() {
+            queue.lamp = Some(Lamp { descriptor: make()?, is_lit: false });
+            queue.show();
+        }
+        Ok(queue.lamp.as_ref().map_or(-1, |lamp| lamp.descriptor.as_raw_fd()))
     }
 
     /// Whether no thread waits: callbacks may be running, or about to.
@@ -97,8 +172,7 @@ impl<T> WayOut<T> {
     pub fn ring(&self) {
         match &self.bell {
             Bell::Thread(bell) => bell.notify_all(),
-            // It fails only when the counter is full, and then it is readable already.
-            Bell::Descriptor(descriptor) => drop(rustix::io::write(descriptor, &1u64.to_ne_bytes())),
+            Bell::Descriptor(descriptor) => light(descriptor),
             Bell::Function(function) => function(),
         }
     }
@@ -119,6 +193,7 @@ impl<T> Sender<T> {
     pub fn send(&self, news: &mut Deliveries<T>) {
         let mut queue = self.way.queue();
         queue.list.append(news);
+        queue.show();
         self.way.is_waiting.store(false, Ordering::Relaxed);
         drop(queue);
         self.way.ring();
