@@ -46,16 +46,16 @@ pub enum Command {
     Export(ExportArgs),
     /// Stores the records of JSON Lines
     Import(ImportArgs),
-    //T    /// Copies all records from one database to another
-    //T    Copy(CopyArgs),
-    //T    /// Prints a line for each record that differs: + only in --from, - only in --to, * other data or version, ! unreadable
-    //T    Diff(DiffArgs),
-    //T    /// Measures throughput and latency with W operations under way
-    //T    Bench(BenchArgs),
-    //T    /// Prints a completion script for a shell
-    //T    Completions(CompletionArgs),
-    //T    /// Writes the man pages into a folder
-    //T    Man(ManArgs),
+    /// Copies all records from one database to another
+    Copy(CopyArgs),
+    /// Prints a line for each record that differs: + only in --from, - only in --to, * other data or version, ! unreadable
+    Diff(DiffArgs),
+    /// Measures throughput and latency with W operations under way
+    Bench(BenchArgs),
+    /// Prints a completion script for a shell
+    Completions(CompletionArgs),
+    /// Writes the man pages into a folder
+    Man(ManArgs),
 }
 
 /// One connection.
@@ -101,12 +101,6 @@ pub struct OptionArgs {
     /// An option with a secret: NAME=env:VARIABLE, NAME=file:PATH or NAME=prompt
     #[arg(long = "secret", value_name = "NAME=SOURCE")]
     pub secrets: Vec<String>,
-    /// Refused: the system shows a command line to everybody
-    #[arg(long, hide = true, num_args = 0..=1)]
-    pub password: Option<Option<String>>,
-    /// Refused, as a password is
-    #[arg(long, hide = true, num_args = 0..=1)]
-    pub token: Option<Option<String>>,
 }
 
 /// Two connections.

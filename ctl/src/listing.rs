@@ -14,6 +14,9 @@ use crate::failure::Failure;
 /// The most records on a page.
 const MOST: usize = 1000;
 
+/// How many records the first page has: nobody knows yet how large they are.
+const FIRST: usize = 25;
+
 /// What a page should hold: pages of large records are made shorter.
 const BYTES: usize = 4 << 20;
 
@@ -53,7 +56,7 @@ impl Listing {
     pub fn with_pages(handle: &Handle, cursor: Option<String>, patience: Duration, most: usize) -> Listing {
         let most = most.clamp(1, MOST);
         let handle = handle.within(PAGE_TIMEOUT.min(patience));
-        let mut listing = Listing { handle, patience, most, limit: most.min(200), next: None };
+        let mut listing = Listing { handle, patience, most, limit: most.min(FIRST), next: None };
         listing.ask(cursor);
         listing
     }

@@ -1,5 +1,6 @@
 //! `connectorctl`: looks into caches and databases, copies and compares them. `docs/connectorctl.md` tells how.
 
+mod checkpoint;
 mod cli;
 mod commands;
 mod config;
@@ -13,7 +14,9 @@ mod listing;
 mod output;
 mod progress;
 mod prompt;
+mod reads;
 mod rejects;
+mod same;
 mod writes;
 
 use std::process::ExitCode;
@@ -26,6 +29,11 @@ use failure::Exit;
 
 fn main() -> ExitCode {
     ending::watch_signals();
+    let words = std::env::args_os().skip(1).filter_map(|word| word.into_string().ok());
+    if let Err(failure) = config::refuse_secrets(words) {
+        console::console().fail(&failure);
+        return ExitCode::from(failure.exit as u8);
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -47,6 +55,11 @@ fn main() -> ExitCode {
         Command::CheckConfig(arguments) => run::check_config(arguments),
         Command::Export(arguments) => run::export(arguments),
         Command::Import(arguments) => run::import(arguments),
+        Command::Copy(arguments) => run::copy(arguments),
+        Command::Diff(arguments) => run::diff(arguments),
+        Command::Bench(arguments) => run::bench(arguments),
+        Command::Completions(arguments) => run::completions(arguments),
+        Command::Man(arguments) => run::man(arguments),
     };
     let exit = done.unwrap_or_else(|failure| {
         console::console().fail(&failure);

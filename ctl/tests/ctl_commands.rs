@@ -109,6 +109,8 @@ fn secrets_never_come_by_the_command_line_and_are_never_told() {
         &["--password", "hunter2"][..],
         &["--password=hunter2"],
         &["--token", "hunter2"],
+        &["--secret-access-key", "hunter2"],
+        &["--sentinelPassword=hunter2"],
         &["-o", "password=hunter2"],
         &["-o", "sentinelPassword=\"hunter2\""],
         &["-o", "nodes=[{\"host\": \"h\", \"password\": \"hunter2\"}]"],

@@ -7,6 +7,17 @@ use super::source::{self, Target};
 use crate::cli::{ConnectionArgs, OptionArgs, Section};
 use crate::failure::Failure;
 
+/// Refuses a flag with the name of an option that is a secret, whatever the command would make of it.
+pub fn refuse_secrets(words: impl Iterator<Item = String>) -> Result<(), Failure> {
+    for word in words.take_while(|word| word != "--") {
+        let flag = word.strip_prefix("--").map(|flag| flag.split('=').next().unwrap_or_default());
+        if let Some(name) = flag.filter(|name| *name != "secret" && secrets::is_secret(name)) {
+            return Err(secrets::refused(name));
+        }
+    }
+    Ok(())
+}
+
 /// The configuration of a command with one connection.
 pub fn one(arguments: &ConnectionArgs) -> Result<Target, Failure> {
     let mut target = match &arguments.config {
@@ -38,11 +49,6 @@ pub fn spec(spec: &str, section: Option<Section>) -> Result<Target, Failure> {
 
 /// The options that have flags of their own.
 fn options(arguments: &OptionArgs) -> Result<Map<String, Value>, Failure> {
-    for (name, given) in [("password", &arguments.password), ("token", &arguments.token)] {
-        if given.is_some() {
-            return Err(secrets::refused(name));
-        }
-    }
     let texts = [
         ("type", &arguments.kind),
         ("host", &arguments.host),

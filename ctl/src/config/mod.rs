@@ -8,6 +8,6 @@ mod secrets;
 mod source;
 mod yaml;
 
-pub use flags::{one, spec};
+pub use flags::{one, refuse_secrets, spec};
 pub use masked::masked;
 pub use source::Target;

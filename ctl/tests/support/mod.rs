@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // Each test program uses a part of it.
 
+pub mod server;
+
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
@@ -187,7 +189,7 @@ pub fn sorted(text: &str) -> Vec<&str> {
 }
 
 /// Waits for something that comes by itself.
-pub fn until(condition: impl Fn() -> bool) {
+pub fn until(mut condition: impl FnMut() -> bool) {
     let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while !condition() {
         assert!(std::time::Instant::now() < end, "it did not come");
