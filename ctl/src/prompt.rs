@@ -20,10 +20,11 @@ pub fn ask(name: &str) -> Result<String, Failure> {
     let before = tcgetattr(&terminal).map_err(failed)?;
     let mut hiding = before.clone();
     hiding.local_flags.remove(LocalFlags::ECHO);
-    let _ = write!(terminal, "{name}: ");
     let again = terminal.try_clone().map_err(|error| Failure::file("the terminal", &error))?;
     let shown = ending::at_end(move || show(&again, &before));
     tcsetattr(&terminal, SetArg::TCSAFLUSH, &hiding).map_err(failed)?;
+    // Not before: what is typed then is hidden.
+    let _ = write!(terminal, "{name}: ");
     let mut line = String::new();
     let read = BufReader::new(&terminal).read_line(&mut line);
     drop(shown);

@@ -3,6 +3,7 @@
 mod support;
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 
 use serde_json::json;
@@ -162,6 +163,26 @@ fn a_prompt_needs_a_terminal() {
     let said = support::said(output);
     assert!(said.code == Some(3) && said.err.contains("--secret password=env:"), "{said:?}");
     drop(place);
+}
+
+#[test]
+fn what_is_typed_at_a_prompt_is_not_shown() {
+    let place = Place::new();
+    let command =
+        format!("{} check-config --type redis --secret password=prompt", env!("CARGO_BIN_EXE_connectorctl"));
+    let Some(mut script) = place.at_terminal(&command) else { return };
+    let mut output = script.stdout.take().unwrap();
+    let mut shown = Vec::new();
+    let mut byte = [0];
+    while !shown.ends_with(b"password: ") {
+        assert_eq!(output.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&shown));
+        shown.push(byte[0]);
+    }
+    script.stdin.as_mut().unwrap().write_all(b"hunter2\n").unwrap();
+    output.read_to_end(&mut shown).unwrap();
+    assert!(script.wait().unwrap().success());
+    let shown = String::from_utf8(shown).unwrap();
+    assert!(shown.contains("password: (hidden)") && !shown.contains(support::SECRET), "{shown}");
 }
 
 #[test]

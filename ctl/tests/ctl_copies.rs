@@ -128,6 +128,38 @@ fn a_rate_holds_it_back() {
     assert!(began.elapsed() >= std::time::Duration::from_millis(1500));
 }
 
+/// Something in the target changes a record as soon as it is there.
+#[test]
+fn the_look_afterwards_finds_what_is_not_as_it_was_written() {
+    let place = place();
+    import(&place, "a.json", &support::many_lines(0..200));
+    place.ok(&["set", "-c", "b.json", "many/0", "0", "{}"]);
+    let plain = Connection::open(place.path("b.sqlite")).unwrap();
+    let trigger = "CREATE TRIGGER spoil AFTER INSERT ON many WHEN new.id = '150' BEGIN UPDATE many SET data = '[]' WHERE id = '150'; END";
+    plain.execute_batch(trigger).unwrap();
+    drop(plain);
+    let (code, said) = copy(&place, &[]);
+    assert_eq!((code, &said["different"], &said["verified"]), (Some(1), &json!(1), &json!(200)));
+    assert_eq!(copy(&place, &["--no-verify"]).0, Some(0));
+}
+
+#[test]
+fn a_terminal_has_a_bar() {
+    let place = place();
+    import(&place, "a.json", &support::many_lines(0..600));
+    // The first run tells the next one how many there are.
+    copy(&place, &[]);
+    let words = COPY.iter().filter(|word| **word != "--json").copied().collect::<Vec<_>>().join(" ");
+    let command = format!("{} {words} --rate 1000", env!("CARGO_BIN_EXE_connectorctl"));
+    let Some(script) = place.at_terminal(&command) else { return };
+    let shown = support::said(script.wait_with_output().unwrap()).out;
+    assert!(
+        shown.contains("\rcopying [#") && shown.contains("of 600, ") && shown.contains(" left"),
+        "{shown:?}"
+    );
+    assert!(shown.contains("\r\u{1b}[Kconnectorctl: 0 of 600 records were written"), "{shown:?}");
+}
+
 /// Where the checkpoint says that a copy is.
 fn reached(place: &Place) -> Option<u64> {
     let state: Value =

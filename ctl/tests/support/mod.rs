@@ -7,7 +7,7 @@ pub mod server;
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -103,6 +103,20 @@ pub fn objects(text: &str) -> Vec<Value> {
 }
 
 impl Place {
+    /// A command whose output and input are a terminal; none where there is no `script` to make one.
+    pub fn at_terminal(&self, command: &str) -> Option<Child> {
+        let is_here = Command::new("script").arg("--version").output().is_ok();
+        if !is_here {
+            assert!(std::env::var_os("CI").is_none(), "there is no program `script`");
+            eprintln!("SKIPPED: there is no program `script`");
+            return None;
+        }
+        let mut script = Command::new("script");
+        script.args(["-qec", command, "/dev/null"]).current_dir(self.0.path()).env("HOME", self.0.path());
+        script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Some(script.spawn().expect("it starts"))
+    }
+
     /// A script for a shell, to be run here.
     pub fn shell(&self, script: &str) -> Command {
         let mut command = Command::new("sh");
