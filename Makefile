@@ -5,7 +5,7 @@ CARGO ?= cargo
 FEATURES ?= full
 ALL = --release --workspace --features full
 
-.PHONY: help demo test test-everything test-packages simulate simulate-mutations quick bench node library install packages lint docs clean
+.PHONY: help demo test test-everything test-packages simulate simulate-mutations quick bench ctl node library install packages lint docs clean
 
 help:
 	@echo 'make demo    a real deepstream server with our cache and storage, step by step'
@@ -20,6 +20,7 @@ help:
 	@echo 'make lint    formatting and clippy'
 	@echo 'make bench   measure against the JavaScript connectors; tables and plots in target/bench'
 	@echo 'make node    build the Node.js addon, so that require("./bindings/node") works'
+	@echo 'make ctl     the program connectorctl: docs/connectorctl.md'
 	@echo 'make library the shared library for C, C++ and Python, under the name that programs ask for'
 	@echo 'make install PREFIX=/usr/local DESTDIR='
 	@echo '             what "make library" built, its header, pkg-config file and CMake package: docs/install.md'
@@ -33,6 +34,9 @@ help:
 node:
 	@tests/setup tools
 	FEATURES=$(FEATURES) bindings/node/build
+
+ctl:
+	$(CARGO) build $(ALL) --bin connectorctl
 
 library:
 	$(CARGO) build --release --features $(FEATURES)

@@ -72,6 +72,8 @@ enum Check {
     DocTest,
     /// By the tests of the packages, which install from them as the page says.
     Packages,
+    /// By the tests of connectorctl, which run it.
+    Connectorctl,
     /// At the server that its first word names.
     Place,
 }
@@ -85,6 +87,7 @@ fn check_of(block: &Block) -> Option<Check> {
         ("c" | "cpp", []) => Some(Check::Compiled),
         ("sh", []) => Some(Check::Commands),
         ("sh", ["packages", _]) => Some(Check::Packages),
+        ("sh", ["connectorctl"]) => Some(Check::Connectorctl),
         ("rust", []) => Some(Check::DocTest),
         ("js" | "sh" | "sql", [place, ..]) if places::PLACES.contains(place) => Some(Check::Place),
         _ => None,
