@@ -31,6 +31,7 @@ type Asked = Pin<Box<dyn Future<Output = Result<Page, Error>> + Send>>;
 /// A listing under way.
 pub struct Listing {
     handle: Handle,
+    prefix: String,
     patience: Duration,
     most: usize,
     limit: usize,
@@ -40,34 +41,45 @@ pub struct Listing {
 
 /// Some of all records.
 pub struct Part {
-    /// Those whose keys begin as wanted.
     pub records: Vec<(Key, Record)>,
     /// Where the next part begins; none on the last one.
     pub next: Option<String>,
 }
 
 impl Listing {
-    /// Begins at a cursor. An outage may last as long as the patience.
-    pub fn begin(handle: &Handle, cursor: Option<String>, patience: Duration) -> Listing {
-        Listing::with_pages(handle, cursor, patience, MOST)
+    /// Begins at a cursor, with the keys that begin with `prefix`. An outage may last as long as the
+    /// patience.
+    pub fn begin(handle: &Handle, prefix: &str, cursor: Option<String>, patience: Duration) -> Listing {
+        Listing::with_pages(handle, prefix, cursor, patience, MOST)
     }
 
     /// The same with at most so many records on a page.
-    pub fn with_pages(handle: &Handle, cursor: Option<String>, patience: Duration, most: usize) -> Listing {
+    pub fn with_pages(
+        handle: &Handle,
+        prefix: &str,
+        cursor: Option<String>,
+        patience: Duration,
+        most: usize,
+    ) -> Listing {
         let most = most.clamp(1, MOST);
         let handle = handle.within(PAGE_TIMEOUT.min(patience));
-        let mut listing = Listing { handle, patience, most, limit: most.min(FIRST), next: None };
+        let prefix = prefix.to_owned();
+        let mut listing = Listing { handle, prefix, patience, most, limit: most.min(FIRST), next: None };
         listing.ask(cursor);
         listing
     }
 
     fn ask(&mut self, cursor: Option<String>) {
-        let page = Box::pin(self.handle.scan_async(cursor.as_deref(), self.limit));
+        let page = self.page(cursor.as_deref());
         self.next = Some((cursor, page));
     }
 
+    fn page(&self, cursor: Option<&str>) -> Asked {
+        Box::pin(self.handle.scan_prefix_async(&self.prefix, cursor, self.limit))
+    }
+
     /// The next part; none behind the last one.
-    pub fn next(&mut self, prefix: &str) -> Result<Option<Part>, Failure> {
+    pub fn next(&mut self) -> Result<Option<Part>, Failure> {
         let Some((cursor, page)) = self.next.take() else { return Ok(None) };
         let page = self.patiently(cursor, page)?;
         let bytes: usize = page.records.iter().map(|(key, record)| key.len() + record.data.len()).sum();
@@ -78,11 +90,10 @@ impl Listing {
         if let Some(next) = &page.next {
             self.ask(Some(next.clone()));
         }
-        let records = page.records.into_iter().filter(|(key, _)| key.starts_with(prefix)).collect();
-        Ok(Some(Part { records, next: page.next }))
+        Ok(Some(Part { records: page.records, next: page.next }))
     }
 
-    fn patiently(&mut self, cursor: Option<String>, page: Asked) -> Result<Page, Failure> {
+    fn patiently(&self, cursor: Option<String>, page: Asked) -> Result<Page, Failure> {
         let began = Instant::now();
         let mut page = page;
         loop {
@@ -93,7 +104,7 @@ impl Listing {
                 }
                 Err(_) => {
                     thread::sleep(PAUSE);
-                    page = Box::pin(self.handle.scan_async(cursor.as_deref(), self.limit));
+                    page = self.page(cursor.as_deref());
                 }
             }
         }

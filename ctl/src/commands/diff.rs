@@ -80,9 +80,9 @@ impl Differing<'_> {
     /// Looks for all records of one side on the other. The way back looks only for what is missing.
     fn all(&mut self, one: &Handle, other: &Handle, is_back: bool) -> Result<(), Failure> {
         let mut pages: VecDeque<(Vec<(Key, Record)>, Reading)> = VecDeque::new();
-        let mut listing = Listing::begin(one, None, self.patience);
+        let mut listing = Listing::begin(one, &self.arguments.prefix, None, self.patience);
         loop {
-            let part = listing.next(&self.arguments.prefix)?;
+            let part = listing.next()?;
             let is_end = part.is_none();
             if let Some(part) = part {
                 let keys = part.records.iter().map(|(key, _)| key.clone()).collect();

@@ -32,10 +32,10 @@ pub fn export(arguments: &ExportArgs) -> Result<Exit, Failure> {
         name => Sink::File(Box::new(Written::create(name).map_err(failed)?)),
     };
     let connection = Connection::open(&target)?;
-    let mut listing = Listing::begin(connection.handle(), None, PATIENCE);
+    let mut listing = Listing::begin(connection.handle(), &arguments.prefix, None, PATIENCE);
     let mut progress = Progress::begin("exporting", 0, None);
     let mut count = 0;
-    while let Some(part) = listing.next(&arguments.prefix)? {
+    while let Some(part) = listing.next()? {
         for (key, record) in &part.records {
             let line = lines::write(key, record);
             match &mut sink {

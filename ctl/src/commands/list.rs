@@ -23,9 +23,10 @@ pub fn list(arguments: &ListArgs) -> Result<Exit, Failure> {
     loop {
         // A page holds no more than may be printed, so that its end is where the next listing begins.
         let most = usize::try_from(left).unwrap_or(usize::MAX);
-        let mut listing = Listing::with_pages(connection.handle(), cursor.take(), PATIENCE, most);
+        let mut listing =
+            Listing::with_pages(connection.handle(), &arguments.prefix, cursor.take(), PATIENCE, most);
         // All pages but those near the limit come from one listing.
-        while let Some(part) = listing.next(&arguments.prefix)? {
+        while let Some(part) = listing.next()? {
             for (key, record) in &part.records {
                 left -= 1;
                 if console().json() {

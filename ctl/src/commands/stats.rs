@@ -46,9 +46,9 @@ pub fn stats(arguments: &StatsArgs) -> Result<Exit, Failure> {
     wait(connection.handle().head_async("connectorctl/ping"))?;
     let (mut all, mut collections) = (Count::default(), BTreeMap::<String, Count>::new());
     if arguments.records {
-        let mut listing = Listing::begin(connection.handle(), None, PATIENCE);
+        let mut listing = Listing::begin(connection.handle(), "", None, PATIENCE);
         let mut progress = Progress::begin("counting", 0, None);
-        while let Some(part) = listing.next("")? {
+        while let Some(part) = listing.next()? {
             for (key, record) in part.records {
                 let bytes = record.data.len() as u64;
                 all.add(bytes);

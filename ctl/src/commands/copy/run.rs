@@ -55,9 +55,10 @@ impl Copying<'_> {
             Mark { cursor: state.cursor.clone(), read: state.read, same: state.same, kept: state.kept };
         let mut pace = Pace::new(self.arguments.rate);
         let most = self.arguments.rate.map_or(usize::MAX, |rate| usize::try_from(rate).unwrap_or(usize::MAX));
-        let mut listing = Listing::with_pages(self.from, state.cursor.clone(), self.patience, most);
+        let mut listing =
+            Listing::with_pages(self.from, &self.arguments.prefix, state.cursor.clone(), self.patience, most);
         loop {
-            let part = listing.next(&self.arguments.prefix)?;
+            let part = listing.next()?;
             let is_end = part.is_none();
             if let Some(part) = part {
                 pace.wait(part.records.len());

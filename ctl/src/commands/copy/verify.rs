@@ -37,10 +37,11 @@ impl Verifying<'_> {
     pub fn run(self, state: &mut State) -> Result<u64, Failure> {
         let mut pages: VecDeque<Page> = VecDeque::new();
         let mut progress = Progress::begin("verifying", state.verified, Some(state.read));
-        let mut listing = Listing::begin(self.from, state.cursor.clone(), self.patience);
+        let mut listing =
+            Listing::begin(self.from, &self.arguments.prefix, state.cursor.clone(), self.patience);
         let mut different = 0;
         loop {
-            let part = listing.next(&self.arguments.prefix)?;
+            let part = listing.next()?;
             let is_end = part.is_none();
             if let Some(part) = part {
                 let keys = part.records.iter().map(|(key, _)| key.clone()).collect();
