@@ -24,7 +24,7 @@ use crate::conformance::rust_host::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivers {
     /// A dispatch thread's.
-    OnThread,
+    ByThread,
     /// The host's own: the promise's thread is the event loop.
     OnPoll,
     /// Nobody's: the promise's thread fetches what there is.
@@ -86,7 +86,7 @@ impl CoreHost {
                 let pollable = Pollable::new(engine, submitter.clone());
                 Driver::Poll(Box::new(pollable.expect("the system gives file descriptors")))
             }
-            Delivers::OnThread => {
+            Delivers::ByThread => {
                 let (outbox, reactor) = Outbox::start(engine).expect("the system gives threads");
                 let teller = Teller { connector, sender: self.sender.clone() };
                 let canceller = submitter.clone();
@@ -133,11 +133,11 @@ impl CoreHost {
         let accepted = checked.and_then(|()| {
             let mut what = what;
             match (self.way, what.len()) {
-                (Delivers::OnThread | Delivers::OnQueue, 1) if !together => {
+                (Delivers::ByThread | Delivers::OnQueue, 1) if !together => {
                     let (key, operation) = what.remove(0);
                     submitter.submit(key, operation, ticket, timeout)
                 }
-                (Delivers::OnThread | Delivers::OnQueue, _) => submitter.submit_many(what, ticket, timeout),
+                (Delivers::ByThread | Delivers::OnQueue, _) => submitter.submit_many(what, ticket, timeout),
                 // The end of the command flushes.
                 (Delivers::OnPoll, 1) if !together => {
                     let (key, operation) = what.remove(0);
@@ -156,7 +156,7 @@ impl CoreHost {
         let timeout = (timeout > 0).then(|| Duration::from_millis(timeout));
         let ticket = Ticket { request, frees: false };
         let accepted = question.and_then(|question| match self.way {
-            Delivers::OnThread | Delivers::OnQueue => submitter.ask(question, ticket, timeout),
+            Delivers::ByThread | Delivers::OnQueue => submitter.ask(question, ticket, timeout),
             // The end of the command flushes.
             Delivers::OnPoll => submitter.ask_quietly(question, ticket, timeout),
         });
@@ -249,11 +249,12 @@ impl CoreHost {
             let pollable = match &mut running.driver {
                 Driver::Thread { .. } => continue,
                 Driver::Queue { queue, .. } => {
-                    let mut fetched = Vec::new();
+                    let (mut fetched, mut frees) = (Vec::new(), false);
                     queue.take(FETCHED, Some(Duration::ZERO), &mut fetched);
                     // What was fetched together is told before the end.
-                    let frees =
-                        fetched.into_iter().fold(false, |frees, delivery| teller.tell(delivery) || frees);
+                    for delivery in fetched {
+                        frees |= teller.tell(delivery);
+                    }
                     freed.extend(frees.then_some(connector));
                     continue;
                 }
@@ -289,7 +290,7 @@ impl Host for CoreHost {
     }
 
     fn receive(&mut self, deadline: Instant) -> Option<Event> {
-        if self.way == Delivers::OnThread {
+        if self.way == Delivers::ByThread {
             return self.receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok();
         }
         loop {

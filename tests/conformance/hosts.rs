@@ -39,7 +39,7 @@ pub enum Program {
 /// Every host.
 pub const ALL: &[HostKind] = &[
     HostKind { name: "rust", mode: "default", program: Program::Rust },
-    HostKind { name: "rust-thread", mode: "default", program: Program::Core(Delivers::OnThread) },
+    HostKind { name: "rust-thread", mode: "default", program: Program::Core(Delivers::ByThread) },
     HostKind { name: "rust-poll", mode: "default", program: Program::Core(Delivers::OnPoll) },
     HostKind { name: "rust-queue", mode: "default", program: Program::Core(Delivers::OnQueue) },
     HostKind { name: "c", mode: "default", program: Program::C },

@@ -70,7 +70,7 @@ fn part(backend: &BackendKind, host: &HostKind) -> Part {
         Program::Core(_) if backend.name == FAULTY => Part::All,
         _ if backend.name == FAULTY => Part::Nothing,
         // The public Rust interface is the dispatch thread's way already.
-        Program::Core(Delivers::OnThread) => Part::Nothing,
+        Program::Core(Delivers::ByThread) => Part::Nothing,
         Program::CInValgrind if env::var_os("CONFORMANCE_VALGRIND").is_some() => Part::All,
         Program::CInValgrind if is_ci() && backend.name == "memory" => Part::All,
         Program::CInValgrind => Part::Nothing,
