@@ -217,8 +217,8 @@
 #define CONNECTOR_KIND_DELETE_MANY 8
 
 /**
- * An operation that reads a page of at most `count` records, as `connector_scan` does; `key` is the
- * cursor, or NULL for the first page.
+ * An operation that reads a page of at most `count` records, as `connector_scan_prefix` does; `key` is
+ * the cursor, or NULL for the first page, and `data` the prefix, or NULL for all records.
  */
 #define CONNECTOR_KIND_SCAN 9
 

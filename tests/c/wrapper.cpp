@@ -8,6 +8,8 @@
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
+#include <filesystem>
+#include <iterator>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -246,6 +248,18 @@ void wait_until_no_callable_lives()
         REQUIRE(round < 120'000);
 }
 
+/// A connector that is destroyed inside a callback has threads that end by themselves.
+void wait_until_nobody_else_runs()
+{
+    wait_until_no_callable_lives();
+    const auto threads = [] {
+        const std::filesystem::directory_iterator tasks("/proc/self/task");
+        return std::distance(begin(tasks), end(tasks));
+    };
+    for (int round = 0; threads() > 1; ++round, std::this_thread::sleep_for(1ms))
+        REQUIRE(round < 120'000);
+}
+
 /// Destroys its connector inside a callback, once no other thread is inside of a call.
 class Destroyer {
 public:
@@ -271,7 +285,7 @@ public:
     {
         free_.set_value();
         wait_until(*address_, [&] { return done_.load(); });
-        wait_until_no_callable_lives();
+        wait_until_nobody_else_runs();
     }
 
 private:
@@ -339,7 +353,7 @@ void a_callable_may_own_the_connector()
     });
     submitted.set_value();
     wait_until(connector, [&] { return ran.load(); });
-    wait_until_no_callable_lives();
+    wait_until_nobody_else_runs();
 }
 
 void futures_have_values_and_errors()
