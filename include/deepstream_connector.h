@@ -512,7 +512,7 @@ typedef struct connector_page_t {
      */
     size_t size;
     /**
-     * Pointers to the records.
+     * Pointers to the records; NULL where there is none.
      */
     const struct connector_named_record_t *const *records;
     /**
@@ -678,7 +678,7 @@ typedef struct connector_completion_t {
     size_t channel_length;
     /**
      * Pointers to the results of an operation on many keys, one for each in the order in which they were
-     * given.
+     * given; NULL where there is none.
      */
     const struct connector_result_t *const *results;
     /**

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import _thread
 import atexit
+import contextlib
 import ctypes
 import itertools
 import json
@@ -382,7 +383,12 @@ class _Future(Future):  # type: ignore[type-arg]
         return super().exception(timeout)
 
     def _refuse_to_wait(self, timeout: Optional[float]) -> None:
-        if self.handle.runs_here() and not self.done() and (timeout is None or timeout > 0):
+        if self.done():
+            return
+        if self.handle.process != os.getpid():
+            raise ConnectorError(
+                12, False, "the process was forked, and the answer goes to its parent; make a connector of its own")
+        if self.handle.runs_here() and (timeout is None or timeout > 0):
             raise RuntimeError(
                 "the answer would come on this thread, which runs the connector's callbacks, and cannot while it "
                 "waits; use add_done_callback, or wait on another thread")
@@ -623,6 +629,7 @@ class _Handle:
     def __init__(self, functions: ctypes.CDLL, connector: Connector, config: bytes) -> None:
         self.functions = functions
         self.connector = weakref.ref(connector)
+        self.process = os.getpid()
         # The thread that fetches completions.
         self.dispatcher: Optional[int] = None
         # What it has fetched and not told yet.
@@ -631,6 +638,8 @@ class _Handle:
         self._made, self._unwanted, self._gone = (_thread.allocate_lock() for _ in range(3))
         for lock in (self._made, self._unwanted, self._gone):
             lock.acquire()
+        # That it is to be freed was said; under the lock, since a signal handler may have come in between.
+        self._is_let_go, self._letting_go = False, _thread.allocate_lock()
         # Set where somebody asked for an end without waiting for it.
         self.closing: Optional[_Future] = None
         self._number = next(_numbers)
@@ -715,6 +724,9 @@ class _Handle:
         if self._left_to_last:
             self._free_unless_used()
         self.free()
+        if not self._owner:
+            # A signal handler may have raised amid freeing.
+            self._let_go()
 
     def free_when_closed(self, closing: _Future) -> None:
         self.closing = closing
@@ -731,11 +743,13 @@ class _Handle:
         """The connector's own thread."""
         self.dispatcher = threading.get_ident()
         self._made.acquire()
-        if self._pointer and self._fetch_all():
-            self._unwanted.acquire()
-            self.functions.connector_free(self._pointer)
-        _handles.pop(self._number, None)
-        self._gone.release()
+        try:
+            if self._pointer and self._fetch_all():
+                self._unwanted.acquire()
+                self.functions.connector_free(self._pointer)
+        finally:
+            _handles.pop(self._number, None)
+            self._gone.release()
 
     def _fetch_all(self) -> bool:
         """Tells whatever comes, until the end. False in a forked child, whose only thread this is then."""
@@ -745,12 +759,16 @@ class _Handle:
             # A listener may free, and then the rest of them are told in there.
             while fetched:
                 taken = fetched.popleft()
-                if taken.__class__ is int:
-                    _settle_done(taken)
-                elif taken.number:
-                    _settle(taken)
-                elif taken.kind < _CLOSED:
-                    self._tell(taken)
+                try:
+                    if taken.__class__ is int:
+                        _settle_done(taken)
+                    elif taken.number:
+                        _settle(taken)
+                    elif taken.kind < _CLOSED:
+                        self._tell(taken)
+                except BaseException:
+                    # A listener's, or what a future's callback raised to end the program: it ends no answers.
+                    _report()
                 del taken
             code = self.functions.connector_next(
                 self._pointer, buffer, _Completion.size, _CAPACITY, -1, byref(count))
@@ -766,15 +784,12 @@ class _Handle:
         del connector
         if not called:
             return
-        try:
-            if event.kind == _READY:
-                called()
-            elif event.kind == _ERROR:
-                called(event.error, event.value)
-            else:
-                called(*event.value)
-        except BaseException:
-            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        if event.kind == _READY:
+            called()
+        elif event.kind == _ERROR:
+            called(event.error, event.value)
+        else:
+            called(*event.value)
 
     def runs_here(self) -> bool:
         """Whether this is the thread that runs the callbacks."""
@@ -792,21 +807,41 @@ class _Handle:
             self._owner.pop()
         except IndexError:
             return
-        if self.functions.connector_stop(self._pointer):
+        if not self._let_go():
             # This is a forked child, which does not have the thread.
             return
-        self._unwanted.release()
         if self.runs_here():
             self._fetch_all()
         else:
             with self._gone:
                 pass
 
+    def _let_go(self) -> bool:
+        """Has the connector's own thread free it, once."""
+        with self._letting_go:
+            if not self._is_let_go:
+                if self.functions.connector_stop(self._pointer):
+                    return False
+                try:
+                    self._is_let_go = True
+                finally:
+                    self._unwanted.release()
+        return True
+
     def _checked(self, code: int) -> None:
         if code != 0:
             length = c_size_t()
             message = self.functions.connector_last_error_message(byref(length))
             raise ConnectorError(code, code in (3, 5, 6), _text(message, length.value))
+
+
+def _report() -> None:
+    """Tells of what was raised where nobody hears of it; a hook of the program's may raise as well."""
+    try:
+        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+    except BaseException:
+        with contextlib.suppress(BaseException):
+            sys.__excepthook__(*sys.exc_info())  # type: ignore[arg-type]
 
 
 #: The names of events' listeners.
@@ -1034,7 +1069,8 @@ class Connector:
                 try:
                     self.close()
                 except ConnectorError as error:
-                    if error.code != "CLOSED":
+                    # In a forked child it is the parent's to close.
+                    if error.code not in ("CLOSED", "FORKED"):
                         raise
             return self._closing
 

@@ -11,7 +11,7 @@ use super::error::{view, view_text};
 use super::handle::{Connector, INTERRUPTED};
 use super::ticket::{Callback, Ticket};
 use super::types::{connector_many_callback_t, connector_page_callback_t};
-use super::views::{many, one, pointer, views, ManyView, PageView};
+use super::views::{list_pointer, many, one, pointer, text_pointer, views, ManyView, PageView};
 use crate::core::{Delivery, Error, ErrorCode, Outcome, Reply};
 
 /// Hands one delivery to the host.
@@ -39,9 +39,9 @@ pub(super) fn deliver(connector: &Connector, delivery: Delivery<Ticket>) {
                 unsafe {
                     callback(
                         events.userdata,
-                        channel.as_ptr().cast(),
+                        text_pointer(channel),
                         channel.len(),
-                        payload.as_ptr().cast(),
+                        text_pointer(payload),
                         payload.len(),
                     );
                 };
@@ -50,7 +50,9 @@ pub(super) fn deliver(connector: &Connector, delivery: Delivery<Ticket>) {
         Delivery::Log(level, line) => {
             if let Some(callback) = events.log {
                 // SAFETY: the host's function; the line lives until it returns.
-                unsafe { callback(events.userdata, *level as i32, line.as_ptr().cast(), line.len()) };
+                unsafe {
+                    callback(events.userdata, *level as i32, text_pointer(line.as_bytes()), line.len())
+                };
             }
         }
         Delivery::Closed => {
@@ -105,7 +107,7 @@ fn complete_many(
     let mut view = ManuallyDrop::new(ManyView::new(results));
     let (first_error, pointers) = (pointer(view.first_error()), view.pointers());
     // SAFETY: the host's function; the view lives until it returns.
-    unsafe { callback(userdata, first_error, pointers.as_ptr(), pointers.len()) };
+    unsafe { callback(userdata, first_error, list_pointer(pointers), pointers.len()) };
     // SAFETY: it is not used any more.
     unsafe { ManuallyDrop::drop(&mut view) };
 }

@@ -15,7 +15,7 @@ use super::queue_types::{
 };
 use super::ticket::{Callback, Ticket};
 use super::types::connector_error_t;
-use super::views::{many, views, ManyView, PageView};
+use super::views::{list_pointer, many, text_pointer, views, ManyView, PageView};
 use crate::core::{CompletionQueue, Delivery, Engine, Error, ErrorCode, Outcome, Reactor, Reply, Submitter};
 
 pub(super) struct QueueMode {
@@ -137,7 +137,7 @@ fn completion(
                 Outcome::One(result) => one(done, result, pages, texts),
                 Outcome::Many(_) => {
                     let view = ManyView::new(many(outcome));
-                    let (results, count) = (view.pointers().as_ptr(), view.pointers().len());
+                    let (results, count) = (list_pointer(view.pointers()), view.pointers().len());
                     let done = failed(done, view.first_error());
                     lists.push(view);
                     connector_completion_t { results, count, ..done }
@@ -216,7 +216,7 @@ fn failed(done: connector_completion_t, error: Option<&connector_error_t>) -> co
 }
 
 fn text(text: &str) -> (*const c_char, usize) {
-    (text.as_ptr().cast(), text.len())
+    (text_pointer(text.as_bytes()), text.len())
 }
 
 /// A completion of which nothing but the kind is to be said.

@@ -115,7 +115,7 @@ pub struct connector_completion_t {
     /// Its length in bytes.
     pub channel_length: usize,
     /// Pointers to the results of an operation on many keys, one for each in the order in which they were
-    /// given.
+    /// given; NULL where there is none.
     pub results: *const *const connector_result_t,
     /// How many there are.
     pub count: usize,

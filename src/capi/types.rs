@@ -142,7 +142,7 @@ pub struct connector_named_record_t {
 pub struct connector_page_t {
     /// The size of this struct in the library, in bytes.
     pub size: usize,
-    /// Pointers to the records.
+    /// Pointers to the records; NULL where there is none.
     pub records: *const *const connector_named_record_t,
     /// How many there are; there may be none though other pages follow.
     pub count: usize,

@@ -1,5 +1,6 @@
 //! Results as C sees them. Each view borrows from the result, which has to stay where it is as long as the view is used.
 
+use std::os::raw::c_char;
 use std::ptr;
 
 use super::error::view;
@@ -7,6 +8,25 @@ use super::types::{
     connector_error_t, connector_named_record_t, connector_page_t, connector_record_t, connector_result_t,
 };
 use crate::core::{Error, Outcome, Page, Reply};
+
+/// Where a list begins; NULL where it is empty. What Rust has there is no address, and a host that moves what is
+/// on its stack, as Go's does, may take it for one.
+pub(super) fn list_pointer<T>(list: &[T]) -> *const T {
+    if list.is_empty() {
+        ptr::null()
+    } else {
+        list.as_ptr()
+    }
+}
+
+/// Where text begins; where it is empty that of some that never ends, so that NULL means that there is none.
+pub(super) fn text_pointer(text: &[u8]) -> *const c_char {
+    if text.is_empty() {
+        c"".as_ptr()
+    } else {
+        text.as_ptr().cast()
+    }
+}
 
 /// What there is of an error and a record in a result.
 pub(super) fn views(
@@ -100,7 +120,7 @@ impl PageView {
         let pointers: Vec<_> = records.iter().map(ptr::from_ref).collect();
         let page = vec![connector_page_t {
             size: size_of::<connector_page_t>(),
-            records: pointers.as_ptr(),
+            records: list_pointer(&pointers),
             count: records.len(),
             cursor: page.next.as_ref().map_or(ptr::null(), |next| next.as_ptr().cast()),
             cursor_length: page.next.as_ref().map_or(0, String::len),

@@ -232,6 +232,7 @@ static void many_keys_have_one_completion(void)
         done = next_done(connector);
         REQUIRE(done.kind == operations[done.number].kind && done.count == operations[done.number].count);
         REQUIRE((done.code == CONNECTOR_OK) == (done.message_length == 0));
+        REQUIRE((done.results == NULL) == (done.count == 0));
         REQUIRE(done.code == (done.number == 0 ? CONNECTOR_ERR_TOO_LARGE : CONNECTOR_OK));
         if (done.number == 0) {
             REQUIRE(done.results[0]->error == NULL && done.results[0]->record == NULL);
