@@ -285,7 +285,7 @@ public:
     {
         free_.set_value();
         wait_until(*address_, [&] { return done_.load(); });
-        wait_until_nobody_else_runs();
+        wait_until_no_callable_lives();
     }
 
 private:
