@@ -22,6 +22,9 @@ const GROUPS: usize = 6;
 /// So many that are refused one after the other are no fault of theirs.
 const IN_A_ROW: usize = 1000;
 
+/// Nor are so many that go together and are refused with the same words: a disk that is full, say.
+const ALIKE: usize = 100;
+
 /// Between two tries where the library has no room.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -91,6 +94,11 @@ impl<M> Writes<M> {
         let mut settled = Settled { stored: 0, rejected: Vec::new(), mark };
         match wait(answer) {
             Ok(results) => {
+                if let Some(error) = common_refusal(&results) {
+                    let message =
+                        format!("{} records together were rejected: {}", results.len(), error.message());
+                    return Err(Failure { exit: Exit::Failed, code: error.code().name(), message });
+                }
                 for ((key, _), result) in records.into_iter().zip(results) {
                     self.one(&mut settled, key, result.map(drop))?;
                 }
@@ -143,4 +151,13 @@ impl<M> Writes<M> {
         settled.rejected.push((key, error));
         Ok(())
     }
+}
+
+/// What all of many records were refused with, in the same words.
+fn common_refusal(results: &[Result<Reply, Error>]) -> Option<&Error> {
+    let first = results.first().filter(|_| results.len() >= ALIKE)?.as_ref().err()?;
+    let is_alike = |result: &Result<Reply, Error>| {
+        result.as_ref().is_err_and(|error| error.message() == first.message())
+    };
+    (first.code() == ErrorCode::Backend && results.iter().all(is_alike)).then_some(first)
 }
