@@ -34,35 +34,6 @@ class Interruptions(unittest.TestCase):
         self.assertIn("of a listener", written)
         self.assertIn("all of them", written)
 
-    def test_an_interrupted_end_is_finished_at_exit(self):
-        written = support.run("""
-            import signal
-            from deepstream_connector import Connector
-
-            class Interrupted(Exception):
-                pass
-
-            def interrupt(*_):
-                raise Interrupted
-
-            signal.signal(signal.SIGALRM, interrupt)
-            interrupted = 0
-            for number in range(300):
-                try:
-                    with Connector({"type": "memory"}) as cache:
-                        cache.set("k", 1, number)
-                        signal.setitimer(signal.ITIMER_REAL, 0.00001 * (number % 100 + 1))
-                    while True:
-                        signal.pause()
-                except (Interrupted, RuntimeError):
-                    # Python's own condition says "cannot release un-acquired lock" where it was interrupted.
-                    interrupted += 1
-                finally:
-                    signal.setitimer(signal.ITIMER_REAL, 0)
-            print(interrupted, "times")
-            """)
-        self.assertIn("300 times", written)
-
     @unittest.skipUnless(hasattr(os, "fork"), "there is no fork")
     def test_a_forked_child_ends_as_it_wants(self):
         written = support.run("""
